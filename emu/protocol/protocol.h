@@ -25,6 +25,7 @@
 #define EMU_FDS_MAX 128u                /* descriptors beside a reply: below the kernel's SCM_MAX_FD (253) */
 #define EMU_SHARE_PAGES_MAX 1024u       /* pages in one EMU_GRANT_SHARE: its refs fit in a reply */
 #define EMU_MAP_PAGES_MAX EMU_FDS_MAX   /* pages in one EMU_GRANT_MAP: each may lie in a memfd of its own */
+#define EMU_TEXT_MAX 256u                /* bytes of a sentence for a person */
 #define EMU_LIST_MAX 64u                /* entries in one reply of a listing */
 
 #define EMU_DOMID_FIRST_RESERVED 0x7ff0u /* xen.h, DOMID_FIRST_RESERVED */
@@ -61,7 +62,7 @@ enum emu_op {
         EMU_EVTCHN_STATUS,              /* emu_evtchn_remote: whose port → emu_evtchn_status */
 
         /* control socket */
-        EMU_DOMAIN_CREATE = 80,         /* emu_domain_create → emu_domain_created, once the domain's kernel is up */
+        EMU_DOMAIN_CREATE = 80,         /* emu_domain_create → emu_domain_created, once the domain's kernel is up; or emu_text, why not */
         EMU_DOMAIN_DESTROY,             /* emu_id: domid → nothing, once its last process is gone */
         EMU_DOMAIN_LIST,                /* emu_id: first domid → emu_list of emu_domain_info, ascending */
         EMU_DOMAIN_ENTER,               /* emu_id: domid → emu_entered. The connection is closed when that domain dies */
@@ -217,6 +218,11 @@ struct emu_domain_created {
         uint32_t xenstore_port;         /* unbound, for domain 0: introduce the domain to xenstored with it */
 };
 
+/* May follow a result of EMU_DOMAIN_CREATE that is not 0. */
+struct emu_text {
+        char text[EMU_TEXT_MAX];        /* what could not be done, for a person; NUL-terminated */
+};
+
 struct emu_domain_info {
         uint32_t domid;
         uint32_t flags;                 /* EMU_DOMAIN_* */
@@ -262,11 +268,9 @@ struct emu_guest_boot {
         char keep[EMU_GUEST_KEEP_MAX][EMU_GUEST_PATH_MAX]; /* absolute; stay visible although below /tmp or another private place */
 };
 
-#define EMU_GUEST_TEXT_MAX 256u
-
 struct emu_guest_ready {
         int32_t result;                 /* 0, or a negative errno */
-        char text[EMU_GUEST_TEXT_MAX];  /* what could not be done, for a person; NUL-terminated */
+        char text[EMU_TEXT_MAX];  /* what could not be done, for a person; NUL-terminated */
 };
 
 _Static_assert(sizeof(struct emu_request) == 8, "requests are packed by hand");
