@@ -80,7 +80,7 @@ static void run(struct fixture *f) {
         run_in_pieces(f, SIZE_MAX);
 }
 
-/* Puts at most n bytes of a message that starts with done bytes sent already. Returns how many the client took. */
+/* Sends n bytes as the client. Returns how many were taken. */
 static size_t put(struct xenbus_client *client, const void *data, size_t n) {
         size_t size, n_done = 0;
         void *room;
@@ -406,8 +406,7 @@ static void test_watch_is_in_order(struct fixture *f, gconstpointer data) {
         toy_store_answer(f->store, 0);
         run(f);
         expect(f->a, XS_WATCH, 1, 0, "OK");
-        expect_event(f->a, "path\0token");
-        expect(f->a, XS_UNWATCH, 2, 0, "OK");
+        expect(f->a, XS_UNWATCH, 2, 0, "OK"); /* which overtook the first event: that is dropped */
         leave(f);
 }
 
@@ -517,6 +516,13 @@ static void test_last_message_is_done(struct fixture *f, gconstpointer data) {
         g_assert_cmpuint(f->store->n_writes, ==, 1);
 }
 
+/* That it is answered without xenstored does not keep what the client leaves behind from being tidied up. */
+static void test_last_message_is_answered_here(struct fixture *f, gconstpointer data) {
+        start(f, f->a);
+        ask(f->a, XS_READ, 2, 1234, "path");
+        leave(f);
+}
+
 static void test_half_a_message_is_not(struct fixture *f, gconstpointer data) {
         uint8_t message[64];
         size_t n = pack(message, XS_WRITE, 1, 0, "path\0value", 11);
@@ -597,10 +603,10 @@ static void test_requests_of_all_are_limited(struct fixture *f, gconstpointer da
         for (unsigned i = 0; i < XENBUS_MUX_REQUESTS_MAX; i++) {
                 struct xenbus_client *client = client_new(f);
 
-                ask(client, XS_READ, 1, 0, "x");
-                run(f);
-                ask(client, XS_READ, 2, 0, "x");
-                run(f);
+                for (unsigned n = 0; n < 2; n++) {
+                        ask_bytes(client, XS_READ, n, 0, "x", 2); /* of the last half of them, one stays where it was put together */
+                        run(f);
+                }
         }
         g_assert_cmpuint(f->store->n_held, ==, XENBUS_MUX_REQUESTS_MAX);
         f->store->hold = false;
@@ -759,6 +765,7 @@ int main(int argc, char **argv) {
         add("event-too-long-is-dropped", test_event_too_long);
         g_test_add_func("/xenbus-mux/death-in-every-phase-leaves-nothing", test_death_in_every_phase);
         add("last-message-is-done", test_last_message_is_done);
+        add("last-message-is-answered-here", test_last_message_is_answered_here);
         add("half-a-message-is-not", test_half_a_message_is_not);
         add("death-in-the-middle-of-the-ring", test_death_in_the_middle_of_the_ring);
         add("transaction-that-starts-after-death-is-aborted", test_transaction_that_starts_after_death);

@@ -57,7 +57,7 @@ void xenbus_connection_receive(struct xenbus_connection *connection) {
 bool xenbus_connection_send(struct xenbus_connection *connection) {
         const void *data;
         size_t size;
-        ssize_t n;
+        ssize_t n = -1;
 
         xenbus_client_output(connection->client, &data, &size);
         if (size == 0)
@@ -68,7 +68,7 @@ bool xenbus_connection_send(struct xenbus_connection *connection) {
                         return false;
                 connection->deaf = n < 0;
         }
-        xenbus_client_output_done(connection->client, connection->deaf ? size : (size_t) n);
+        xenbus_client_output_done(connection->client, n < 0 ? size : (size_t) n);
         return true;
 }
 

@@ -68,26 +68,29 @@ struct xenbus_request *xenbus_mux_find_request(struct xenbus_mux *mux, uint32_t 
         return NULL;
 }
 
-static void client_turn(struct xenbus_mux *mux, struct xenbus_client *client) {
+/* Returns whether the client used up its message, by asking xenstored or by being answered at once; it may have been the last of it. */
+static bool client_turn(struct xenbus_mux *mux, struct xenbus_client *client) {
         if (client->n_requests >= XENBUS_CLIENT_REQUESTS_MAX || client->setting_watch || client->out.n > XENBUS_CLIENT_UNREAD_BUSY)
-                return;
-        if (xenbus_message_is_complete(&client->in)) {
-                xenbus_request_take(mux, client);
-                xenbus_mux_forget(mux, client); /* if its last message needed no answer */
-        } else if (client->gone)
-                xenbus_request_tidy(mux, client);
+                return false;
+        if (!xenbus_message_is_complete(&client->in)) {
+                if (client->gone)
+                        xenbus_request_tidy(mux, client);
+                return false;
+        }
+        xenbus_request_take(mux, client);
+        xenbus_mux_forget(mux, client);
+        return true;
 }
 
-/* Fills out with the next message in turn, or finds that there is none. */
+/* Fills out with the next message in turn, or finds that nobody has one: every client was asked since the last one was used up. */
 static void mux_turn(struct xenbus_mux *mux) {
-        for (unsigned i = 0; i < XENBUS_MUX_CLIENTS_MAX; i++) {
+        unsigned n_idle = 0;
+
+        while (n_idle < XENBUS_MUX_CLIENTS_MAX && mux->out.n == 0 && mux->n_requests < XENBUS_MUX_REQUESTS_MAX) {
                 struct xenbus_client *client = mux->clients[mux->turn];
 
-                if (mux->out.n > 0 || mux->n_requests == XENBUS_MUX_REQUESTS_MAX)
-                        return;
                 mux->turn = (mux->turn + 1) % XENBUS_MUX_CLIENTS_MAX;
-                if (client)
-                        client_turn(mux, client);
+                n_idle = client && client_turn(mux, client) ? 0 : n_idle + 1;
         }
 }
 

@@ -13,7 +13,8 @@
  *   that xenstored was only asked for when the client went. What it had sent completely is still done, as after a write() on Linux.
  * - Clients take turns, one message each.
  *
- * It differs from Linux where a stream socket cannot do what a device node does: an error that write() would return comes as XS_ERROR.
+ * It differs from Linux where a stream socket cannot do what a device node does: an error that write() would return comes as XS_ERROR,
+ * and a message that is too long ends its client. It takes bodies of XENSTORE_PAYLOAD_MAX, where Linux counts the header in as well.
  *
  * It does no I/O. Bytes go in and out on two sides: each client's (xenbus-client.h) and the ring's. All memory is bounded: by the number
  * of clients here, and by what one client may cost in xenbus-client.h.

@@ -6,10 +6,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -46,6 +48,9 @@ struct connection *connection_free(struct connection *connection) {
                 return NULL;
 
         LIST_REMOVE(connection, of_listener);
+        connection->listener->n_connections--;
+        if (connection->listener->source)
+                (void) sd_event_source_set_enabled(connection->listener->source, SD_EVENT_ON);  /* there is room again */
         sd_event_source_disable_unref(connection->source);
         handle_free(connection->handle);
         close(connection->fd);
@@ -87,6 +92,13 @@ void connection_answer(struct connection *connection, int result, const struct r
                 (void) sd_event_source_set_io_events(connection->source, EPOLLIN);
 }
 
+/* Replies that wait would hold descriptors on their way, of which a user has a limited number. */
+static bool is_answer_read(int fd) {
+        int n_unread;
+
+        return ioctl(fd, SIOCOUTQ, &n_unread) == 0 && n_unread == 0;
+}
+
 static int on_packet(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         struct connection *connection = userdata;
         struct listener *listener = connection->listener;
@@ -101,7 +113,7 @@ static int on_packet(sd_event_source *source, int fd, uint32_t events, void *use
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         return 0;
         }
-        if (n <= 0) {
+        if (n <= 0 || !is_answer_read(fd)) {
                 listener->closed(connection, listener->userdata);
                 connection_free(connection);
                 return 0;
@@ -143,8 +155,8 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 /* Out of descriptors or memory: whoever waits in the backlog goes on waiting, and the loop does not spin meanwhile. */
 static void listener_pause(struct listener *listener) {
         log_event("cannot accept another connection: %m; clients wait");
-        if (sd_event_add_time_relative(listener->event, &listener->retry, CLOCK_MONOTONIC, CONNECTION_RETRY_USEC, 0, on_retry,
-                                       listener) >= 0)
+        if (listener->retry || sd_event_add_time_relative(listener->event, &listener->retry, CLOCK_MONOTONIC, CONNECTION_RETRY_USEC, 0,
+                                                          on_retry, listener) >= 0)
                 (void) sd_event_source_set_enabled(listener->source, SD_EVENT_OFF);
 }
 
@@ -152,6 +164,9 @@ static int on_connect(sd_event_source *source, int listening_fd, uint32_t events
         struct listener *listener = userdata;
         struct connection *connection;
         int fd, r;
+
+        if (listener->max_connections > 0 && listener->n_connections >= listener->max_connections)
+                return sd_event_source_set_enabled(source, SD_EVENT_OFF);
 
         fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
@@ -170,6 +185,7 @@ static int on_connect(sd_event_source *source, int listening_fd, uint32_t events
         connection->fd = fd;
         connection->pidfd = listener->want_pidfd ? pidfd_of_peer(fd) : -1;
         LIST_INSERT_HEAD(&listener->connections, connection, of_listener);
+        listener->n_connections++;
         r = sd_event_add_io(listener->event, &connection->source, fd, EPOLLIN, on_packet, connection);
         if (r < 0)
                 connection_free(connection);
@@ -180,8 +196,10 @@ int listener_start(struct listener *listener, sd_event *event, int fd) {
         int r;
 
         r = sd_event_add_io(event, &listener->source, fd, EPOLLIN, on_connect, listener);
-        if (r < 0)
+        if (r < 0) {
+                close(fd);
                 return r;
+        }
 
         listener->event = event;
         listener->fd = fd;

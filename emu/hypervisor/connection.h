@@ -4,11 +4,12 @@
 /*
  * Connections and the sockets they come in through.
  *
- * A client makes one request and waits for its answer, so there is never more than one reply on its way. A client that sends without
- * reading is cut off: nothing is queued for it.
+ * A client makes one request and waits for its answer, so there is never more than one reply on its way. A client that asks again
+ * before it has read the answer is cut off: nothing is queued for it.
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 #include <systemd/sd-event.h>
 
@@ -48,6 +49,8 @@ struct listener {
         sd_event_source *source;
         sd_event_source *retry;         /* looks again after the machine was out of descriptors */
         struct connection_list connections;
+        uint32_t n_connections;
+        uint32_t max_connections;       /* others wait to be accepted; 0 for any number */
         bool want_pidfd;                /* keep a pidfd of everyone who connects */
         listener_request_t request;
         listener_closed_t closed;       /* before a connection is freed because its client left */
@@ -57,7 +60,7 @@ struct listener {
 /* Binds a socket at path in the directory dir_fd, and listens. type: SOCK_STREAM, ... Returns a descriptor or a negative errno. */
 int socket_bind(int dir_fd, const char *name, int type);
 
-/* Accepts connections on fd, which becomes the listener's. The listener must not move. Returns 0 or a negative errno. */
+/* Accepts connections on fd, which becomes the listener's in any case. The listener must not move. Returns 0 or a negative errno. */
 int listener_start(struct listener *listener, sd_event *event, int fd);
 
 /* Closes the socket: nobody can connect any more. Connections live on. */

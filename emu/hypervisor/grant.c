@@ -143,11 +143,16 @@ int share_seal(struct share *share) {
         p = mmap(NULL, (size_t) share->n_pages * EMU_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, share->memfd, 0);
         if (p == MAP_FAILED)
                 return -errno;
+
+        /* The owner may have sealed it against more seals: then it stays unready, and trying again must cost nothing. */
+        if (fcntl(share->memfd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0) {
+                int r = -errno;
+
+                munmap(p, (size_t) share->n_pages * EMU_PAGE_SIZE);
+                return r;
+        }
+
         share->writable = p;
-
-        if (fcntl(share->memfd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
-                return -errno;
-
         share->ready = true;
         return 0;
 }
@@ -179,12 +184,10 @@ static int notify_set(struct notify *notify, uint32_t n_pages, uint32_t untruste
         if ((untrusted_actions & EMU_NOTIFY_SEND_EVENT) && !port)
                 return -EINVAL;
 
+        /* The new reference first: it may be the same port, which nothing else keeps open. */
+        port = untrusted_actions & EMU_NOTIFY_SEND_EVENT ? port_ref(port) : NULL;
         port_unref(notify->port);
-        *notify = (struct notify) {
-                .actions = untrusted_actions,
-                .offset = untrusted_offset,
-                .port = untrusted_actions & EMU_NOTIFY_SEND_EVENT ? port_ref(port) : NULL,
-        };
+        *notify = (struct notify) { .actions = untrusted_actions, .offset = untrusted_offset, .port = port };
         return 0;
 }
 

@@ -113,8 +113,10 @@ void hypervisor_stop(struct hypervisor *hypervisor) {
                 return;
 
         hypervisor->stopping = true;
-        for (uint32_t i = 1; (domain = domain_table_next(&hypervisor->domains, i)); i = domain->domid + 1)
+        for (uint32_t i = 1; (domain = domain_table_next(&hypervisor->domains, i));) {
+                i = domain->domid + 1;  /* it may be freed at once */
                 life_kill(domain);
+        }
         hypervisor_collect(hypervisor);
 }
 

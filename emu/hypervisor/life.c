@@ -25,6 +25,7 @@
 #include "rundir.h"
 
 #define LIFE_DYING_USEC (5 * 1000 * 1000ull)    /* for xenemu exec to end its program; only a stopped one takes that long */
+#define LIFE_GREETING_MAX 16u           /* connections beyond a domain's handles: those that have not said hello, or are told EMFILE */
 #define LIFE_NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
 
 static int close_fd(int fd) {
@@ -112,7 +113,10 @@ static int life_bury(struct life *life) {
                 log_event("domain %u: cannot start %s: %s", life->domain->domid, argv[0], strerror(-r));
                 return r;
         }
-        return process_watch(hypervisor->event, life->burial_pidfd, on_buried, life, &life->burial_exit);
+        r = process_watch(hypervisor->event, life->burial_pidfd, on_buried, life, &life->burial_exit);
+        if (r < 0)
+                life->burial_pidfd = process_end(life->burial_pidfd);
+        return r;
 }
 
 /* Ends all that the domain's processes held, and its part in the machine. */
@@ -394,6 +398,7 @@ static int life_new(struct hypervisor *hypervisor, const struct emu_domain_creat
                 .burial_pidfd = -1,
                 .hypercalls = {
                         .fd = -1,
+                        .max_connections = domain->limits.handles + LIFE_GREETING_MAX,
                         .want_pidfd = !(untrusted->flags & EMU_DOMAIN_ISOLATED),
                         .request = on_hypercall,
                         .closed = on_hypercall_closed,
@@ -424,7 +429,7 @@ void life_free(struct life *life) {
 /* Undoes a birth that failed before anybody heard of it. */
 static int life_abort(struct life *life, int error) {
         if (life->kernel_pidfd >= 0)
-                process_kill(life->kernel_pidfd, SIGKILL);
+                life->kernel_pidfd = process_end(life->kernel_pidfd);
         life_end_possessions(life);
         life_free(life);
         return error;

@@ -37,6 +37,6 @@ int memory_open_readonly(int memfd) {
         int fd;
 
         snprintf(path, sizeof path, "/proc/self/fd/%d", memfd);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);     /* a holder may have a lease on it, which an open waits for */
         return fd < 0 ? -errno : fd;
 }

@@ -11,5 +11,5 @@
  */
 int memory_new(const char *name, uint32_t n_pages, int more_seals);
 
-/* Opens the same memory for reading only. Returns a close-on-exec descriptor or a negative errno. */
+/* Opens the same memory for reading only. Returns a close-on-exec descriptor or a negative errno, -EAGAIN while a holder leases it. */
 int memory_open_readonly(int memfd);

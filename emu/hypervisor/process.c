@@ -75,3 +75,13 @@ int process_reap(int pidfd) {
 void process_kill(int pidfd, int signal_number) {
         (void) syscall(SYS_pidfd_send_signal, pidfd, signal_number, NULL, 0);
 }
+
+int process_end(int pidfd) {
+        siginfo_t info;
+
+        process_kill(pidfd, SIGKILL);
+        while (waitid(P_PIDFD, pidfd, &info, WEXITED) < 0 && errno == EINTR)
+                ;
+        close(pidfd);
+        return -1;
+}

@@ -29,3 +29,6 @@ int process_watch(sd_event *event, int pidfd, sd_event_io_handler_t callback, vo
 int process_reap(int pidfd);
 
 void process_kill(int pidfd, int signal_number);
+
+/* Kills a child that nobody watches yet, waits until it is gone, and closes pidfd. Always returns -1. */
+int process_end(int pidfd);

@@ -7,11 +7,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define RUNDIR_DEPTH_MAX 64             /* of folders that a domain's programs left behind */
@@ -24,6 +27,16 @@ static int make_dir(int dir_fd, const char *name) {
         return fd < 0 ? -errno : fd;
 }
 
+/* Opens the folder name in dir_fd if it is one, and on the same file system: a domain's programs may have left links and mounts. */
+static int open_left_dir(int dir_fd, const char *name) {
+        struct open_how how = {
+                .flags = O_DIRECTORY | O_RDONLY | O_CLOEXEC,
+                .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+        };
+
+        return syscall(SYS_openat2, dir_fd, name, &how, sizeof how);
+}
+
 /* Removes name in dir_fd, whatever it is. It follows no link and crosses no mount: what it cannot remove stays. */
 static void remove_tree(int dir_fd, const char *name, int depth) {
         struct dirent *entry;
@@ -33,7 +46,7 @@ static void remove_tree(int dir_fd, const char *name, int depth) {
         if (unlinkat(dir_fd, name, 0) == 0 || depth == 0)
                 return;
 
-        fd = openat(dir_fd, name, O_DIRECTORY | O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        fd = open_left_dir(dir_fd, name);
         if (fd < 0)
                 return;
         dir = fdopendir(fd);
@@ -69,7 +82,7 @@ static int is_domain(const char *name) {
         unsigned long domid;
 
         if (strncmp(name, "dom", 3) != 0 || name[3] < '0' || name[3] > '9')
-                return 0;
+                return false;
         domid = strtoul(name + 3, &end, 10);
         return *end == '\0' && domid <= UINT32_MAX;
 }

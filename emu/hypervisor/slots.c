@@ -58,8 +58,10 @@ int slots_add(struct slots *slots, uint32_t first, uint32_t end, void *item, uin
 
         while (i < end && slots_get(slots, i))
                 i++;
-        if (i >= end)
+        if (i >= end) {
+                slots->hint = i;        /* so that asking again is cheap */
                 return -ENOSPC;
+        }
 
         r = slots_set(slots, i, item);
         if (r < 0)

@@ -152,6 +152,7 @@ static int run(const struct options *options) {
         sigemptyset(&signals);
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGPIPE);   /* who started us, or reads our log, may leave; children start with nothing blocked */
         sigprocmask(SIG_BLOCK, &signals, NULL);
 
         r = sd_event_new(&event);

@@ -17,4 +17,4 @@ struct xencall_handle {
 };
 
 /* Makes hypercall op. Returns its result or a negative errno, -ENOSYS for every one that is not known. */
-long hypercall(xencall_handle *xcall, unsigned int op, const uint64_t arguments[HYPERCALL_ARGUMENTS]);
+long hypercall_make(xencall_handle *xcall, unsigned int op, const uint64_t arguments[HYPERCALL_ARGUMENTS]);

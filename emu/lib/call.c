@@ -45,7 +45,7 @@ int xencall_fd(xencall_handle *xcall) {
 }
 
 static long call(xencall_handle *xcall, unsigned int op, uint64_t arg1, uint64_t arg2, uint64_t arg3, uint64_t arg4, uint64_t arg5) {
-        long r = hypercall(xcall, op, (const uint64_t[HYPERCALL_ARGUMENTS]) { arg1, arg2, arg3, arg4, arg5 });
+        long r = hypercall_make(xcall, op, (const uint64_t[HYPERCALL_ARGUMENTS]) { arg1, arg2, arg3, arg4, arg5 });
 
         if (r >= 0)
                 return r;

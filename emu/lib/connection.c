@@ -55,11 +55,10 @@ static void log_refusal(struct connection *connection, const char *path, int err
                 connection_log(connection, error, "xenemud is not running at %s: bring the domain up (xenemu up)", path);
                 break;
         case EPROTO:
-                connection_log(connection, error, "xenemud at %s is of another build than this library: restart it (xenemu down, xenemu up)",
-                               path);
+                connection_log(connection, error, "xenemud at %s is of another build than this library: run xenemu down and up", path);
                 break;
         case EMFILE:
-                connection_log(connection, error, "xenemud at %s: this domain has all the handles it may have: close some, or raise its limit",
+                connection_log(connection, error, "xenemud at %s: the domain has all handles it may have: close some or raise the limit",
                                path);
                 break;
         default:
@@ -67,14 +66,21 @@ static void log_refusal(struct connection *connection, const char *path, int err
         }
 }
 
-int connection_open(struct connection *connection, bool cloexec) {
+const char *connection_path(struct connection *connection) {
         const char *path = getenv("XENEMU_SOCKET");
+
+        if (path && *path)
+                return path;
+        connection_log(connection, ENOENT, "this process is in no domain: XENEMU_SOCKET is not set; start it with xenemu exec");
+        return NULL;
+}
+
+int connection_open(struct connection *connection, bool cloexec) {
+        const char *path = connection_path(connection);
         int fd;
 
-        if (!path || !*path) {
-                connection_log(connection, ENOENT, "this process is in no domain: XENEMU_SOCKET is not set; start it with xenemu exec");
+        if (!path)
                 return -ENOENT;
-        }
 
         fd = emu_connect(path, cloexec);
         if (fd < 0) {

@@ -34,6 +34,9 @@ int connection_init(struct connection *connection, const char *name, xentoollog_
                     int (*restrict_handle)(struct toolcore_handle *handle, domid_t domid));
 void connection_deinit(struct connection *connection);
 
+/* The daemon's socket, or NULL, and that is logged, if this process is in no domain. */
+const char *connection_path(struct connection *connection);
+
 /* Connects to this domain's xenemud and logs why if it cannot. Returns 0 or a negative errno. */
 int connection_open(struct connection *connection, bool cloexec);
 

@@ -33,18 +33,25 @@ int xenevtchn_fd(xenevtchn_handle *xce) {
         return xce->epoll;
 }
 
+static int daemon_unbind(xenevtchn_handle *xce, uint32_t port) {
+        struct emu_id id = { .id = port };
+
+        return connection_call(&xce->connection, EMU_EVTCHN_UNBIND, &id, sizeof id, NULL, 0, NULL, 0);
+}
+
 static int port_bind(xenevtchn_handle *xce, uint32_t op, const void *argument, size_t n_argument) {
-        struct emu_port port;
+        struct emu_port port = {};
         int fds[EMU_PORT_FDS], r;
 
         r = connection_call(&xce->connection, op, argument, n_argument, &port, sizeof port, fds, EMU_PORT_FDS);
-        if (r < 0)
+        if (r < 0 && r != -EMFILE)
                 return result(r);
 
-        r = evtchn_handle_add(xce, &port, fds);
+        if (r == 0)
+                r = evtchn_handle_add(xce, &port, fds);
         if (r < 0) {
-                connection_call(&xce->connection, EMU_EVTCHN_UNBIND, &(struct emu_id) { .id = port.port }, sizeof(struct emu_id), NULL, 0,
-                                NULL, 0);
+                if (port.port != 0) /* bound, but there is no room for it in this process */
+                        daemon_unbind(xce, port.port);
                 return result(r);
         }
         return (int) port.port;
@@ -70,13 +77,11 @@ xenevtchn_port_or_error_t xenevtchn_bind_virq(xenevtchn_handle *xce, unsigned in
 
 /* Here first, then at the daemon: once it knows, it may give the number to another thread's port. */
 int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port) {
-        struct emu_id id = { .id = port };
-
         if (port >= EVTCHN_PORTS_MAX)
                 return result(-EINVAL);
         if (!evtchn_handle_remove(xce, port))
                 return result(-ENOTCONN);
-        return result(connection_call(&xce->connection, EMU_EVTCHN_UNBIND, &id, sizeof id, NULL, 0, NULL, 0));
+        return result(daemon_unbind(xce, port));
 }
 
 int xenevtchn_restrict(xenevtchn_handle *xce, domid_t domid) {
@@ -128,22 +133,38 @@ static bool take_event(xenevtchn_handle *xce, uint64_t number) {
         return port;
 }
 
-/* Waits as read(2) from the device does: at all only if the descriptor, whose flags are the caller's to set, may block. */
+/*
+ * Waits as read(2) from the device does: at all only if the descriptor, whose flags are the caller's to set at any time, may block.
+ *
+ * Most programs poll first, so an event is there and the flags need not be asked for. Those that sleep here once do so again, so for
+ * them the flags come first: each has one system call less.
+ */
 static int wait_for_event(xenevtchn_handle *xce, struct epoll_event *ret_event) {
-        int flags, r;
+        bool sleeps = atomic_load_explicit(&xce->sleeps, memory_order_relaxed);
+        int flags, r = 0;
 
-        r = epoll_wait(xce->epoll, ret_event, 1, 0);
+        if (!sleeps)
+                r = epoll_wait(xce->epoll, ret_event, 1, 0);
         if (r != 0)
                 return r;
 
         flags = fcntl(xce->epoll, F_GETFL);
         if (flags < 0)
                 return -1;
-        if (flags & O_NONBLOCK) {
-                errno = EAGAIN;
-                return -1;
+        if (!(flags & O_NONBLOCK)) {
+                atomic_store_explicit(&xce->sleeps, true, memory_order_relaxed);
+                return epoll_wait(xce->epoll, ret_event, 1, -1);
         }
-        return epoll_wait(xce->epoll, ret_event, 1, -1);
+
+        if (sleeps) {
+                atomic_store_explicit(&xce->sleeps, false, memory_order_relaxed);
+                r = epoll_wait(xce->epoll, ret_event, 1, 0);
+        }
+        if (r == 0) {
+                errno = EAGAIN;
+                r = -1;
+        }
+        return r;
 }
 
 xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce) {

@@ -17,9 +17,9 @@
 #define NO_OFFSET UINT32_MAX
 #define NO_PORT ((evtchn_port_t) -1)
 
-struct share_reply {
+union share_reply {
         struct emu_shared shared;
-        uint32_t refs[EMU_SHARE_PAGES_MAX];
+        uint8_t room[sizeof(struct emu_shared) + EMU_SHARE_PAGES_MAX * sizeof(uint32_t)];
 };
 
 xengntshr_handle *xengntshr_open(xentoollog_logger *logger, unsigned open_flags) {
@@ -35,7 +35,7 @@ int xengntshr_fd(xengntshr_handle *xgs) {
 }
 
 /* Places a share's memory at address. Its owner writes always; read-only is what others get, and only once this mapping exists. */
-static int place_share(xengntshr_handle *xgs, const struct share_reply *reply, const struct emu_share *share, void *address, int fd) {
+static int place_share(xengntshr_handle *xgs, const union share_reply *reply, const struct emu_share *share, void *address, int fd) {
         struct emu_id id = { .id = reply->shared.share };
 
         if (fd < 0 || reply->shared.n_refs != share->count)
@@ -49,10 +49,13 @@ static int place_share(xengntshr_handle *xgs, const struct share_reply *reply, c
 
 /* Shares what fits in one request at address, which is reserved. */
 static int share_some(xengntshr_handle *xgs, const struct emu_share *share, void *address, uint32_t *ret_id, uint32_t *ret_refs) {
-        struct share_reply reply;
+        union share_reply reply;
         int fd, r;
 
+        reply.shared = (struct emu_shared) {};
         r = connection_call(&xgs->connection, EMU_GRANT_SHARE, share, sizeof *share, &reply, sizeof reply, &fd, 1);
+        if (r == -EMFILE && reply.shared.share != 0) /* shared, but the descriptor did not fit into this process */
+                grant_handle_release(xgs, EMU_GRANT_UNSHARE, &reply.shared.share, 1);
         if (r < 0)
                 return r;
 
@@ -65,7 +68,7 @@ static int share_some(xengntshr_handle *xgs, const struct emu_share *share, void
         }
 
         *ret_id = reply.shared.share;
-        memcpy(ret_refs, reply.refs, share->count * sizeof *ret_refs);
+        memcpy(ret_refs, reply.shared.refs, share->count * sizeof *ret_refs);
         return 0;
 }
 
@@ -76,7 +79,8 @@ static int share_all(xengntshr_handle *xgs, uint32_t domid, int writable, struct
 
         for (size_t done = 0; done < region->n_pages; done += share.count) {
                 share.count = region->n_pages - done < EMU_SHARE_PAGES_MAX ? region->n_pages - done : EMU_SHARE_PAGES_MAX;
-                r = share_some(xgs, &share, (void *) (region->address + done * EMU_PAGE_SIZE), &region->ids[region->n_ids], ret_refs + done);
+                r = share_some(xgs, &share, (void *) (region->address + done * EMU_PAGE_SIZE), &region->ids[region->n_ids],
+                               ret_refs + done);
                 if (r < 0)
                         return r;
                 region->n_ids++;

@@ -96,7 +96,8 @@ static void *map_refs(xengnttab_handle *xgt, uint32_t count, const uint32_t *dom
         void *address;
 
         if (count == 0 || count > GRANT_HANDLE_PAGES_MAX) {
-                connection_log(&xgt->connection, EINVAL, "cannot map %u grants at once: at least 1, at most %u", count, GRANT_HANDLE_PAGES_MAX);
+                connection_log(&xgt->connection, EINVAL, "cannot map %u grants at once: at least 1, at most %u", count,
+                               GRANT_HANDLE_PAGES_MAX);
                 errno = EINVAL;
                 return NULL;
         }

@@ -30,18 +30,10 @@ static void side_add(struct copy_side *side, const union xengnttab_copy_ptr *poi
         side->pages[side->n_pages++] = (struct emu_map_page) { .domid = pointer->foreign.domid, .ref = pointer->foreign.ref };
 }
 
-/* Returns 0 or a negative errno; *ret_status is GNTST_okay if it was not the hypervisor that refused. */
-static int side_map(xengnttab_handle *xgt, struct copy_side *side, int prot, int16_t *ret_status) {
-        struct grant_refusal refusal;
-        int r;
-
-        *ret_status = GNTST_okay;
+static int side_map(xengnttab_handle *xgt, struct copy_side *side, int prot, struct grant_refusal *ret_refusal) {
         if (side->n_pages == 0)
                 return 0;
-        r = grant_map(xgt, side->pages, side->n_pages, prot, &side->address, &side->id, &refusal);
-        if (r == -EINVAL)
-                *ret_status = refusal.status;
-        return r;
+        return grant_map(xgt, side->pages, side->n_pages, prot, &side->address, &side->id, ret_refusal);
 }
 
 static void side_unmap(xengnttab_handle *xgt, struct copy_side *side) {
@@ -58,7 +50,8 @@ static void *side_pointer(const struct copy_side *side, bool granted, const unio
         return (char *) side->address + (*next)++ * EMU_PAGE_SIZE + pointer->foreign.offset;
 }
 
-static void copy_segments(const struct copy_side *source, const struct copy_side *dest, xengnttab_grant_copy_segment_t *segments, size_t n) {
+static void copy_segments(const struct copy_side *source, const struct copy_side *dest, xengnttab_grant_copy_segment_t *segments,
+                          size_t n) {
         size_t next_source = 0, next_dest = 0;
 
         for (size_t i = 0; i < n; i++) {
@@ -73,6 +66,7 @@ static void copy_segments(const struct copy_side *source, const struct copy_side
 /* Copies at most BATCH_MAX segments. If a page was refused, nothing is copied and *ret_status says why. */
 static int copy_batch(xengnttab_handle *xgt, xengnttab_grant_copy_segment_t *segments, size_t n, int16_t *ret_status) {
         struct copy_side source = {}, dest = {};
+        struct grant_refusal refusal = {};
         int r;
 
         for (size_t i = 0; i < n; i++) {
@@ -82,15 +76,16 @@ static int copy_batch(xengnttab_handle *xgt, xengnttab_grant_copy_segment_t *seg
                         side_add(&dest, &segments[i].dest);
         }
 
-        r = side_map(xgt, &source, PROT_READ, ret_status);
+        r = side_map(xgt, &source, PROT_READ, &refusal);
         if (r == 0)
-                r = side_map(xgt, &dest, PROT_READ | PROT_WRITE, ret_status);
+                r = side_map(xgt, &dest, PROT_READ | PROT_WRITE, &refusal);
         if (r == 0)
                 copy_segments(&source, &dest, segments, n);
 
         side_unmap(xgt, &source);
         side_unmap(xgt, &dest);
-        return *ret_status == GNTST_okay ? r : 0;
+        *ret_status = refusal.status;
+        return refusal.status == GNTST_okay ? r : 0;
 }
 
 static int copy_one_by_one(xengnttab_handle *xgt, xengnttab_grant_copy_segment_t *segments, size_t n) {

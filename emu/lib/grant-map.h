@@ -12,14 +12,14 @@
 
 struct grant_refusal {
         size_t page;                    /* index in what was asked for */
-        int16_t status;                 /* grant_table.h, GNTST_* */
+        int16_t status;                 /* grant_table.h, GNTST_*; GNTST_okay if it was not the hypervisor that refused */
 };
 
 /*
  * Maps n_pages, at least one, with prot.
  *
  * ret_ids: room for GRANT_MAP_IDS(n_pages) mappings, to be released by EMU_GRANT_UNMAP after munmap(2).
- * ret_refusal: on -EINVAL, which page the hypervisor refused and why.
+ * ret_refusal: on failure, which page the hypervisor refused and why.
  *
  * Returns 0, or a negative errno, and then nothing is mapped.
  */

@@ -119,7 +119,7 @@ static const struct {
         { __HYPERVISOR_xen_version, call_xen_version },
 };
 
-long hypercall(xencall_handle *xcall, unsigned int op, const uint64_t arguments[HYPERCALL_ARGUMENTS]) {
+long hypercall_make(xencall_handle *xcall, unsigned int op, const uint64_t arguments[HYPERCALL_ARGUMENTS]) {
         for (size_t i = 0; i < sizeof hypercalls / sizeof hypercalls[0]; i++)
                 if (hypercalls[i].op == op)
                         return hypercalls[i].call(xcall, arguments);

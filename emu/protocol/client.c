@@ -53,11 +53,15 @@ static int receive(int fd, struct emu_reply *reply, void *body, size_t n_body, i
 
         if (n == 0)
                 return -EPIPE;
-        if ((size_t) n < sizeof *reply || reply->n_fds != n_received || n_received > n_fds)
+        if ((size_t) n < sizeof *reply)
                 return -EPROTO;
 
         if ((size_t) n - sizeof *reply < n_body)
                 memset((char *) body + ((size_t) n - sizeof *reply), 0, n_body - ((size_t) n - sizeof *reply));
+        if (message.msg_flags & MSG_CTRUNC)
+                return -EMFILE;
+        if (reply->n_fds != n_received || n_received > n_fds)
+                return -EPROTO;
         return 0;
 }
 

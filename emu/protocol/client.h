@@ -31,6 +31,7 @@ int emu_connect(const char *path, int cloexec);
  * ret_fds, n_fds: room for descriptors, close-on-exec, which the caller closes. Unused entries are set to -1.
  *
  * Returns the reply's result: 0 or a positive number, or a negative errno; -EPIPE if the daemon is gone, -EPROTO if its reply
- * carried other descriptors than were asked for room for.
+ * carried other descriptors than were asked for room for, -EMFILE if this process has no room for them; then ret_reply is written
+ * too, and names what the daemon has made and the caller has to undo.
  */
 int emu_call(int fd, uint32_t op, const void *argument, size_t n_argument, void *ret_reply, size_t n_reply, int *ret_fds, size_t n_fds);

@@ -215,7 +215,8 @@ struct emu_domain_create {
 
 struct emu_domain_created {
         uint32_t domid;
-        uint32_t xenstore_port;         /* unbound, for domain 0: introduce the domain to xenstored with it */
+        uint32_t xenstore_port;         /* unbound, for domain 0: introduce the domain to xenstored with it, now and not before: its
+                                           kernel waits for that to begin (io/xs_wire.h, XENSTORE_RECONNECT) */
 };
 
 /* May follow a result of EMU_DOMAIN_CREATE that is not 0. */

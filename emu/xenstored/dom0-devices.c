@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * The device files of domain 0's kernel that have no library around them, for LD_PRELOAD into Debian's unmodified xenstored and
- * programs that use libxenctrl:
+ * The files of domain 0's kernel that xenstored reads itself, without a library around them, for LD_PRELOAD into Debian's
+ * unmodified xenstored:
  *
  *      /proc/xen/xsd_port      the port of domain 0's kernel for xenstored, as text
  *      /proc/xen/xsd_kva       the page with domain 0's store ring
- *      /dev/xen/privcmd, /proc/xen/privcmd     libxenforeignmemory and libxendevicemodel insist on opening one
  *
  * xenstored dies if it cannot bind that port, so there must be one, but nobody is at its other end: domain 0's programs use
  * xenstored's own socket. Everything else is opened as ever, and so is all of it in a process that belongs to no domain.
@@ -95,19 +94,12 @@ static int open_xsd_kva(void) {
         return open_memory("xsd_kva", NULL);
 }
 
-/* Its ioctls fail with ENOTTY: nothing here maps foreign memory or runs device models. */
-static int open_privcmd(void) {
-        return next_open("/dev/null", O_RDWR | O_CLOEXEC, 0);
-}
-
 static const struct {
         const char *path;
         int (*open)(void);
 } devices[] = {
         { "/proc/xen/xsd_port", open_xsd_port },
         { "/proc/xen/xsd_kva", open_xsd_kva },
-        { "/dev/xen/privcmd", open_privcmd },
-        { "/proc/xen/privcmd", open_privcmd },
 };
 
 static int open_any(const char *path, int flags, mode_t mode) {
@@ -118,25 +110,26 @@ static int open_any(const char *path, int flags, mode_t mode) {
 }
 
 /* The mode is passed only if a file may be created (open(2)), and must not be looked for otherwise. */
-#define MODE_OF(flags, mode)                                                                                                               \
-        do {                                                                                                                               \
-                va_list arguments;                                                                                                         \
-                                                                                                                                           \
-                va_start(arguments, flags);                                                                                                \
-                mode = (flags) & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;                                                    \
-                va_end(arguments);                                                                                                         \
-        } while (0)
+static mode_t mode_argument(int flags, va_list arguments) {
+        return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(arguments, mode_t) : 0;
+}
 
 int open(const char *path, int flags, ...) {
+        va_list arguments;
         mode_t mode;
 
-        MODE_OF(flags, mode);
+        va_start(arguments, flags);
+        mode = mode_argument(flags, arguments);
+        va_end(arguments);
         return open_any(path, flags, mode);
 }
 
 int open64(const char *path, int flags, ...) {
+        va_list arguments;
         mode_t mode;
 
-        MODE_OF(flags, mode);
+        va_start(arguments, flags);
+        mode = mode_argument(flags, arguments);
+        va_end(arguments);
         return open_any(path, flags | O_LARGEFILE, mode);
 }

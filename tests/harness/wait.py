@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Waiting for something, up to a deadline, and saying what it was if it does not come.
+
+XCP_TEST_PATIENCE in the environment multiplies every deadline, for slow machines.
+"""
+
+import ctypes
+import os
+import select
+import time
+
+PATIENCE = float(os.environ.get("XCP_TEST_PATIENCE", "1"))
+ASK_AGAIN = 0.01  # seconds between two looks at what has no descriptor to wait on
+
+IN_CREATE = 0x100  # <sys/inotify.h>
+IN_MOVED_TO = 0x80
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class TimedOut(AssertionError):
+    """A deadline passed."""
+
+    def __init__(self, seconds, what):
+        super().__init__(f"waited {seconds:g} s for {what}")
+
+
+class Deadline:
+    """A point in time, the given seconds (times PATIENCE) from now."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds * PATIENCE
+        self._end = time.monotonic() + self.seconds
+
+    def left(self):
+        return max(0.0, self._end - time.monotonic())
+
+    def check(self, what):
+        """Raises TimedOut if it has passed."""
+        if not self.left():
+            raise TimedOut(self.seconds, what)
+
+
+def wait_until(predicate, what, deadline=10.0, fds=()):
+    """Calls predicate until it returns something true, and returns that.
+
+    what: what is waited for, for the message of TimedOut.
+    fds: looks again whenever one of these is readable; without any, every ASK_AGAIN seconds.
+    """
+    until = Deadline(deadline)
+    while not (value := predicate()):
+        until.check(what() if callable(what) else what)
+        if fds:
+            select.select(fds, [], [], until.left())
+        else:
+            time.sleep(ASK_AGAIN)
+    return value
+
+
+def wait_path(path, deadline=10.0):
+    """Waits until path exists. Its directory must exist already."""
+    path = os.fspath(path)
+    inotify = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
+    if inotify < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "inotify_init1")
+    try:
+        directory = os.path.dirname(path) or "."
+        if _libc.inotify_add_watch(inotify, directory.encode(), IN_CREATE | IN_MOVED_TO) < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), directory)
+
+        def look():
+            try:
+                os.read(inotify, 65536)
+            except BlockingIOError:
+                pass
+            return os.path.lexists(path)
+
+        wait_until(look, path, deadline, fds=(inotify,))
+    finally:
+        os.close(inotify)

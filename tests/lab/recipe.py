@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The recipe: which packages and modules make up the lab, and how hypervisor and kernels are started.
+
+Whatever changes an image is in this file, in dom0/ or in guest/; the cache is keyed by their content.
+"""
+
+XEN = "4.17"
+XEN_BIN = f"usr/lib/xen-{XEN}/bin"
+
+HYPERVISOR_PACKAGE = f"xen-hypervisor-{XEN}-amd64"
+KERNEL_PACKAGES = ["linux-image-amd64", "linux-headers-amd64"]      # not the cloud flavour: that one cannot be dom0
+SOURCE_PACKAGE = "linux-source-6.1"
+
+# Dom0 holds the files of these, and of what they depend on only the libraries that they are linked with. They are unpacked and not
+# configured: none of them needs it here, and it would need root.
+DOM0_PACKAGES = [
+    "bash",                     # Xen's hotplug scripts, and people
+    "busybox-static",           # all the small tools
+    "dbus-bin",
+    "dbus-daemon",
+    "xen-utils-common",
+    f"xen-utils-{XEN}",
+    "xenstore-utils",
+]
+DOM0_DROP = [
+    "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/bash-completion", "usr/share/info",
+    "usr/share/python3", "usr/lib/python3", f"usr/lib/xen-{XEN}/lib/python", f"usr/lib/xen-{XEN}/boot", "usr/lib/debug",
+    f"{XEN_BIN}/oxenstored", "usr/lib/systemd", "etc/init.d", "etc/grub.d",
+]
+
+# A guest holds these, of the same packages, and the libraries they are linked with.
+GUEST_PROGRAMS = ["usr/bin/busybox", "usr/bin/xenstore-*", f"{XEN_BIN}/vchan-socket-proxy"]
+
+# Loaded at run time and so named nowhere in a program: libc wants it to cancel a thread.
+LOADED_LIBRARIES = ["libgcc_s.so.1"]
+
+# Modules by name; what they depend on comes along. Those of PV Calls are built here, from the source of the same kernel.
+XEN_MODULES = ["xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xenfs"]
+PVCALLS_MODULES = ["pvcalls-back", "pvcalls-front"]
+DOM0_MODULES = [*XEN_MODULES, *PVCALLS_MODULES, "xen-netback", "xen-blkback", "virtio_pci", "virtio_console"]
+GUEST_MODULES = [*XEN_MODULES, *PVCALLS_MODULES]
+
+# The guests of every boot, named by the type that a test asks for, in the order in which they are created.
+GUEST_TYPES = ["pv", "pvh"]
+GUEST_MEMORY_MIB = 192
+
+MEMORY_MIB = 2560
+DOM0_MEMORY_MIB = 1280
+CPUS = 2
+
+# With the CPU unmasked dom0 crashes at boot (SMAP); with RDTSCP PVH guests loop in the emulation of an instruction.
+CPU_MODEL = "max,-smap,-smep,-la57,-pku,-pks,-rdtscp"
+
+XEN_ARGUMENTS = [
+    "console=com1", "com1=115200,8n1", f"dom0_mem={DOM0_MEMORY_MIB}M,max:{DOM0_MEMORY_MIB}M", "loglvl=all", "guest_loglvl=all",
+    "bootscrub=0", "spec-ctrl=no",      # emulated memory and an emulated CPU: both would cost seconds and protect nobody
+]
+KERNEL_ARGUMENTS = ["console=hvc0", "rdinit=/init", "mitigations=off", "panic=-1", "cryptomgr.notests", "apparmor=0", "audit=0"]
