@@ -131,6 +131,10 @@ static int on_packet(sd_event_source *source, int fd, uint32_t events, void *use
                         (void) sd_event_source_set_io_events(source, EPOLLRDHUP);
         } else
                 connection_answer(connection, r, &reply);
+
+        /* Who was refused at the door gets no place to stay. The answer is in its hands already. */
+        if (!connection->greeted)
+                connection_free(connection);
         return 0;
 }
 

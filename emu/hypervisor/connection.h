@@ -25,7 +25,7 @@ struct connection {
         sd_event_source *source;
         LIST_ENTRY(connection) of_listener;
 
-        bool greeted;
+        bool greeted;                   /* its hello was accepted; a request that leaves this false ends the connection */
         struct handle *handle;          /* on a domain's socket, after the hello */
         uint32_t waiting_op;            /* on the control socket: the operation to be answered later, or 0 */
         struct domain *waiting_for;     /* and the domain it is about, or NULL */

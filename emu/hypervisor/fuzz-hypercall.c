@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct emu_limits limits = {
         .handles = HANDLES - 1,
-        .ports = 4,
+        .ports = 5,
         .shared_pages = 6,
         .grants = EMU_REF_FIRST_FREE + 7,
         .maptrack = 5,
@@ -49,6 +49,8 @@ struct input {
 struct party {
         struct domain *domain;          /* NULL while every number is a zombie's */
         struct handle *handles[HANDLES];
+        struct share *store_ring;       /* a guest's, as its toolstack would have made them */
+        struct port *store_port;
 };
 
 struct world {
@@ -92,11 +94,13 @@ static uint32_t notifications_through(const struct handle *handle, const struct 
         return n;
 }
 
-static void check_port(const struct domain *domain, const struct port *port, uint32_t number) {
+static void check_port(const struct world *world, const struct domain *domain, const struct port *port, uint32_t number) {
         const struct handle *handle;
         const struct port *other;
         uint32_t n_refs = port->handle ? 1 : 0;
 
+        for (unsigned int i = 0; i < PARTIES; i++)
+                n_refs += world->parties[i].store_port == port;
         LIST_FOREACH(handle, &domain->handles, of_domain)
                 n_refs += notifications_through(handle, port);
         demand(port->n_refs == n_refs && n_refs > 0);
@@ -115,13 +119,13 @@ static void check_port(const struct domain *domain, const struct port *port, uin
 }
 
 /* Returns how many descriptors the ports need, in halves: two ends of a channel share theirs. */
-static unsigned int check_ports(const struct domain *domain) {
+static unsigned int check_ports(const struct world *world, const struct domain *domain) {
         unsigned int n = 0, n_halves = 0;
         const struct handle *handle;
         const struct port *port;
 
         for (uint32_t i = 0; (port = slots_next(&domain->ports, &i)); i++) {
-                check_port(domain, port, i);
+                check_port(world, domain, port, i);
                 n += port->handle != NULL;
                 n_halves += port->state == EMU_EVTCHN_INTERDOMAIN ? EMU_PORT_FDS : 2 * EMU_PORT_FDS;
         }
@@ -171,7 +175,7 @@ static unsigned int check_grants(const struct world *world, const struct domain 
                 if (before == grant)
                         n_fds += 1 + (share->readonly_fd >= 0);
         }
-        demand(domain->grants.n_used <= limits.grants - EMU_REF_FIRST_FREE);
+        demand(domain->grants.n_used <= limits.grants - EMU_REF_FIRST_FREE + 1);
         demand(domain->n_shared_pages == n_shared && n_shared <= limits.shared_pages);
         demand(domain->n_mapped_by_others == n_mapped);
         return 2 * n_fds;
@@ -205,7 +209,7 @@ static unsigned int check(const struct world *world) {
         for (uint32_t i = 0; (domain = slots_next(&world->table.domains, &i)); i++) {
                 demand(domain->domid == i && i < END_DOMID);
                 check_handles(domain);
-                n_halves += check_ports(domain) + check_grants(world, domain);
+                n_halves += check_ports(world, domain) + check_grants(world, domain);
         }
         return n_halves / 2;
 }
@@ -217,8 +221,16 @@ static unsigned int check(const struct world *world) {
 static void party_come(struct world *world, struct party *party) {
         const uint8_t uuid[16] = {};
 
-        if (!party->domain && domain_new(&world->table, uuid, 0, &limits, &party->domain) < 0)
+        if (party->domain)
+                return;
+        if (domain_new(&world->table, uuid, 0, &limits, &party->domain) < 0) {
                 demand(world->table.domains.n_used == END_DOMID);
+                return;
+        }
+        if (party != &world->parties[0]) {
+                demand(share_new_reserved(party->domain, EMU_REF_XENSTORE, 0, &party->store_ring) == 0);
+                demand(event_alloc_unbound(party->domain, 0, &party->store_port) == 0);
+        }
 }
 
 static void toggle_handle(struct world *world, struct party *party, unsigned int index) {
@@ -236,12 +248,19 @@ static void toggle_handle(struct world *world, struct party *party, unsigned int
         }
 }
 
-static void party_go(struct party *party) {
+static void party_go(struct world *world, struct party *party) {
+        if (!party->domain)
+                return;
+
+        party->domain->flags |= EMU_DOMAIN_DYING;
         for (unsigned int i = 0; i < HANDLES; i++)
                 party->handles[i] = handle_free(party->handles[i]);
-        if (party->domain)
-                party->domain->flags |= EMU_DOMAIN_DYING;
-        party->domain = NULL;
+        if (party != &world->parties[0]) {
+                port_unref(party->store_port);
+                share_end(party->store_ring);
+                event_raise_virq(world->parties[0].domain, EVENT_VIRQ_DOM_EXC);
+        }
+        *party = (struct party) {};
 }
 
 /* As hypervisor_collect() does. */
@@ -292,7 +311,7 @@ static void operate(struct world *world, struct input *input) {
         else if (what < 0xf0)
                 toggle_handle(world, party, index);
         else if (party != &world->parties[0])
-                party_go(party);
+                party_go(world, party);
         collect(world);
 }
 
@@ -312,8 +331,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         demand(count_fds() == n_fds + check(&world));
 
-        for (unsigned int i = 0; i < PARTIES; i++)
-                party_go(&world.parties[i]);
+        for (unsigned int i = PARTIES; i-- > 0;)
+                party_go(&world, &world.parties[i]);
         collect(&world);
         domain_table_done(&world.table);
         demand(count_fds() == n_fds);

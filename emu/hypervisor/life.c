@@ -25,7 +25,7 @@
 #include "rundir.h"
 
 #define LIFE_DYING_USEC (5 * 1000 * 1000ull)    /* for xenemu exec to end its program; only a stopped one takes that long */
-#define LIFE_GREETING_MAX 16u           /* connections beyond a domain's handles: those that have not said hello, or are told EMFILE */
+#define LIFE_GREETING_MAX 16u           /* connections beyond a domain's handles: those that have not said hello yet */
 #define LIFE_NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
 
 static int close_fd(int fd) {
@@ -69,6 +69,7 @@ static int on_hypercall(struct connection *connection, const void *untrusted_pac
         r = greet(connection, untrusted_packet, n_packet, life->domain->domid, ret_reply);
         if (r == 0)
                 r = handle_new(life->domain, &connection->handle);
+        connection->greeted = r == 0;
         return r;
 }
 

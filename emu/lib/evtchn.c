@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/single_threaded.h>
 #include <unistd.h>
 
 #include "evtchn-handle.h"
@@ -90,28 +91,44 @@ int xenevtchn_restrict(xenevtchn_handle *xce, domid_t domid) {
         return result(connection_call(&xce->connection, EMU_EVTCHN_RESTRICT, &id, sizeof id, NULL, 0, NULL, 0));
 }
 
+/* Keeps other threads from unbinding ports while one is used; costs nothing in a program that has only one thread. */
+static bool ports_lock(xenevtchn_handle *xce) {
+        bool needed = !__libc_single_threaded;
+
+        if (needed)
+                pthread_rwlock_rdlock(&xce->lock);
+        return needed;
+}
+
+static void ports_unlock(xenevtchn_handle *xce, bool locked) {
+        if (locked)
+                pthread_rwlock_unlock(&xce->lock);
+}
+
 int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t number) {
         struct evtchn_port *port;
+        bool locked;
         int r = -ENOTCONN;
 
-        pthread_rwlock_rdlock(&xce->lock);
+        locked = ports_lock(xce);
         port = evtchn_ports_get(&xce->ports, number);
         if (port)
                 r = channel_notify(&port->page->word[1 - port->side], port->send);
-        pthread_rwlock_unlock(&xce->lock);
+        ports_unlock(xce, locked);
         return result(r);
 }
 
 /* A port that is not bound is no error: Linux skips such ports in what is written to the device. */
 int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t number) {
         struct evtchn_port *port;
+        bool locked;
         int r = 0;
 
-        pthread_rwlock_rdlock(&xce->lock);
+        locked = ports_lock(xce);
         port = evtchn_ports_get(&xce->ports, number);
         if (port)
                 r = channel_unmask(&port->page->word[port->side], port->receive);
-        pthread_rwlock_unlock(&xce->lock);
+        ports_unlock(xce, locked);
         return result(r);
 }
 
@@ -124,12 +141,13 @@ int xenevtchn_unmask(xenevtchn_handle *xce, evtchn_port_t number) {
  */
 static bool take_event(xenevtchn_handle *xce, uint64_t number) {
         struct evtchn_port *port;
+        bool locked;
 
-        pthread_rwlock_rdlock(&xce->lock);
+        locked = ports_lock(xce);
         port = number < EVTCHN_PORTS_MAX ? evtchn_ports_get(&xce->ports, number) : NULL;
         if (port)
                 channel_deliver(&port->page->word[port->side]);
-        pthread_rwlock_unlock(&xce->lock);
+        ports_unlock(xce, locked);
         return port;
 }
 
