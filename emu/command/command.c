@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "options.h"
 #include "toolstack.h"
 
 int report(const char *format, ...) {
@@ -23,19 +24,6 @@ int report(const char *format, ...) {
         va_end(arguments);
         fputc('\n', stderr);
         return EXIT_FAILED;
-}
-
-bool parse_number(const char *text, uint32_t max, uint32_t *ret_number) {
-        unsigned long number;
-        char *end;
-
-        errno = 0;
-        number = strtoul(text, &end, 10);
-        if (errno != 0 || text[0] < '0' || text[0] > '9' || *end != '\0' || number > max)
-                return false;
-
-        *ret_number = number;
-        return true;
 }
 
 int control_connect(const struct context *context) {
@@ -62,7 +50,7 @@ int control_connect(const struct context *context) {
 int domain_resolve(const struct context *context, const char *text, uint32_t *ret_domid) {
         int r;
 
-        if (parse_number(text, UINT32_MAX, ret_domid))
+        if (option_parse_number(text, UINT32_MAX, ret_domid))
                 return 0;
 
         r = toolstack_find(context->run_dir, text, ret_domid);

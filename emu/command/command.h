@@ -3,7 +3,6 @@
 
 /* What every subcommand of xenemu is given, and how it reports. */
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -41,6 +40,3 @@ int control_connect(const struct context *context);
  * number exists is not checked.
  */
 int domain_resolve(const struct context *context, const char *text, uint32_t *ret_domid);
-
-/* Reads a decimal number of at most max. */
-bool parse_number(const char *text, uint32_t max, uint32_t *ret_number);

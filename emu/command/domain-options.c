@@ -14,21 +14,6 @@
 
 #define NAME_MAX_LENGTH 128             /* xenstored takes more; a list does not show more */
 
-bool limit_parse(const char *text, struct emu_limits *limits) {
-        const struct {
-                const char *name;
-                uint32_t *limit;
-        } names[] = {
-                { "handles=", &limits->handles }, { "ports=", &limits->ports },       { "shared-pages=", &limits->shared_pages },
-                { "grants=", &limits->grants },   { "maptrack=", &limits->maptrack },
-        };
-
-        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-                if (strncmp(text, names[i].name, strlen(names[i].name)) == 0)
-                        return parse_number(text + strlen(names[i].name), UINT32_MAX, names[i].limit) && *names[i].limit > 0;
-        return false;
-}
-
 static void uuid_format(const uint8_t u[16], char ret_text[37]) {
         snprintf(ret_text, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3], u[4], u[5],
                  u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);

@@ -16,9 +16,6 @@
         "  --limit NAME=N            per guest: handles (open Xen devices, 1024), ports (event channels, 1023), shared-pages (1024),\n" \
         "                            grants (32768), maptrack (mapped pages, 262144)\n"
 
-/* Parses NAME=N. Returns false if it is not that. */
-bool limit_parse(const char *text, struct emu_limits *limits);
-
 /* Writes a new random uuid as text. */
 void uuid_generate_text(char ret_text[37]);
 

@@ -11,6 +11,7 @@
 #include "client.h"
 #include "command.h"
 #include "domain-options.h"
+#include "options.h"
 #include "toolstack.h"
 
 static const char help_create[] =
@@ -66,7 +67,7 @@ int command_create(const struct context *context, int argc, char **argv) {
                         uuid = optarg;
                 else if (c == ISOLATE || c == NO_ISOLATE)
                         isolate = c == ISOLATE;
-                else if (c == LIMIT && !limit_parse(optarg, &limits)) {
+                else if (c == LIMIT && !option_parse_limit(optarg, &limits)) {
                         report("create --limit: '%s' will not do; see xenemu create --help", optarg);
                         return EXIT_USAGE;
                 } else if (c == HELP) {
@@ -120,7 +121,7 @@ int command_forget(const struct context *context, int argc, char **argv) {
 
         if (!one_operand(argc, argv, help_forget, &status))
                 return status;
-        if (!parse_number(argv[1], EMU_DOMID_FIRST_RESERVED - 1, &domid) || domid == 0) {
+        if (!option_parse_number(argv[1], EMU_DOMID_FIRST_RESERVED - 1, &domid) || domid == 0) {
                 report("forget: '%s' is not the domid of a guest", argv[1]);
                 return EXIT_USAGE;
         }

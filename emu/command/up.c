@@ -19,6 +19,7 @@
 #include "command.h"
 #include "domain-options.h"
 #include "layout.h"
+#include "options.h"
 #include "toolstack.h"
 
 #define UP_DEADLINE_MSEC (30 * 1000)    /* xenstored takes a tenth of a second, on a slow machine a few */
@@ -72,14 +73,14 @@ static bool parse(struct up *up, int argc, char **argv, int *ret_status) {
         while ((c = getopt_long(argc, argv, "", names, NULL)) >= 0) {
                 good = true;
                 if (c == DOMAINS)
-                        good = parse_number(optarg, EMU_DOMID_FIRST_RESERVED - 1, &up->n_domains);
+                        good = option_parse_number(optarg, EMU_DOMID_FIRST_RESERVED - 1, &up->n_domains);
                 else if (c == ISOLATE || c == NO_ISOLATE)
                         up->isolate = c == ISOLATE;
-                else if (c == LIMIT && (good = limit_parse(optarg, &limits)))
+                else if (c == LIMIT && (good = option_parse_limit(optarg, &limits)))
                         add_argument(up, "--limit", optarg);
                 else if (c == KEEP && (good = optarg[0] == '/'))
                         add_argument(up, "--keep", optarg);
-                else if (c == END_DOMID && (good = parse_number(optarg, EMU_DOMID_FIRST_RESERVED, &number) && number >= 2))
+                else if (c == END_DOMID && (good = option_parse_number(optarg, EMU_DOMID_FIRST_RESERVED, &number) && number >= 2))
                         add_argument(up, "--end-domid", optarg);
                 else if (c == HELP) {
                         fputs(help_up, stdout);

@@ -4,7 +4,6 @@
  * xenemud: the hypervisor's part of emulated Xen. `xenemu up` starts it; this is options, signals and the event loop.
  */
 
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
@@ -17,6 +16,7 @@
 
 #include "hypervisor.h"
 #include "log.h"
+#include "options.h"
 
 static const char usage[] =
         "Usage: xenemud --rundir DIR --guest PROGRAM --library-dir DIR --preload LIBRARY --xenstored PROGRAM [OPTION...]\n"
@@ -33,34 +33,6 @@ static const char usage[] =
         "  --limit NAME=N       of new guests: handles, ports, shared-pages, grants or maptrack (default: Xen's and Linux's)\n"
         "  --ready-fd FD        gets \"ok\" once the store answers, or a sentence\n"
         "  --help               this text\n";
-
-/* Reads a decimal number of at most max. */
-static bool parse_number(const char *text, uint32_t max, uint32_t *ret_number) {
-        unsigned long number;
-        char *end;
-
-        errno = 0;
-        number = strtoul(text, &end, 10);
-        if (errno != 0 || end == text || *end != '\0' || *text == '-' || number > max)
-                return false;
-        *ret_number = number;
-        return true;
-}
-
-static bool parse_limit(const char *text, struct emu_limits *limits) {
-        const struct {
-                const char *name;
-                uint32_t *limit;
-        } names[] = {
-                { "handles=", &limits->handles }, { "ports=", &limits->ports },       { "shared-pages=", &limits->shared_pages },
-                { "grants=", &limits->grants },   { "maptrack=", &limits->maptrack },
-        };
-
-        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-                if (strncmp(text, names[i].name, strlen(names[i].name)) == 0)
-                        return parse_number(text + strlen(names[i].name), UINT32_MAX, names[i].limit);
-        return false;
-}
 
 /* Returns whether to go on; if not, *ret_status is the exit status. */
 static bool parse_options(int argc, char **argv, struct options *options, int *ret_status) {
@@ -106,13 +78,13 @@ static bool parse_options(int argc, char **argv, struct options *options, int *r
                                 options->keep[options->n_keep++] = optarg;
                         break;
                 case END_DOMID:
-                        good = parse_number(optarg, EMU_DOMID_FIRST_RESERVED, &options->end_domid) && options->end_domid >= 2;
+                        good = option_parse_number(optarg, EMU_DOMID_FIRST_RESERVED, &options->end_domid) && options->end_domid >= 2;
                         break;
                 case LIMIT:
-                        good = parse_limit(optarg, &options->limits);
+                        good = option_parse_limit(optarg, &options->limits);
                         break;
                 case READY_FD:
-                        good = parse_number(optarg, INT32_MAX, &number);
+                        good = option_parse_number(optarg, INT32_MAX, &number);
                         options->ready_fd = number;
                         break;
                 case HELP:

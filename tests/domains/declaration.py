@@ -49,8 +49,8 @@ class Test:
 
     @property
     def id(self) -> str:
-        """The name as one word for a store path or a file name."""
-        return self.name.replace("/", ".")
+        """The name as one word for a store path, which takes letters, digits and -/_@ only."""
+        return self.name.replace("/", "_")
 
 
 def declarations_load(paths: list[pathlib.Path]) -> list[Test]:

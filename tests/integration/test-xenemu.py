@@ -66,13 +66,14 @@ class Exec(TestCase):
 
     def test_a_terminal_is_passed_through(self):
         pid, terminal = self.terminal(XENEMU, "--rundir", self.xen.rundir, "exec", "dom1", "--", "bash", "--norc", "--noediting", "-i")
-        os.write(terminal, b"stty -echo; PS1=; tty; echo up; cat\n")
+        os.write(terminal, b"stty -echo; PS1='again> '; tty; echo up; cat\n")
         said = self.await_terminal(terminal, b"up\r\n")
         self.assertIn(b"/dev/pts/", said)
         self.assertNotIn(b"no job control", said)
         os.write(terminal, b"mirror\n")
         self.await_terminal(terminal, b"mirror\r\n")
         os.write(terminal, b"\x03")  # ends cat, not the shell
+        self.await_terminal(terminal, b"again> ")
         os.write(terminal, b"echo status $?\n")
         self.await_terminal(terminal, b"status 130")
         os.write(terminal, b"exit 5\n")
@@ -87,6 +88,7 @@ class Exec(TestCase):
         self.await_terminal(terminal, b"Stopped")
         self.assertRegex(self.xen.run("dom1", "ps", "-eo", "stat,comm").stdout, r"T\S* +(sh|cat)")
         os.write(terminal, b"fg\n")
+        self.await_terminal(terminal, b"exec cat")
         os.write(terminal, b"mirror\n")
         self.await_terminal(terminal, b"mirror\r\n")
         os.write(terminal, b"\x04exit 6\n")

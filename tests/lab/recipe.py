@@ -53,6 +53,6 @@ CPU_MODEL = "max,-smap,-smep,-la57,-pku,-pks,-rdtscp"
 
 XEN_ARGUMENTS = [
     "console=com1", "com1=115200,8n1", f"dom0_mem={DOM0_MEMORY_MIB}M,max:{DOM0_MEMORY_MIB}M", "loglvl=all", "guest_loglvl=all",
-    "bootscrub=0", "spec-ctrl=no",      # emulated memory and an emulated CPU: both would cost seconds and protect nobody
+    "bootscrub=0", "spec-ctrl=no,eager-fpu",      # emulated memory and an emulated CPU: both would cost seconds and protect nobody
 ]
 KERNEL_ARGUMENTS = ["console=hvc0", "rdinit=/init", "mitigations=off", "panic=-1", "cryptomgr.notests", "apparmor=0", "audit=0"]
