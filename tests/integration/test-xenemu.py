@@ -287,3 +287,38 @@ class Misuse(TestCase):
             os.chmod(xen.rundir, 0o755)
             result = run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", XENEMU, "--rundir", xen.rundir, "list", check=1)
             self.assertRegex(result.stderr, "belongs to another user|Permission denied")
+
+
+@unittest.skipIf(os.geteuid() != 0, "only root can become somebody else")
+class WithoutRoot(TestCase):
+    """A user of the machine has emulated Xen as well, only not isolated."""
+
+    def setUp(self):
+        self.directory = self.temporary_directory()
+        os.chown(self.directory, 65534, 65534)
+        if run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "test", "-x", XENEMU, check=None).status != 0:
+            self.skipTest(f"{XENEMU} is in a directory that is closed to other users")
+        self.addCleanup(self.xenemu, "down", check=None)
+
+    def argv(self, *arguments):
+        user = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        return [*user, str(XENEMU), "--rundir", self.directory + "/run", *arguments]
+
+    def xenemu(self, *arguments, **options):
+        return run(*self.argv(*arguments), **options)
+
+    def test_domains_come_up_talk_to_the_store_and_die_with_all_their_programs(self):
+        self.xenemu("up", "--domains", "2")
+        self.xenemu("exec", "dom1", "--", "xenstore-write", "data/x", "1")
+        self.assertEqual(self.xenemu("exec", "dom1", "--", "xenstore-read", "data/x").stdout, "1\n")
+        self.assertNotEqual(self.xenemu("exec", "dom2", "--", "xenstore-read", "/local/domain/1/data/x", check=None).status, 0)
+        program = Process(self.argv("exec", "dom2", "--", "sh", "-c", "sleep 1003 & setsid sleep 1003 & echo ready; wait"))
+        program.wait_output("ready")
+        self.xenemu("destroy", "dom2")
+        self.assertEqual(program.wait().status, -signal.SIGKILL)
+        self.assertNotIn("sleep 1003", run("ps", "-eo", "args").stdout)
+
+    def test_isolation_is_refused(self):
+        self.assertIn("without root", self.xenemu("up", "--isolate", check=1).stderr)
+        self.xenemu("up")
+        self.assertIn("without root", self.xenemu("create", "--isolate", check=1).stderr)
