@@ -4,9 +4,8 @@
 
 #include "layout.h"
 
-#include <errno.h>
 #include <glob.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool is_below(const char *path, const char *directory) {
@@ -15,19 +14,18 @@ static bool is_below(const char *path, const char *directory) {
         return strncmp(path, directory, n) == 0 && path[n] == '/';
 }
 
-/* Debian keeps each Xen version's programs apart. Returns the newest xenstored, or where it would be. */
-static const char *find_xenstored(void) {
-        const char *path = NULL;
-        glob_t found;
+/* Debian keeps each Xen version's programs apart. Finds the newest xenstored, or where it would be. */
+static void find_xenstored(char *ret_path, size_t n_path) {
+        const char *path = "/usr/lib/xen-4.17/bin/xenstored";
+        glob_t found = {};
 
-        if (glob("/usr/lib/xen-4.*/bin/xenstored", 0, NULL, &found) == 0) {
-                path = strdup(found.gl_pathv[found.gl_pathc - 1]);
-                globfree(&found);
-        }
-        return path ?: "/usr/lib/xen-4.17/bin/xenstored";
+        if (glob("/usr/lib/xen-4.*/bin/xenstored", 0, NULL, &found) == 0)
+                path = found.gl_pathv[found.gl_pathc - 1];
+        snprintf(ret_path, n_path, "%s", path);
+        globfree(&found);
 }
 
-int layout_find(const char *own_path, struct layout *ret_layout) {
+void layout_find(const char *own_path, struct layout *ret_layout) {
         if (is_below(own_path, LAYOUT_BUILD_ROOT))
                 *ret_layout = (struct layout) {
                         .hypervisor = LAYOUT_BUILD_ROOT "/emu/hypervisor/xenemud",
@@ -46,6 +44,5 @@ int layout_find(const char *own_path, struct layout *ret_layout) {
                         .run_dir = "/run/xcpbus",
                 };
 
-        ret_layout->xenstored = find_xenstored();
-        return 0;
+        find_xenstored(ret_layout->xenstored, sizeof ret_layout->xenstored);
 }

@@ -10,10 +10,10 @@ struct layout {
         const char *guest;              /* xenemu-guest */
         const char *library_dir;        /* the drop-in libraries */
         const char *preload;            /* for xenstored */
-        const char *xenstored;          /* Debian's, the newest there is */
+        char xenstored[64];             /* Debian's, the newest there is */
         const char *run_dir;            /* the default run directory */
         const char *tree;               /* the source tree, or NULL when installed */
 };
 
-/* Finds the parts for the program at own_path, an absolute path. The strings are never freed. Returns 0 or a negative errno. */
-int layout_find(const char *own_path, struct layout *ret_layout);
+/* Finds the parts for the program at own_path, an absolute path. */
+void layout_find(const char *own_path, struct layout *ret_layout);

@@ -70,8 +70,9 @@ int main(int argc, char **argv) {
         struct layout layout;
         int first = 1, status;
 
-        if (readlink("/proc/self/exe", own_path, sizeof own_path - 1) < 0 || layout_find(own_path, &layout) < 0)
+        if (readlink("/proc/self/exe", own_path, sizeof own_path - 1) < 0)
                 return report("cannot find out where this program is; is /proc mounted?");
+        layout_find(own_path, &layout);
         if (!wanted || !*wanted)
                 wanted = layout.run_dir;
 

@@ -106,16 +106,20 @@ static int port_new(struct domain *domain, struct channel *channel, unsigned int
         return 0;
 }
 
-int event_alloc_unbound(struct domain *domain, uint32_t untrusted_remote_domid, struct port **ret_port) {
+/* Makes a port at the first side of a channel of its own. */
+static int port_new_first(struct domain *domain, struct port **ret_port) {
         struct channel *channel;
-        struct port *port;
         int r;
 
         r = channel_new(&channel);
-        if (r < 0)
-                return r;
+        return r < 0 ? r : port_new(domain, channel, 0, ret_port);
+}
 
-        r = port_new(domain, channel, 0, &port);
+int event_alloc_unbound(struct domain *domain, uint32_t untrusted_remote_domid, struct port **ret_port) {
+        struct port *port;
+        int r;
+
+        r = port_new_first(domain, &port);
         if (r < 0)
                 return r;
 
@@ -169,7 +173,6 @@ static struct port *find_virq(struct domain *domain, uint32_t virq) {
 }
 
 int event_bind_virq(struct domain *domain, uint32_t untrusted_virq, struct port **ret_port) {
-        struct channel *channel;
         struct port *port;
         int r;
 
@@ -178,11 +181,7 @@ int event_bind_virq(struct domain *domain, uint32_t untrusted_virq, struct port 
         if (find_virq(domain, untrusted_virq))
                 return -EEXIST;
 
-        r = channel_new(&channel);
-        if (r < 0)
-                return r;
-
-        r = port_new(domain, channel, 0, &port);
+        r = port_new_first(domain, &port);
         if (r < 0)
                 return r;
 

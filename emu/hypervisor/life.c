@@ -25,6 +25,7 @@
 #include "rundir.h"
 
 #define LIFE_DYING_USEC (5 * 1000 * 1000ull)    /* for xenemu exec to end its program; only a stopped one takes that long */
+#define LIFE_BURYING_USEC (10 * 1000 * 1000ull) /* for the hook to remove the domain from the store */
 #define LIFE_GREETING_MAX 16u           /* connections beyond a domain's handles: those that have not said hello yet */
 #define LIFE_NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC)
 
@@ -86,6 +87,14 @@ static void on_hypercall_closed(struct connection *connection, void *userdata) {
 
 static void life_buried(struct life *life);
 
+static int on_burying_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct life *life = userdata;
+
+        log_event("domain %u: the on-death hook does not end; killing it", life->domain->domid);
+        process_kill(life->burial_pidfd, SIGKILL);
+        return 0;
+}
+
 static int on_buried(sd_event_source *source, int pidfd, uint32_t events, void *userdata) {
         struct life *life = userdata;
         int status = process_reap(pidfd);
@@ -115,6 +124,9 @@ static int life_bury(struct life *life) {
                 return r;
         }
         r = process_watch(hypervisor->event, life->burial_pidfd, on_buried, life, &life->burial_exit);
+        if (r >= 0)
+                r = sd_event_add_time_relative(hypervisor->event, &life->deadline, CLOCK_MONOTONIC, LIFE_BURYING_USEC, 0,
+                                               on_burying_deadline, life);
         if (r < 0)
                 life->burial_pidfd = process_end(life->burial_pidfd);
         return r;
@@ -155,6 +167,7 @@ static void life_buried(struct life *life) {
         struct reply reply;
 
         life->burial_exit = sd_event_source_disable_unref(life->burial_exit);
+        life->deadline = sd_event_source_disable_unref(life->deadline);
         life->burial_pidfd = close_fd(life->burial_pidfd);
         life->state = LIFE_DEAD;
 

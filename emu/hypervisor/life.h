@@ -43,7 +43,7 @@ struct life {
         int burial_pidfd;               /* the on-death hook */
         sd_event_source *burial_exit;
 
-        sd_event_source *deadline;      /* of DYING: then whoever still lingers is cut off */
+        sd_event_source *deadline;      /* of DYING and BURYING: then whoever still lingers is cut off */
         char why[EMU_TEXT_MAX];         /* BUILDING failed because */
 };
 
