@@ -54,6 +54,8 @@ int domain_resolve(const struct context *context, const char *text, uint32_t *re
                 return 0;
 
         r = toolstack_find(context->run_dir, text, ret_domid);
+        if (r == -ESRCH && strncmp(text, "dom", 3) == 0 && option_parse_number(text + 3, UINT32_MAX, ret_domid))
+                return 0;               /* as its folder in the run directory is called */
         if (r == -ESRCH)
                 report("there is no domain named '%s'; `xenemu list` shows them", text);
         else if (r < 0)

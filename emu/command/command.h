@@ -36,7 +36,7 @@ int report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int control_connect(const struct context *context);
 
 /*
- * Finds a domain by number or, through the store, by name. Returns 0 or a negative errno after a report. Whether a domain of that
+ * Finds a domain by number, by name (through the store), or as domN. Returns 0 or a negative errno after a report. Whether a domain of that
  * number exists is not checked.
  */
 int domain_resolve(const struct context *context, const char *text, uint32_t *ret_domid);
