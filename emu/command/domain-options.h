@@ -12,7 +12,8 @@
 /* One paragraph of --help. */
 #define DOMAIN_OPTIONS_HELP                                                                                                             \
         "  --isolate, --no-isolate   give a guest's programs namespaces of their own (network, PID, mounts, IPC, host name), so that\n" \
-        "                            nothing but Xen joins two domains; or do not. Default: isolate if root\n"                          \
+        "                            nothing but Xen and files outside /tmp, /run, /var/tmp and /dev/shm joins two domains; or do\n"    \
+        "                            not. Default: isolate if root\n"                                                                   \
         "  --limit NAME=N            per guest: handles (open Xen devices, 1024), ports (event channels, 1023), shared-pages (1024),\n" \
         "                            grants (32768), maptrack (mapped pages, 262144)\n"
 

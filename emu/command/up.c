@@ -211,6 +211,9 @@ int command_up(const struct context *context, int argc, char **argv) {
 
         if (up.isolate && geteuid() != 0)
                 return report("cannot isolate domains without root; use --no-isolate");
+        if (strlen(context->run_dir) > EMU_RUN_DIR_MAX)
+                return report("the run directory's path has %zu characters, and socket addresses leave room for %zu: %s",
+                              strlen(context->run_dir), (size_t) EMU_RUN_DIR_MAX, context->run_dir);
         if (is_up(context))
                 return report("emulated Xen is up in %s already; `xenemu down` ends it", context->run_dir);
         if (access(layout.xenstored, X_OK) < 0)

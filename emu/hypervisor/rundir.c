@@ -17,6 +17,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "protocol.h"
+
 #define RUNDIR_DEPTH_MAX 64             /* of folders that a domain's programs left behind */
 
 static int make_dir(int dir_fd, const char *name) {
@@ -106,7 +108,7 @@ void rundir_remove_domains(int dir_fd) {
 int rundir_open(const char *path, int *ret_dir_fd, int *ret_lock_fd) {
         int dir_fd, own_fd, lock_fd, r = 0;
 
-        if (strlen(path) > RUNDIR_PATH_MAX)
+        if (strlen(path) > EMU_RUN_DIR_MAX)
                 return -ENAMETOOLONG;
 
         dir_fd = make_dir(AT_FDCWD, path);

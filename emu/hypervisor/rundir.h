@@ -14,9 +14,6 @@
 
 #include <stdint.h>
 
-/* The longest path that leaves room for /domNNNNN/xenstored/socket in a socket address (unix(7): 107 bytes). */
-#define RUNDIR_PATH_MAX (107 - sizeof "/dom32751/xenstored/socket" + 1)
-
 /*
  * Opens the run directory, making it if need be, takes its lock and removes what an earlier hypervisor left.
  * Returns 0 and both descriptors, -EBUSY if a hypervisor runs there, -ENAMETOOLONG, or another negative errno.

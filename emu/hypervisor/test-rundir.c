@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol.h"
 #include "rundir.h"
 
 struct fixture {
@@ -220,14 +221,14 @@ static void test_deep(struct fixture *f, gconstpointer data) {
 
 static void test_path_length(struct fixture *f, gconstpointer data) {
         size_t n = strlen(f->top) + 1;
-        char path[RUNDIR_PATH_MAX + 2] = {};
+        char path[EMU_RUN_DIR_MAX + 2] = {};
 
-        g_assert_cmpuint(n, <, RUNDIR_PATH_MAX);
+        g_assert_cmpuint(n, <, EMU_RUN_DIR_MAX);
         memset(path, 'r', sizeof path - 1);
         memcpy(path, f->top, n - 1);
         path[n - 1] = '/';
         g_assert_cmpint(try_open(path), ==, -ENAMETOOLONG);
-        path[RUNDIR_PATH_MAX] = '\0';
+        path[EMU_RUN_DIR_MAX] = '\0';
         g_assert_cmpint(try_open(path), ==, 0);
         g_assert_cmpuint(strlen(path) + strlen("/dom32751/xenstored/socket"), ==, 107);
 }

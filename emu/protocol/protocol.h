@@ -28,6 +28,9 @@
 #define EMU_TEXT_MAX 256u                /* bytes of a sentence for a person */
 #define EMU_LIST_MAX 64u                /* entries in one reply of a listing */
 
+/* The longest path of a run directory: it leaves room for /dom32751/xenstored/socket in a socket address (unix(7): 107 bytes). */
+#define EMU_RUN_DIR_MAX (107 - sizeof "/dom32751/xenstored/socket" + 1)
+
 #define EMU_DOMID_FIRST_RESERVED 0x7ff0u /* xen.h, DOMID_FIRST_RESERVED */
 #define EMU_DOMID_SELF 0x7ff0u          /* xen.h, DOMID_SELF */
 
