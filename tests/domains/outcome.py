@@ -90,7 +90,8 @@ class Report:
 
 def lines_show(title: str, path: pathlib.Path, n: int = LOG_LINES) -> None:
     """The last lines of a file, indented, for a person who looks at a failure."""
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    text = path.read_text(errors="replace") if path.exists() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
     print(f"     --- {title}: {'empty' if not lines else 'last lines'}")
     for line in lines[-n:]:
         print(f"     {line}")

@@ -43,6 +43,7 @@ def cached(kind: str, key: str, make: Callable[[pathlib.Path], None]) -> pathlib
     with (root / f".lock-{kind}").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
+            _leftovers_remove(root, kind)
             with tempfile.TemporaryDirectory(dir=root, prefix=f".new-{kind}-") as new:
                 content = pathlib.Path(new) / "content"
                 content.mkdir()
@@ -50,6 +51,12 @@ def cached(kind: str, key: str, make: Callable[[pathlib.Path], None]) -> pathlib
                 content.rename(path)
             _prune(root, kind, path)
     return path
+
+
+def _leftovers_remove(root: pathlib.Path, kind: str) -> None:
+    """Of a builder that was killed: whoever holds the lock is the only one at work on this kind."""
+    for path in root.glob(f".new-{kind}-*"):
+        shutil.rmtree(path)
 
 
 def _prune(root: pathlib.Path, kind: str, keep: pathlib.Path) -> None:

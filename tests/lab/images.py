@@ -57,7 +57,9 @@ def guest_image_write(images: Images, programs: list[str], built: dict[str, path
         archive.close()
 
 
-def dom0_image_write(images: Images, programs: list[str], built: dict[str, pathlib.Path], target: pathlib.Path, guest: pathlib.Path) -> None:
+def dom0_image_write(
+    images: Images, programs: list[str], built: dict[str, pathlib.Path], target: pathlib.Path, guest: pathlib.Path
+) -> None:
     """A run's image for dom0; the guests' kernel and image are in it, as files for xl."""
     shutil.copy(images.dom0, target)
     with target.open("ab") as file:
@@ -72,10 +74,10 @@ def _programs_add(archive: Archive, programs: list[str], built: dict[str, pathli
     """Our programs into /usr/local/bin, Debian's to their own place, libraries to where the dynamic linker looks anyway."""
     there = set(_names_file(base).read_text().splitlines())
     for name in programs:
-        path = program_find(name, built)
-        place = f"usr/local/bin/{name}" if name in built else str(path).lstrip("/")
+        place = name.lstrip("/") if name.startswith("/") else f"usr/local/bin/{name}"
         if place in there:
             continue
+        path = program_find(name, built)
         archive.file(place, path.read_bytes(), 0o755)
         there.add(place)
         for library in program_libraries(path):

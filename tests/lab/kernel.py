@@ -64,7 +64,7 @@ def modules_install(kernel: pathlib.Path, names: list[str], root: pathlib.Path) 
         shutil.copy(path, folder)
     for name in ("modules.builtin", "modules.order"):
         (folder / name).touch()
-    _run(["/sbin/depmod", "-b", str(root / "usr"), release])
+    _run(["depmod", "-b", str(root / "usr"), release])
 
 
 def _modules_copy(names: list[str], modules: pathlib.Path, folder: pathlib.Path) -> None:
@@ -84,7 +84,7 @@ def _modules_closure(names: list[str], folder: pathlib.Path) -> set[pathlib.Path
             raise PackageError(f"the kernel package has no module {name}: see recipe.py")
         if files[name] not in found:
             found.add(files[name])
-            waiting += filter(None, _run(["/sbin/modinfo", "-F", "depends", str(files[name])]).strip().split(","))
+            waiting += filter(None, _run(["modinfo", "-F", "depends", str(files[name])]).strip().split(","))
     return found
 
 

@@ -63,12 +63,12 @@ class LabPlace:
 
     def run(self, test: Test) -> tuple[dict[str, Ending], dict[str, pathlib.Path]]:
         """Runs one test to its end or its deadline; what it ran is gone afterwards, whatever happened."""
+        lines = {domain.name: self._machine.lines[domain.type] for domain in test.domains}
+        if any(line.lost for line in lines.values()):
+            return {name: Ending(None, line.lost or "not started") for name, line in lines.items()}, {}
         folder = self._folder / test.name
         folder.mkdir(parents=True)
         logs = {domain.name: folder / f"{domain.name}.log" for domain in test.domains}
-        lines = {domain.name: self._machine.lines[domain.type] for domain in test.domains}
-        if any(line.lost for line in lines.values()):
-            return {name: Ending(None, line.lost or "not started") for name, line in lines.items()}, logs
         domids = {domain.name: self._domids[domain.type] for domain in test.domains}
         jobs = {domain.name: lines[domain.name].start(_script(domain, test, domids)) for domain in test.domains}
         endings = _endings(test, jobs, lines)
@@ -96,7 +96,7 @@ class LabPlace:
         """Until dom0 and all guests answer. xl makes a second guest wait for the first, but the first boots meanwhile."""
         control = self._machine.lines["control"]
         self._report.step("power on")
-        self._ready_wait("control", BOOT_SECONDS)
+        control.ready_wait(time.monotonic() + BOOT_SECONDS)
         self._report.step("dom0 is up")
         self._machine.lines["dom0"].ready_wait(time.monotonic() + BOOT_SECONDS)
         for guest in recipe.GUEST_TYPES:
@@ -104,15 +104,8 @@ class LabPlace:
             self._domids[guest] = int(made[1]) if made else -1
             self._report.step(f"guest {guest} is made")
         for guest in recipe.GUEST_TYPES:
-            self._ready_wait(guest, GUEST_SECONDS)
+            self._machine.lines[guest].ready_wait(time.monotonic() + GUEST_SECONDS)
             self._report.step(f"guest {guest} is up")
-
-    def _ready_wait(self, name: str, seconds: float) -> None:
-        try:
-            self._machine.lines[name].ready_wait(time.monotonic() + seconds)
-        except LineError:
-            self.consoles_show()
-            raise
 
     def _power_off(self) -> None:
         try:
