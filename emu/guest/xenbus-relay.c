@@ -28,10 +28,17 @@ struct xenbus_relay {
         bool refusing;                  /* the last client was refused: said once */
 };
 
+/* The hypervisor may have the socket open as well: closing it here would leave clients waiting in its backlog for ever. */
 static void relay_close_listener(struct xenbus_relay *relay) {
-        /* The hypervisor may have the socket open as well: without this, clients would wait in its backlog for ever. */
-        if (relay->listener)
-                shutdown(sd_event_source_get_io_fd(relay->listener), SHUT_RDWR);
+        int listen_fd, client_fd;
+
+        if (!relay->listener)
+                return;
+
+        listen_fd = sd_event_source_get_io_fd(relay->listener);
+        shutdown(listen_fd, SHUT_RDWR); /* nobody joins the backlog any more */
+        while ((client_fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+                close(client_fd);
         relay->listener = sd_event_source_disable_unref(relay->listener);
 }
 
