@@ -13,9 +13,9 @@ UNUSED_KEPT = 2         # of each kind: so that two branches can alternate, and 
 
 
 def cache_root() -> pathlib.Path:
-    """$XCP_CACHE, or the place that the XDG base directory specification names."""
+    """The lab's part of $XCP_CACHE, or of the place that the XDG base directory specification names."""
     if chosen := os.environ.get("XCP_CACHE"):
-        return pathlib.Path(chosen).absolute()
+        return pathlib.Path(chosen).absolute() / "lab"
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(base) / "xcpbus" / "lab"
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The machine: one QEMU process in software emulation, with a line to every agent."""
 
-import os
 import pathlib
 import socket
 import subprocess
@@ -24,9 +23,9 @@ class Machine:
         self._errors = folder / "qemu.log"
         ends = {name: socket.socketpair() for name in LINES}
         theirs = {name: pair[1].fileno() for name, pair in ends.items()}
-        _link(images.hypervisor, folder / "xen")
-        _link(images.kernel, folder / "vmlinux")
-        _link(dom0, folder / "dom0.img")
+        self._links = {folder / "xen": images.hypervisor, folder / "vmlinux": images.kernel, folder / "dom0.img": dom0}
+        for link, target in self._links.items():        # short names: a comma or a space in a path would end it for QEMU
+            link.symlink_to(target.absolute())
         with self._errors.open("wb") as errors:
             self._process = subprocess.Popen(
                 _command(theirs, on_terminal), cwd=folder, pass_fds=list(theirs.values()),
@@ -48,16 +47,12 @@ class Machine:
         """Ends it at once, if it still runs."""
         self._process.kill()
         self._process.wait()
+        for link in self._links:
+            link.unlink(missing_ok=True)
 
     def trouble(self) -> str:
         """What QEMU itself had to say."""
         return self._errors.read_text(errors="replace").strip()
-
-
-def _link(target: pathlib.Path, link: pathlib.Path) -> None:
-    """QEMU is given short names in its own folder: a comma or a space in a path would end the path."""
-    link.unlink(missing_ok=True)
-    link.symlink_to(os.path.abspath(target))
 
 
 def _command(lines: dict[str, int], on_terminal: bool) -> list[str]:

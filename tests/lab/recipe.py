@@ -47,8 +47,8 @@ GUEST_MEMORY_MIB = 192
 MEMORY_MIB = 2560
 DOM0_MEMORY_MIB = 1280
 
-# One CPU. QEMU's emulation of VMRUN forgets to clear the vector of an event it injects; whatever then makes the emulated CPU leave
-# its loop, above all another CPU, delivers it a second time. With two CPUs every second PVH guest died at boot, with one none of 26.
+# One CPU: with two, about every second PVH guest died or hung at boot, with one none of 30. Inferred from QEMU's source: its VMRUN
+# leaves the vector of an event that it injects behind, and delivers it again if another CPU makes this one leave its loop.
 CPUS = 1
 
 # With the CPU unmasked dom0 crashes at boot (SMAP); with RDTSCP PVH guests loop in the emulation of an instruction.
@@ -57,7 +57,7 @@ CPU_MODEL = "max,-smap,-smep,-la57,-pku,-pks,-rdtscp"
 XEN_ARGUMENTS = [
     "console=com1", "com1=115200,8n1", f"dom0_mem={DOM0_MEMORY_MIB}M,max:{DOM0_MEMORY_MIB}M", "loglvl=all", "guest_loglvl=warning",
     "bootscrub=0",                  # emulated memory: nothing to scrub
-    "spec-ctrl=no,eager-fpu",       # an emulated CPU: nobody to protect. Lazily switched vector registers get mixed up in emulation.
+    "spec-ctrl=no,eager-fpu",       # an emulated CPU: nobody to protect. Switched lazily, vector registers get mixed up.
 ]
 KERNEL_ARGUMENTS = [
     "console=hvc0", "rdinit=/init", "panic=-1", "mitigations=off",
