@@ -2,8 +2,7 @@
 """Counts what meson's test logs tell: testlog.py [--some-may-be-missing] TESTLOG.json...
 
 A case is a line of a test program's TAP output; for programs without TAP, what a last line "N passed, N failed" of their own says, or
-else the program itself. Names what failed and its log, and ends with
-"N passed, N failed". A log without a single case counts as a failure: a suite that has stopped running must not look like success.
+else the program itself. Names what failed, what the test said of it and its log, and ends with "N passed, N failed". A log without a single case counts as a failure: a suite that has stopped running must not look like success.
 With --some-may-be-missing that holds only for all logs together.
 """
 
@@ -15,6 +14,17 @@ import sys
 GOOD = {"OK", "EXPECTEDFAIL", "SKIP"}  # meson's words for a program's result
 TAP_CASE = re.compile(r"^(?P<not>not )?ok\b[ \t]*(?P<number>\d*)(?P<name>[^#\n]*)(?:#[ \t]*(?P<directive>\w+))?", re.MULTILINE)
 SUMMARY = re.compile(r"^(?P<passed>\d+) passed, (?P<failed>\d+) failed\s*\Z", re.MULTILINE)
+EXPLANATION_LINES = 25  # a traceback's worth
+
+
+def said_before(stdout, end):
+    """The end of what a program explained right before the place in its output: TAP comments, on lines of their own."""
+    lines = []
+    for line in reversed(stdout[:end].splitlines()):
+        if not line.startswith("#") or len(lines) == EXPLANATION_LINES:
+            break
+        lines.insert(0, f"\n        {line}")
+    return "".join(lines)
 
 
 class Count:
@@ -43,7 +53,7 @@ class Count:
             if directive == "SKIP":
                 self.skipped += 1
             elif case["not"] and directive != "TODO":
-                self.fail(f"{name}: {case['name'].strip(' -') or case['number']}")
+                self.fail(f"{name}: {case['name'].strip(' -') or case['number']}{said_before(stdout, case.start())}")
             else:
                 self.passed += 1
         if summary:
