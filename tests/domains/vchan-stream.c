@@ -8,8 +8,8 @@
  * The client sends BYTES, then the server sends BYTES, then the client closes and the server reads until it has seen that.
  * Taking turns is deliberate: with the blocking calls and full rings both ways, two writers would wait for each other.
  *
- * Linked against Debian's libxenvchan and libxenstore and nothing else, so that the same binary runs on emulated Xen and on
- * real Xen. Exit status: 0, or one of enum ending.
+ * Linked against Debian's libxenvchan and nothing else, so that the same binary runs on emulated Xen and on real Xen. It does not
+ * wait for the server to be there: node-await does. Exit status: 0, or one of enum ending.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -20,8 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "node.h"
 
 #define RING_SIZE (16 * 1024)   /* each way: four grants, so that multi-page maps are used, yet small enough to wrap often */
 #define CHUNK_SIZE 5000         /* no divisor of the ring, so that a chunk meets the wrap at ever other places */
@@ -158,32 +156,8 @@ static enum ending stream_serve(struct stream *stream) {
         return ending;
 }
 
-/* The server writes its nodes in one transaction: where this one is, all are. */
-static int stream_await_server(const struct stream *stream) {
-        char path[XENSTORE_ABS_PATH_MAX];
-        struct xs_handle *store;
-        int r;
-
-        if (snprintf(path, sizeof path, "%s/event-channel", stream->path) >= (int) sizeof path)
-                return -ENAMETOOLONG;
-
-        store = xs_open(0);
-        if (!store)
-                return -errno;
-
-        r = node_await(store, path, NULL);
-        xs_close(store);
-        return r;
-}
-
 static enum ending stream_connect(struct stream *stream) {
         enum ending ending;
-        int r = stream_await_server(stream);
-
-        if (r < 0) {
-                fprintf(stderr, "vchan-stream: no server at %s: %s\n", stream->path, strerror(-r));
-                return ENDING_ERROR;
-        }
 
         stream->vchan = libxenvchan_client_init(NULL, stream->domid, stream->path);
         if (!stream->vchan) {
