@@ -19,6 +19,18 @@ HEADER = """
     #include "error.h"
     """
 
+NAMES_DECLARATION = """
+    /* All of them. */
+    #define IDL_ERRORS_N @count@u
+    extern const char *const idl_error_names[IDL_ERRORS_N];
+    """
+
+NAMES_DEFINITION = """
+    const char *const idl_error_names[IDL_ERRORS_N] = {
+            @names@
+    };
+    """
+
 DECLARATION = """
     @doc@
     #define IDL_ERROR_@NAME@ "@full_name@"
@@ -114,9 +126,11 @@ def _definition(error):
 def generate(model, sources):
     """The text of idl-errors.h and idl-errors.c, by name."""
     errors = model.errors.values()
-    return {"idl-errors.h": text.document(sources, fill(HEADER), *(_declaration(error, model.prefix) for error in errors)),
+    return {"idl-errors.h": text.document(sources, fill(HEADER), *(_declaration(error, model.prefix) for error in errors),
+                                          fill(NAMES_DECLARATION, count=str(len(errors)))),
             "idl-errors.c": text.document(sources, '#include "idl-errors.h"', "#include <errno.h>",
-                                          *(_definition(error) for error in errors))}
+                                          *(_definition(error) for error in errors),
+                                          fill(NAMES_DEFINITION, names=[f"IDL_ERROR_{_upper(error)}," for error in errors]))}
 
 
 def generate_client(model, sources):

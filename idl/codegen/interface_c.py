@@ -62,6 +62,17 @@ PROPERTIES = """
     int @prefix@_emit_changed(sd_bus *bus, const char *path, unsigned properties);
     """
 
+METHODS = """
+    /* How much each method is used: see interface.h. */
+    enum {
+            @indexes@
+    };
+
+    static struct idl_method idl_methods[] = {
+            @methods@
+    };
+    """
+
 DISPATCH = """
     static int dispatch_@name@(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
             __attribute__((cleanup(idl_call_unrefp))) struct idl_call *call = NULL;
@@ -72,7 +83,7 @@ DISPATCH = """
             int r;
 
             handlers = idl_export_current(sd_bus_message_get_bus(message), userdata, &object);
-            r = idl_call_new(&call, message);
+            r = idl_call_new(&call, message, &idl_methods[METHOD_@NAME@]);
             if (r < 0)
                     return r;
             if (!handlers->@field@)
@@ -190,6 +201,14 @@ VTABLE = """
     };
     """
 
+INTERFACE = """
+    static struct idl_interface idl_description = {
+            .name = @UPPER@_INTERFACE,
+            .vtable = vtable,
+            @methods@
+    };
+    """
+
 CHECK_HANDLERS = """
     static void check_handlers(const struct @prefix@_handlers *handlers) {
             @checks@
@@ -199,12 +218,12 @@ CHECK_HANDLERS = """
 EXPORT = """
     @prototype@ {
             @check@
-            return idl_export(bus, ret_slot, path, @UPPER@_INTERFACE, vtable, handlers, object);
+            return idl_export(bus, ret_slot, path, &idl_description, handlers, object);
     }
 
     @prototype_tree@ {
             @check@
-            return idl_export_tree(bus, ret_slot, prefix, @UPPER@_INTERFACE, vtable, handlers, find, userdata);
+            return idl_export_tree(bus, ret_slot, prefix, &idl_description, handlers, find, userdata);
     }
     """
 
@@ -354,6 +373,11 @@ class _Interface:
             empty = "NULL" if c_type.endswith("*") else "false" if c_type == "bool" else "0"
         return [f"{self.values.declare(c_type, name)} = {empty};"]
 
+    def methods(self):
+        indexes = [f"METHOD_{names.snake(method.name).upper()}" for method in self.interface.methods]
+        return fill(METHODS, indexes=[f"{index}," for index in indexes],
+                    methods=[f'[{index}] = {{ .name = "{method.name}" }},' for index, method in zip(indexes, self.interface.methods)])
+
     def dispatch(self, method):
         v = self.values
         inputs = [(argument.type, "in_" + argument.name, argument.name) for argument in method.inputs]
@@ -362,7 +386,7 @@ class _Interface:
         given = [piece for type_, name, _ in inputs for piece in v.arguments(type_, name)]
         field = names.c_name(names.snake(method.name))
         return self.fill(
-            DISPATCH, name=names.snake(method.name), field=field,
+            DISPATCH, name=names.snake(method.name), NAME=names.snake(method.name).upper(), field=field,
             locals=(["struct idl_reader *reader;"] if inputs else []) +
             [declaration for type_, name, _ in inputs for declaration in self.locals(type_, name)],
             read_inputs=["reader = idl_call_reader(call);"] + reads + [""] if inputs else [],
@@ -428,6 +452,10 @@ class _Interface:
                     [self.vtable_signal(signal) for signal in interface.signals] +
                     [self.vtable_property(property_) for property_ in interface.properties])
 
+    def description(self):
+        methods = [".methods = idl_methods,", ".n_methods = sizeof(idl_methods) / sizeof(idl_methods[0]),"]
+        return self.fill(INTERFACE, methods=methods if self.interface.methods else [])
+
     def check_handlers(self):
         checks = []
         for property_ in self.interface.properties:
@@ -443,7 +471,8 @@ class _Interface:
                          check=["check_handlers(handlers);"] if self.interface.properties else [])
 
     def source(self, source):
-        interface, blocks = self.interface, []
+        interface = self.interface
+        blocks = [self.methods()] if interface.methods else []
         for method in interface.methods:
             blocks.append(self.dispatch(method))
             if not method.no_reply:
@@ -456,7 +485,7 @@ class _Interface:
             if property_.writable:
                 blocks.append(self.setter(property_))
         return text.document(source, f'#include "{self.file}.h"', "#include <assert.h>", *blocks, self.vtable(),
-                             self.check_handlers(), self.exports())
+                             self.description(), self.check_handlers(), self.exports())
 
 
 def generate(interface, model, namespace, source):

@@ -5,12 +5,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "idl-errors.h"
 
 struct idl_call {
         unsigned n_refs;
         bool answered;
+        struct idl_method *method;
+        uint64_t begun_nsec;
         sd_bus_message *message;
         struct idl_arena arena;
         struct idl_reader reader;
@@ -18,16 +22,26 @@ struct idl_call {
 
 #define PROPERTIES_MAX 31u              /* of an interface, that are announced: the bits of an enum */
 
-int idl_call_new(struct idl_call **ret_call, sd_bus_message *message) {
+static uint64_t now_nsec(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * UINT64_C(1000000000) + (uint64_t) now.tv_nsec;
+}
+
+int idl_call_new(struct idl_call **ret_call, sd_bus_message *message, struct idl_method *method) {
         struct idl_call *call = malloc(sizeof(*call));
 
         if (!call)
                 return -ENOMEM;
         call->n_refs = 1;
         call->answered = false;
+        call->method = method;
+        call->begun_nsec = now_nsec();
         call->message = sd_bus_message_ref(message);
         call->arena = (struct idl_arena) IDL_ARENA_NULL;
         idl_reader_init(&call->reader, message, &call->arena);
+        method->n_calls++;
         *ret_call = call;
         return 0;
 }
@@ -45,14 +59,15 @@ struct idl_call *idl_call_unref(struct idl_call *call) {
         if (--call->n_refs > 0)
                 return NULL;
 
-        if (!call->answered) {
+        if (!call->answered && sd_bus_message_get_expect_reply(call->message) > 0) {
                 __attribute__((cleanup(idl_error_done))) struct idl_error error = IDL_ERROR_NULL;
 
                 idl_error_set_internal(&error, sd_bus_message_get_member(call->message), "the service ended the call without an answer");
-                idl_error_reply(call->message, &error);
+                idl_call_fail(call, &error);
         }
         idl_arena_done(&call->arena);           /* before the message whose strings it points to */
         sd_bus_message_unref(call->message);
+        call->method->nsec += now_nsec() - call->begun_nsec;
         free(call);
         return NULL;
 }
@@ -63,6 +78,21 @@ sd_bus_message *idl_call_message(struct idl_call *call) {
 
 struct idl_arena *idl_call_arena(struct idl_call *call) {
         return &call->arena;
+}
+
+static uint64_t n_failed[IDL_ERRORS_N + 1];      /* by error, as the methods' counters are */
+
+static void count_failure(struct idl_call *call, const struct idl_error *error) {
+        size_t i = 0;
+
+        while (i < IDL_ERRORS_N && strcmp(error->name, idl_error_names[i]) != 0)
+                i++;
+        n_failed[i]++;
+        call->method->n_failed++;
+}
+
+uint64_t idl_call_n_failed(size_t i) {
+        return n_failed[i];
 }
 
 int idl_call_fail(struct idl_call *call, const struct idl_error *error) {
@@ -76,6 +106,7 @@ int idl_call_fail(struct idl_call *call, const struct idl_error *error) {
         if (r < 0)
                 return r;
         call->answered = true;
+        count_failure(call, error);
         return 0;
 }
 

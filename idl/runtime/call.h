@@ -13,14 +13,19 @@
  *
  * Nobody waits for ever: a call whose last reference goes without an answer gets the error Internal, and a second answer is
  * refused with -EALREADY.
+ *
+ * Calls are counted, and so is the time until their last reference goes: see interface.h.
  */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <systemd/sd-bus.h>
 
 #include "arena.h"
 #include "error.h"
+#include "interface.h"
 #include "reader.h"
 
 struct idl_call;
@@ -37,8 +42,11 @@ struct idl_arena *idl_call_arena(struct idl_call *call);
 /* Answers with an error, which has to be set. */
 int idl_call_fail(struct idl_call *call, const struct idl_error *error);
 
+/* How many calls were answered with the error idl_error_names[i], or, where i is IDL_ERRORS_N, with one that is not there. */
+uint64_t idl_call_n_failed(size_t i);
+
 /* For generated code. */
-int idl_call_new(struct idl_call **ret_call, sd_bus_message *message);
+int idl_call_new(struct idl_call **ret_call, sd_bus_message *message, struct idl_method *method);
 struct idl_reader *idl_call_reader(struct idl_call *call);
 int idl_call_refuse(struct idl_call *call, int r);              /* the arguments could not be read */
 int idl_call_unsupported(struct idl_call *call);                /* there is no handler */

@@ -19,8 +19,7 @@ static int export_find(sd_bus *bus, const char *path, const char *interface, voi
         return export->find(path, export->userdata, ret_found);
 }
 
-static int export_add(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, const char *interface, const sd_bus_vtable *vtable,
-                      struct export template) {
+static int export_add(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, struct idl_interface *interface, struct export template) {
         struct export *export;
         sd_bus_slot *slot;
         int r;
@@ -31,14 +30,15 @@ static int export_add(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, con
         *export = template;
 
         if (export->find)
-                r = sd_bus_add_fallback_vtable(bus, &slot, path, interface, vtable, export_find, export);
+                r = sd_bus_add_fallback_vtable(bus, &slot, path, interface->name, interface->vtable, export_find, export);
         else
-                r = sd_bus_add_object_vtable(bus, &slot, path, interface, vtable, export);
+                r = sd_bus_add_object_vtable(bus, &slot, path, interface->name, interface->vtable, export);
         if (r < 0) {
                 free(export);
                 return r;
         }
         sd_bus_slot_set_destroy_callback(slot, free);
+        idl_interface_add(interface);
 
         if (ret_slot)
                 *ret_slot = slot;
@@ -49,14 +49,14 @@ static int export_add(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, con
         return 0;
 }
 
-int idl_export(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, const char *interface, const sd_bus_vtable *vtable,
-               const void *handlers, void *object) {
-        return export_add(bus, ret_slot, path, interface, vtable, (struct export) { .handlers = handlers, .object = object });
+int idl_export(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, struct idl_interface *interface, const void *handlers,
+               void *object) {
+        return export_add(bus, ret_slot, path, interface, (struct export) { .handlers = handlers, .object = object });
 }
 
-int idl_export_tree(sd_bus *bus, sd_bus_slot **ret_slot, const char *prefix, const char *interface, const sd_bus_vtable *vtable,
-                    const void *handlers, idl_find_t find, void *userdata) {
-        return export_add(bus, ret_slot, prefix, interface, vtable,
+int idl_export_tree(sd_bus *bus, sd_bus_slot **ret_slot, const char *prefix, struct idl_interface *interface, const void *handlers,
+                    idl_find_t find, void *userdata) {
+        return export_add(bus, ret_slot, prefix, interface,
                           (struct export) { .handlers = handlers, .find = find, .userdata = userdata });
 }
 

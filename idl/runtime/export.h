@@ -7,16 +7,18 @@
 
 #include <systemd/sd-bus.h>
 
+#include "interface.h"
+
 /* Finds the object at a path below an exported tree: 1 and the object, 0 if there is none, or a negative errno. */
 typedef int (*idl_find_t)(const char *path, void *userdata, void **ret_object);
 
 /* One object. The slot is the export: it ends with it. With ret_slot NULL it ends with the bus. */
-int idl_export(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, const char *interface, const sd_bus_vtable *vtable,
-               const void *handlers, void *object);
+int idl_export(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, struct idl_interface *interface, const void *handlers,
+               void *object);
 
 /* All objects at prefix and below that find finds. */
-int idl_export_tree(sd_bus *bus, sd_bus_slot **ret_slot, const char *prefix, const char *interface, const sd_bus_vtable *vtable,
-                    const void *handlers, idl_find_t find, void *userdata);
+int idl_export_tree(sd_bus *bus, sd_bus_slot **ret_slot, const char *prefix, struct idl_interface *interface, const void *handlers,
+                    idl_find_t find, void *userdata);
 
 /* In a callback of the vtable: the handlers and the object. Before anything else is done with the bus. */
 const void *idl_export_current(sd_bus *bus, void *userdata, void **ret_object);

@@ -8,6 +8,7 @@
 #include "copy.h"
 #include "error.h"
 #include "export.h"
+#include "interface.h"
 #include "reader.h"
 #include "variant.h"
 

@@ -491,6 +491,49 @@ static void test_no_reply(struct fixture *f, gconstpointer data) {
         g_assert_cmpuint(poked, ==, 7);
 }
 
+/* What is counted of a method. */
+static struct idl_method counted(const char *name) {
+        for (const struct idl_interface *i = idl_interface_first(); i; i = idl_interface_next(i))
+                if (strcmp(i->name, TEST1_EVERYTHING_INTERFACE) == 0)
+                        for (size_t k = 0; k < i->n_methods; k++)
+                                if (strcmp(i->methods[k].name, name) == 0)
+                                        return i->methods[k];
+        g_error("%s is not counted", name);
+}
+
+static uint64_t counted_errors(const char *name) {
+        for (size_t i = 0; i < IDL_ERRORS_N; i++)
+                if (strcmp(idl_error_names[i], name) == 0)
+                        return idl_call_n_failed(i);
+        g_error("%s is not counted", name);
+}
+
+static void test_counted(struct fixture *f, gconstpointer data) {
+        const char *const names[] = { "Fail", "Later", "Poke", "Missing", "Old" };
+        const struct { uint64_t n_calls, n_failed; } expected[] = { { 3, 3 }, { 4, 2 }, { 2, 0 }, { 1, 1 }, { 0, 0 } };
+        uint64_t n_errors = counted_errors(IDL_ERROR_BAD_POWER_STATE), n_cancelled = counted_errors(IDL_ERROR_CANCELLED);
+        struct idl_method before[G_N_ELEMENTS(names)], after;
+
+        tear_down(f, NULL);                     /* the service counts in its thread until that ends */
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+                before[i] = counted(names[i]);
+        set_up(f, NULL);
+        test_errors(f, NULL);
+        test_later(f, NULL);
+        test_no_reply(f, NULL);
+        tear_down(f, NULL);
+
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                after = counted(names[i]);
+                g_assert_cmpuint(after.n_calls - before[i].n_calls, ==, expected[i].n_calls);
+                g_assert_cmpuint(after.n_failed - before[i].n_failed, ==, expected[i].n_failed);
+                g_assert_cmpint(after.nsec > before[i].nsec, ==, expected[i].n_calls > 0);
+        }
+        g_assert_cmpuint(counted_errors(IDL_ERROR_BAD_POWER_STATE) - n_errors, ==, 1);
+        g_assert_cmpuint(counted_errors(IDL_ERROR_CANCELLED) - n_cancelled, ==, 1);
+        set_up(f, NULL);
+}
+
 static void test_failing_getter(struct fixture *f, gconstpointer data) {
         sd_bus_error error = SD_BUS_ERROR_NULL;
         sd_bus_message *reply;
@@ -687,6 +730,7 @@ int main(int argc, char **argv) {
         add("calls/answered-later", test_later);
         add("calls/never-answered", test_never);
         add("calls/failing-after-the-answer", test_failing_after_the_answer);
+        add("calls/are-counted", test_counted);
         add("errors", test_errors);
         add("errors/are-one-string", test_error_is_one_string);
         add("no-reply", test_no_reply);

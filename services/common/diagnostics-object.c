@@ -15,7 +15,7 @@
 #include "utf8.h"
 
 #define VENDOR "xcpbus"
-#define FRAMEWORK_COUNTERS_MAX 12u
+#define XCP_ERROR_PREFIX "org.xen.xcp.Error."
 #define SECTIONS 5u
 
 static_assert(XCP_HEALTH_GOOD + HEALTH_FAILING == XCP_HEALTH_FAILING, "diagnostics.h and types.xml have the same healths");
@@ -32,39 +32,76 @@ struct diagnostics_object {
 
 /* Counters */
 
-static size_t framework_counters(const struct diagnostics_object *object, struct xcp_dict_s_t_entry *counters) {
-        struct tasks_figures figures;
-        size_t n = 0;
+struct counters {
+        struct idl_arena *arena;        /* of the entries, and of names that are made up here */
+        struct xcp_dict_s_t_entry *entries;
+        size_t n, n_allocated;
+        int failure;                    /* of the first that could not be added */
+};
 
-        tasks_figures(object->tasks, &figures);
-        counters[n++] = (struct xcp_dict_s_t_entry) { "tasks.Begun", figures.n_begun };
-        counters[n++] = (struct xcp_dict_s_t_entry) { "tasks.Refused", figures.n_refused };
-        counters[n++] = (struct xcp_dict_s_t_entry) { "tasks.Succeeded", figures.n_ended[TASK_SUCCEEDED] };
-        counters[n++] = (struct xcp_dict_s_t_entry) { "tasks.Failed", figures.n_ended[TASK_FAILED] };
-        counters[n++] = (struct xcp_dict_s_t_entry) { "tasks.Cancelled", figures.n_ended[TASK_CANCELLED] };
-        counters[n++] = (struct xcp_dict_s_t_entry) { "tasks.CancelledLate", figures.n_late };
-        counters[n++] = (struct xcp_dict_s_t_entry) { "log.Error", log_count(LOG_ERR) };
-        counters[n++] = (struct xcp_dict_s_t_entry) { "log.Warning", log_count(LOG_WARNING) };
-        assert(n <= FRAMEWORK_COUNTERS_MAX);
-        return n;
+/* name: NULL if there was no memory for it. */
+static void counters_add(struct counters *counters, const char *name, uint64_t value) {
+        int r;
+
+        r = name ? idl_arena_grow(counters->arena, (void **) &counters->entries, &counters->n_allocated, counters->n + 1,
+                                  sizeof *counters->entries) : -ENOMEM;
+        if (r >= 0)
+                counters->entries[counters->n++] = (struct xcp_dict_s_t_entry) { name, value };
+        else if (counters->failure == 0)
+                counters->failure = r;
 }
 
-static size_t all_counters(const struct diagnostics_object *object, struct xcp_dict_s_t_entry *counters) {
-        size_t n = framework_counters(object, counters);
+static void add_tasks(struct counters *counters, struct tasks *tasks) {
+        struct tasks_figures figures;
 
-        for (size_t i = 0; i < object->diagnostics->n_counters; i++) {
-                const struct diagnostics_counter *counter = &object->diagnostics->counters[i];
+        tasks_figures(tasks, &figures);
+        counters_add(counters, "tasks.Begun", figures.n_begun);
+        counters_add(counters, "tasks.Refused", figures.n_refused);
+        counters_add(counters, "tasks.Succeeded", figures.n_ended[TASK_SUCCEEDED]);
+        counters_add(counters, "tasks.Failed", figures.n_ended[TASK_FAILED]);
+        counters_add(counters, "tasks.Cancelled", figures.n_ended[TASK_CANCELLED]);
+        counters_add(counters, "tasks.CancelledLate", figures.n_late);
+}
 
-                counters[n++] = (struct xcp_dict_s_t_entry) { counter->name, *counter->value };
+static void add_method(struct counters *counters, const char *interface, const struct idl_method *method) {
+        counters_add(counters, idl_arena_printf(counters->arena, "calls.%s.%s", interface, method->name), method->n_calls);
+        counters_add(counters, idl_arena_printf(counters->arena, "failed.%s.%s", interface, method->name), method->n_failed);
+        counters_add(counters, idl_arena_printf(counters->arena, "us.%s.%s", interface, method->name), method->nsec / 1000);
+}
+
+static void add_calls(struct counters *counters) {
+        for (const struct idl_interface *i = idl_interface_first(); i; i = idl_interface_next(i))
+                for (size_t k = 0; k < i->n_methods; k++)
+                        if (i->methods[k].n_calls > 0)
+                                add_method(counters, i->name, &i->methods[k]);
+}
+
+static void add_errors(struct counters *counters) {
+        const size_t n_prefix = strlen(XCP_ERROR_PREFIX);
+
+        for (size_t i = 0; i <= IDL_ERRORS_N; i++) {
+                const char *name = i == IDL_ERRORS_N ? "Other" : idl_error_names[i] + n_prefix;
+
+                if (idl_call_n_failed(i) > 0)
+                        counters_add(counters, idl_arena_printf(counters->arena, "errors.%s", name), idl_call_n_failed(i));
         }
-        return n;
+}
+
+static void all_counters(const struct diagnostics_object *object, struct counters *counters) {
+        add_tasks(counters, object->tasks);
+        add_calls(counters);
+        add_errors(counters);
+        counters_add(counters, "log.Error", log_count(LOG_ERR));
+        counters_add(counters, "log.Warning", log_count(LOG_WARNING));
+        for (size_t i = 0; i < object->diagnostics->n_counters; i++)
+                counters_add(counters, object->diagnostics->counters[i].name, *object->diagnostics->counters[i].value);
 }
 
 static int on_get_counters(void *userdata, struct idl_call *call, struct idl_error *error) {
-        struct xcp_dict_s_t_entry counters[FRAMEWORK_COUNTERS_MAX + DIAGNOSTICS_COUNTERS_MAX];
-        size_t n = all_counters(userdata, counters);
+        struct counters counters = { .arena = idl_call_arena(call) };
 
-        return diagnostics1_reply_get_counters(call, counters, n);
+        all_counters(userdata, &counters);
+        return counters.failure < 0 ? counters.failure : diagnostics1_reply_get_counters(call, counters.entries, counters.n);
 }
 
 /* The dump */
@@ -79,11 +116,12 @@ static void write_service(const struct diagnostics_object *object, FILE *f) {
 }
 
 static void write_counters(const struct diagnostics_object *object, FILE *f) {
-        struct xcp_dict_s_t_entry counters[FRAMEWORK_COUNTERS_MAX + DIAGNOSTICS_COUNTERS_MAX];
-        size_t n = all_counters(object, counters);
+        AUTO(idl_arena_done) struct idl_arena arena = IDL_ARENA_NULL;
+        struct counters counters = { .arena = &arena };
 
-        for (size_t i = 0; i < n; i++)
-                fprintf(f, "%s %" PRIu64 "\n", counters[i].key, counters[i].value);
+        all_counters(object, &counters);
+        for (size_t i = 0; i < counters.n; i++)
+                fprintf(f, "%s %" PRIu64 "\n", counters.entries[i].key, counters.entries[i].value);
 }
 
 static void write_tasks(const struct diagnostics_object *object, FILE *f) {

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DIAGNOSTICS_COUNTERS_MAX 64u
+#define DIAGNOSTICS_COUNTERS_MAX 64u     /* of a service's own; those of calls, errors and tasks come by themselves */
 #define DIAGNOSTICS_PROBLEMS_MAX 64u    /* known at once; of more, the first ones count */
 
 /* types.xml, Health, has the same. */

@@ -2,6 +2,7 @@
 
 #include "objects.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 #include "cleanup.h"
 
 struct item {
+        uint64_t key;                   /* orders items as their paths do, as far as it goes, and is in the array itself */
         char *path;
         void *object;
 };
@@ -19,19 +21,38 @@ struct item {
 struct objects {
         sd_bus *bus;
         char *prefix;
+        size_t n_prefix;
         sd_bus_slot *enumerator;
         struct item *items;             /* in the order of their paths */
         size_t n_items, n_allocated;
 };
 
-/* The first item whose path is not less. */
+static bool is_below_prefix(const struct objects *objects, const char *path) {
+        return strncmp(path, objects->prefix, objects->n_prefix) == 0 && path[objects->n_prefix] == '/';
+}
+
+/* The first bytes of what follows the prefix, as a number that is less when they are. */
+static uint64_t key_of(const struct objects *objects, const char *path) {
+        const char *id = path + objects->n_prefix + 1;
+        uint64_t bytes = 0;
+
+        memcpy(&bytes, id, strnlen(id, sizeof bytes));
+        return be64toh(bytes);
+}
+
+static bool is_less(const struct item *item, uint64_t key, const char *path) {
+        return item->key != key ? item->key < key : strcmp(item->path, path) < 0;
+}
+
+/* The first item whose path is not less than one below the prefix. */
 static size_t position(const struct objects *objects, const char *path) {
+        uint64_t key = key_of(objects, path);
         size_t low = 0, high = objects->n_items;
 
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
 
-                if (strcmp(objects->items[middle].path, path) < 0)
+                if (is_less(&objects->items[middle], key, path))
                         low = middle + 1;
                 else
                         high = middle;
@@ -41,6 +62,16 @@ static size_t position(const struct objects *objects, const char *path) {
 
 static bool is_at(const struct objects *objects, size_t i, const char *path) {
         return i < objects->n_items && strcmp(objects->items[i].path, path) == 0;
+}
+
+/* The item at any path: NULL if there is none. */
+static struct item *lookup(const struct objects *objects, const char *path) {
+        size_t i;
+
+        if (!is_below_prefix(objects, path))
+                return NULL;
+        i = position(objects, path);
+        return is_at(objects, i, path) ? &objects->items[i] : NULL;
 }
 
 static void free_strings(char **strings) {
@@ -79,6 +110,7 @@ int objects_new(struct objects **ret_objects, sd_bus *bus, const char *prefix) {
         objects->prefix = strdup(prefix);
         if (!objects->prefix)
                 return -ENOMEM;
+        objects->n_prefix = strlen(prefix);
         r = sd_bus_add_node_enumerator(bus, &objects->enumerator, prefix, on_enumerate, objects);
         if (r < 0)
                 return r;
@@ -132,7 +164,7 @@ static int add(struct objects *objects, char *path, void *object, const char **r
         if (r < 0)
                 return r;
         memmove(objects->items + i + 1, objects->items + i, (objects->n_items - i) * sizeof *objects->items);
-        objects->items[i] = (struct item) { path, object };
+        objects->items[i] = (struct item) { key_of(objects, path), path, object };
         objects->n_items++;
         owned = NULL;
         *ret_path = path;               /* the getters of the properties may ask for it */
@@ -161,15 +193,24 @@ int objects_add_number(struct objects *objects, uint64_t id, void *object, const
         return add(objects, path, object, ret_path);
 }
 
+int objects_add_path(struct objects *objects, const char *path, void *object, const char **ret_path) {
+        char *copy;
+
+        if (!is_below_prefix(objects, path) || !sd_bus_object_path_is_valid(path))
+                return -EINVAL;
+        copy = strdup(path);
+        return copy ? add(objects, copy, object, ret_path) : -ENOMEM;
+}
+
 int objects_remove(struct objects *objects, const char *path) {
-        size_t i = position(objects, path);
+        const struct item *item = lookup(objects, path);
         int r;
 
-        if (!is_at(objects, i, path))
+        if (!item)
                 return 0;
         /* Emitted while it can still be found, since sd-bus looks which interfaces there are. */
         r = sd_bus_emit_object_removed(objects->bus, path);
-        take_out(objects, i);
+        take_out(objects, (size_t) (item - objects->items));
         return r < 0 ? r : 1;
 }
 
@@ -182,11 +223,10 @@ size_t objects_count(const struct objects *objects) {
 }
 
 int objects_find(const char *path, void *userdata, void **ret_object) {
-        const struct objects *objects = userdata;
-        size_t i = position(objects, path);
+        const struct item *item = lookup(userdata, path);
 
-        if (!is_at(objects, i, path))
+        if (!item)
                 return 0;
-        *ret_object = objects->items[i].object;
+        *ret_object = item->object;
         return 1;
 }

@@ -35,6 +35,9 @@ int objects_add(struct objects *objects, const char *id, void *object, const cha
 /* The same for an id that is a number, and needs no escape. */
 int objects_add_number(struct objects *objects, uint64_t id, void *object, const char **ret_path);
 
+/* The same for a path that is below the prefix already, at any depth. -EINVAL if it is not. */
+int objects_add_path(struct objects *objects, const char *path, void *object, const char **ret_path);
+
 /* Removes an object, whose path is freed. 0 if there is none. */
 int objects_remove(struct objects *objects, const char *path);
 

@@ -13,6 +13,8 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <systemd/sd-bus.h>
+
 #include "log.h"
 
 #define INSTALLED_RUN_DIR "/run/xcpbus"
@@ -28,6 +30,7 @@ static const char help[] =
         "\n"
         "  --bus-address ADDRESS     the bus, as a D-Bus address; default $XCP_BUS_ADDRESS, or else\n"
         "                            the socket dom0/bus in $XCP_RUNDIR\n"
+        "  --bus-name NAME           the name to own instead, for a second one on the same bus\n"
         "  --state-dir DIR           where its database is, made if it is not there; default $STATE_DIRECTORY, or else\n"
         "                            %s\n"
         "  --log-level LEVEL         error, warning, info (the default) or debug\n"
@@ -196,6 +199,10 @@ static int parse_one(struct options *options, const char *name, int option, cons
         switch (option) {
         case 'b':
                 return is_set(value) ? replace(&options->bus_address, value) : refuse(name, "--bus-address is empty");
+        case 'n':
+                if (!sd_bus_service_name_is_valid(value) || value[0] == ':')
+                        return refuse(name, "'%s' is no name that can be owned on a bus", value);
+                return replace(&options->bus_name, value);
         case 's':
                 return is_set(value) ? replace(&options->state_dir, value) : refuse(name, "--state-dir is empty");
         case 'l':
@@ -221,7 +228,8 @@ int options_parse(struct options *options, const char *name, const char *about, 
                 { "bus-address", required_argument, NULL, 'b' }, { "state-dir", required_argument, NULL, 's' },
                 { "log-level", required_argument, NULL, 'l' },   { "ready-fd", required_argument, NULL, 'f' },
                 { "stop-timeout", required_argument, NULL, 't' }, { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'v' },           {},
+                { "version", no_argument, NULL, 'v' },           { "bus-name", required_argument, NULL, 'n' },
+                {},
         };
         int option, r;
 
@@ -251,6 +259,7 @@ int options_parse(struct options *options, const char *name, const char *about, 
 
 void options_done(struct options *options) {
         free(options->bus_address);
+        free(options->bus_name);
         free(options->state_dir);
-        options->bus_address = options->state_dir = NULL;
+        options->bus_address = options->bus_name = options->state_dir = NULL;
 }

@@ -19,6 +19,7 @@ enum options_outcome {                  /* positive results of options_parse() *
 
 struct options {
         char *bus_address;
+        char *bus_name;                 /* to own in place of org.xen.xcp.NAME; NULL: that one */
         char *state_dir;
         int log_level;                  /* of syslog(3) */
         int ready_fd;                   /* gets a newline when the service can be called; -1 if there is none */

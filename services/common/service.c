@@ -58,6 +58,10 @@ struct diagnostics *service_diagnostics(struct service *service) {
         return &service->diagnostics;
 }
 
+const char *service_bus_name(struct service *service) {
+        return service->bus_name;
+}
+
 const char *service_path(struct service *service) {
         return service->path;
 }
@@ -82,7 +86,9 @@ static int make_names(struct service *service) {
 
         if (asprintf(&service->program, "xcp-%s", name) < 0)
                 service->program = NULL;
-        if (asprintf(&service->bus_name, NAME_PREFIX "%s", name) < 0)
+        if (service->options.bus_name)
+                service->bus_name = strdup(service->options.bus_name);
+        else if (asprintf(&service->bus_name, NAME_PREFIX "%s", name) < 0)
                 service->bus_name = NULL;
         if (asprintf(&service->path, PATH_PREFIX "%s", name) < 0)
                 service->path = NULL;

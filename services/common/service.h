@@ -58,5 +58,6 @@ sd_event *service_event(struct service *service);
 struct database *service_database(struct service *service);
 struct tasks *service_tasks(struct service *service);
 struct diagnostics *service_diagnostics(struct service *service);
+const char *service_bus_name(struct service *service);          /* org.xen.xcp.NAME, or what --bus-name says */
 const char *service_path(struct service *service);              /* /org/xen/xcp/NAME */
 const char *service_state_dir(struct service *service);

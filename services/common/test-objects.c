@@ -144,6 +144,22 @@ static void test_names(struct fixture *f, gconstpointer data) {
         g_assert_cmpuint(objects_count(f->objects), ==, 4);
 }
 
+static void test_paths(struct fixture *f, gconstpointer data) {
+        g_autofree char *all = NULL;
+        const char *path;
+        void *object;
+
+        g_assert_cmpint(objects_add_path(f->objects, PREFIX "/a/disk/b", GUINT_TO_POINTER(7), &path), ==, 0);
+        g_assert_cmpstr(path, ==, PREFIX "/a/disk/b");
+        g_assert_cmpint(objects_find(PREFIX "/a/disk/b", f->objects, &object), ==, 1);
+        g_assert_cmpint(objects_find(PREFIX "/a/disk", f->objects, &object), ==, 0);
+        g_assert_cmpint(objects_add_path(f->objects, PREFIX "/a/disk/b", NULL, &path), ==, -EEXIST);
+        all = managed(f);
+        g_assert_cmpstr(all, ==, PREFIX "/a/disk/b ");
+        for (const char *const *p = (const char *const[]) { "/elsewhere/a", PREFIX, PREFIX "/", PREFIX "x/a", PREFIX "/a-b", NULL }; *p; p++)
+                g_assert_cmpint(objects_add_path(f->objects, *p, NULL, &path), ==, -EINVAL);
+}
+
 static void test_prefixes_answer(struct fixture *f, gconstpointer data) {
         const char *path;
 
@@ -180,11 +196,34 @@ static void test_many(struct fixture *f, gconstpointer data) {
         g_assert_cmpint(objects_find(PREFIX, f->objects, &object), ==, 0);
 }
 
+/* Also such as differ only behind the 8 bytes that are in the key, and such as end there. */
+static void test_common_beginnings(struct fixture *f, gconstpointer data) {
+        const char *const ids[] = { "abcdefghb", "abcdefg", "abcdefgh", "abcdefgh1", "abcdefgha", "b", "abcdefghaa", "a" };
+        const char *path;
+        void *object;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(ids); i++)
+                g_assert_cmpint(objects_add(f->objects, ids[i], GUINT_TO_POINTER(i), &path), >=, 0);
+        for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+                g_autofree char *encoded = NULL;
+
+                g_assert_cmpint(sd_bus_path_encode(PREFIX, ids[i], &encoded), >=, 0);
+                g_assert_cmpint(objects_find(encoded, f->objects, &object), ==, 1);
+                g_assert_cmpuint(GPOINTER_TO_UINT(object), ==, i);
+                g_assert_cmpint(objects_add(f->objects, ids[i], NULL, &path), ==, -EEXIST);
+                g_assert_cmpint(objects_remove(f->objects, encoded), ==, 1);
+                g_assert_cmpint(objects_find(encoded, f->objects, &object), ==, 0);
+        }
+        g_assert_cmpuint(objects_count(f->objects), ==, 0);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add("/objects/come-and-go-with-signals", struct fixture, NULL, set_up, test_life, tear_down);
         g_test_add("/objects/any-id-makes-a-path", struct fixture, NULL, set_up, test_names, tear_down);
+        g_test_add("/objects/paths-of-any-depth", struct fixture, NULL, set_up, test_paths, tear_down);
         g_test_add("/objects/every-prefix-of-a-path-introspects", struct fixture, NULL, set_up, test_prefixes_answer, tear_down);
         g_test_add("/objects/thousands-are-found", struct fixture, NULL, set_up, test_many, tear_down);
+        g_test_add("/objects/ids-with-common-beginnings", struct fixture, NULL, set_up, test_common_beginnings, tear_down);
         return g_test_run();
 }

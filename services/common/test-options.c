@@ -63,9 +63,10 @@ static void test_given(void) {
 
         g_assert_cmpint(parse(&options, &(struct options_environment) { .bus_address = "unix:a", .state_directory = "/s" },
                               ARGUMENTS("--bus-address", "unix:b", "--state-dir=/d", "--log-level", "debug", "--ready-fd", "2",
-                                        "--stop-timeout", "3", "--bus-address", "unix:c")),
+                                        "--stop-timeout", "3", "--bus-name", "org.xen.xcp.second", "--bus-address", "unix:c")),
                         ==, 0);
         g_assert_cmpstr(options.bus_address, ==, "unix:c");
+        g_assert_cmpstr(options.bus_name, ==, "org.xen.xcp.second");
         g_assert_cmpstr(options.state_dir, ==, "/d");
         g_assert_cmpint(options.log_level, ==, LOG_DEBUG);
         g_assert_cmpint(options.ready_fd, ==, 2);
@@ -79,7 +80,8 @@ static void test_refused(void) {
                 ARGUMENTS("--ready-fd", ""),
                 ARGUMENTS("--stop-timeout", "3601"), ARGUMENTS("--stop-timeout", " 1"),
                 ARGUMENTS("--stop-timeout", "99999999999999999999"),
-                ARGUMENTS("--bus-address", ""), ARGUMENTS("--state-dir", ""), ARGUMENTS("--unknown"), ARGUMENTS("word"),
+                ARGUMENTS("--bus-address", ""), ARGUMENTS("--state-dir", ""), ARGUMENTS("--bus-name", ""),
+                ARGUMENTS("--bus-name", "nodots"), ARGUMENTS("--bus-name", ":1.2"), ARGUMENTS("--unknown"), ARGUMENTS("word"),
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {

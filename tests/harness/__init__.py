@@ -12,9 +12,22 @@ Run a file with `python3 -m harness FILE [PATTERN...]`, with tests/ in PYTHONPAT
 is left at its end is killed, and fails it.
 """
 
+from .bus import Bus
 from .case import TestCase
 from .emulation import Emulation, build_directory
 from .process import Failed, Process, Result, run
 from .wait import TimedOut, wait_path, wait_until
 
-__all__ = ["Emulation", "Failed", "Process", "Result", "TestCase", "TimedOut", "build_directory", "run", "wait_path", "wait_until"]
+__all__ = [
+    "Bus",
+    "Emulation",
+    "Failed",
+    "Process",
+    "Result",
+    "TestCase",
+    "TimedOut",
+    "build_directory",
+    "run",
+    "wait_path",
+    "wait_until",
+]

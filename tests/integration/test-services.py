@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import unittest
 
-from harness import Process, TestCase, build_directory, run, wait_path, wait_until
+from harness import Bus, Process, TestCase, build_directory, run, wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLE = build_directory() / "services/example/xcp-example"
@@ -32,11 +32,10 @@ class ServiceTest(TestCase):
 
     def setUp(self):
         self.root = pathlib.Path(self.temporary_directory())
-        self.address = f"unix:path={self.root}/bus"
         self.state = self.root / "state"
-        self.bus = Process(["dbus-daemon", "--session", "--nofork", f"--address={self.address}"])
+        self.bus = Bus(self.root)
         self.addCleanup(self.bus.kill)
-        wait_path(self.root / "bus")
+        self.address = self.bus.address
         self.service = None
 
     def argv(self, *arguments):
@@ -149,11 +148,16 @@ class Contract(ServiceTest):
         self.busctl("set-property", NAME, ROOT, DIAGNOSTICS, "LogLevel", "s", "Debug")
         self.assertEqual(self.property(ROOT, DIAGNOSTICS, "LogLevel"), "Debug")
         self.counter()
+        self.assertEqual(self.error(ROOT, MANAGER, "CreateCounter", "one"), "AlreadyExists")
         with self.caller() as caller:
             [task] = self.count(caller, 3, 1)
             self.wait_state(task, "Succeeded")
             counters = json.loads(self.busctl("--json=short", "call", NAME, ROOT, DIAGNOSTICS, "GetCounters").stdout)["data"][0]
             self.assertEqual((counters["steps"], counters["tasks.Succeeded"], counters["log.Error"]), (3, 1, 0))
+            create, count = f"{MANAGER}.CreateCounter", f"{COUNTER}.Count"
+            self.assertEqual((counters["calls." + create], counters["calls." + count], counters["failed." + create]), (2, 1, 1))
+            self.assertGreater(counters["us." + create], 0)
+            self.assertEqual((counters["errors.AlreadyExists"], "errors.Busy" in counters), (1, False))
             dump = self.call(ROOT, DIAGNOSTICS, "GetDump")
             for text in (first, "Count one", ONE, "is ready on", str(self.state)):
                 self.assertIn(text, dump)
