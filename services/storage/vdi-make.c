@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* New disks: created, imported, copied, snapshots and clones. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "database-error.h"
+#include "idl-errors.h"
+#include "kinds.h"
+#include "operations.h"
+#include "spec.h"
+#include "store.h"
+#include "storage1-vdi.h"
+
+/* The disk to be */
+
+static uint64_t now_usec(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_REALTIME, &ts);
+        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
+}
+
+static int choose_format(const struct sr *sr, enum xcp_vdi_format wanted, enum xcp_vdi_format *ret_format, struct idl_error *error) {
+        char what[64];
+
+        *ret_format = wanted ?: sr->driver->default_format;
+        if (sr->driver->formats & 1u << *ret_format)
+                return 0;
+        snprintf(what, sizeof what, "the format %s in an SR of kind %s", xcp_vdi_format_to_string(*ret_format), sr->driver->name);
+        return idl_error_set_not_supported(error, what);
+}
+
+static int check_spec(const struct xcp_vdi_spec *spec, struct uuid *ret_uuid, uint64_t *ret_size, struct idl_error *error) {
+        int r;
+
+        *ret_size = 0;
+        r = spec_check_vdi_name("spec.name", spec->name, error);
+        if (r >= 0)
+                r = spec_check_description("spec.description", spec->description, error);
+        if (r >= 0)
+                r = spec_check_labels("spec.labels", spec->labels, spec->n_labels, error);
+        if (r >= 0 && spec->has_size)
+                r = spec_round_size("spec.size", spec->size, VDI_SIZE_MAX, ret_size, error);
+        if (r >= 0)
+                r = spec->uuid ? spec_check_uuid("spec.uuid", spec->uuid, ret_uuid, error) : uuid_generate(ret_uuid);
+        return r;
+}
+
+/* Makes the disk of a specification, and takes its UUID. */
+static int new_from_spec(struct sr *sr, const struct xcp_vdi_spec *spec, struct vdi **ret_vdi, struct idl_error *error) {
+        AUTO(vdi_unrefp) struct vdi *vdi = NULL;
+        enum xcp_vdi_format format;
+        struct uuid uuid;
+        uint64_t size;
+        int r;
+
+        r = check_spec(spec, &uuid, &size, error);
+        if (r >= 0)
+                r = choose_format(sr, spec->format, &format, error);
+        if (r >= 0)
+                r = vdi_new(&vdi, sr, &uuid, spec->name, spec->description);
+        if (r >= 0)
+                r = vdi_set_labels(vdi, spec->labels, spec->n_labels);
+        if (r < 0)
+                return r;
+        vdi->format = format;
+        vdi->size = size;
+        vdi->sharable = spec->sharable;
+        vdi->created_usec = now_usec();
+        r = vdi_reserve(vdi, error);
+        if (r < 0)
+                return r;
+        *ret_vdi = vdi;
+        vdi = NULL;
+        return 0;
+}
+
+/* One with a name of its own, for snapshots, clones, and what passes through. */
+static int new_named(struct sr *sr, const char *name, struct vdi **ret_vdi, struct idl_error *error) {
+        const struct xcp_vdi_spec spec = { .name = name, .description = "" };
+
+        return new_from_spec(sr, &spec, ret_vdi, error);
+}
+
+static int intend_making(struct operation *operation, struct idl_error *error) {
+        if (!operation_intend(operation, INTENT_MAKE, operation->new_vdi, error) ||
+            (operation->stage && !operation_intend(operation, INTENT_MAKE, operation->stage, error)))
+                return -ENOMEM;
+        return operation_write_intents(operation, error);
+}
+
+static int take(struct vdi *vdi, struct idl_error *error) {
+        return vdi->sr->driver->take ? vdi->sr->driver->take(vdi, error) : 0;
+}
+
+/* It is there: into the database, where its intent goes, and onto the bus. */
+static int make_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
+        AUTO_ROLLBACK struct database *transaction = NULL;
+        struct database *db = operation->storage->db;
+        struct vdi *vdi = operation->new_vdi, *parent = vdi->parent;
+        struct xcp_vdi_created created;
+        int r;
+
+        r = operation_result_new(operation, ret_result);
+        if (r < 0)
+                return r;
+        r = database_begin(db, &transaction);
+        if (r >= 0)
+                r = store_add_vdi(vdi);
+        if (r >= 0)
+                r = operation_delete_intents(operation);
+        if (r >= 0)
+                r = database_commit(&transaction);
+        if (r < 0)
+                return database_set_error(db, r, error);
+        operation->intents = NULL;
+        r = vdi_add(vdi, parent);
+        if (r < 0)
+                return r;
+        created = (struct xcp_vdi_created) { .vdi = vdi->path };
+        r = xcp_vdi_created_append(*ret_result, &created);
+        operation->new_vdi = vdi_unref(vdi);
+        return r;
+}
+
+static int start(const struct operation_kind *kind, struct sr *sr, struct vdi *source, struct idl_error *error,
+                 struct operation **ret_operation) {
+        return operation_new(ret_operation, sr->storage, kind, sr, source, error);
+}
+
+/* Creating */
+
+static int create_begin(struct operation *operation, struct idl_error *error) {
+        struct vdi *vdi = operation->new_vdi;
+        int r;
+
+        r = sr_check_usable(vdi->sr, true, error);
+        if (r >= 0)
+                r = take(vdi, error);
+        if (r >= 0)
+                r = intend_making(operation, error);
+        if (r >= 0)
+                vdi->sr->driver->make(&operation->plan, vdi);
+        return r;
+}
+
+const struct operation_kind operation_vdi_create = { .name = "CreateVDI", .begin = create_begin, .finish = make_finish };
+
+int vdi_create(struct sr *sr, struct idl_call *call, const struct xcp_vdi_spec *spec, const char **ret_path, struct idl_error *error) {
+        AUTO(operation_freep) struct operation *operation = NULL;
+        struct operation *started;
+        int r;
+
+        r = sr_check_usable(sr, true, error);
+        if (r < 0)
+                return r;
+        if (!spec->has_size)
+                return idl_error_set_invalid_argument(error, "spec.size", "", "has to be given");
+        r = start(&operation_vdi_create, sr, NULL, error, &operation);
+        if (r >= 0)
+                r = new_from_spec(sr, spec, &operation->new_vdi, error);
+        if (r < 0)
+                return r;
+        operation_claim(operation, &sr->resource, false);
+        started = operation;
+        operation = NULL;
+        return operation_start(started, call, ret_path, error, "Create %s", spec->name);
+}
+
+/* Importing */
+
+static int import_begin(struct operation *operation, struct idl_error *error) {
+        const struct operation_wish *wish = &operation->wish;
+        struct vdi *vdi = operation->new_vdi;
+        int r;
+
+        r = sr_check_usable(vdi->sr, true, error);
+        if (r >= 0)
+                r = vdi->sr->driver->import(&operation->plan, vdi, operation->stage, wish->fd, wish->format, wish->source_size, error);
+        return r < 0 ? r : intend_making(operation, error);
+}
+
+static int import_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
+        operation->storage->bytes_imported += operation->bytes;
+        return make_finish(operation, ret_result, error);
+}
+
+const struct operation_kind operation_vdi_import = {
+        .name = "ImportVDI",
+        .is_slow = true,
+        .begin = import_begin,
+        .finish = import_finish,
+};
+
+/* A descriptor of the caller's that can be used in this direction, and how much is in it: 0 if it is no file. */
+static int check_descriptor(const char *argument, int fd, bool to_write, uint64_t *ret_size, struct idl_error *error) {
+        int flags = fcntl(fd, F_GETFL), mode = flags & O_ACCMODE;
+        struct stat st;
+        off_t at;
+
+        if (flags < 0 || (flags & O_PATH) || fstat(fd, &st) < 0 || S_ISDIR(st.st_mode) ||
+            (mode != O_RDWR && mode != (to_write ? O_WRONLY : O_RDONLY)))
+                return idl_error_set_invalid_argument(error, argument, "", to_write ? "cannot be written to" : "cannot be read from");
+        at = S_ISREG(st.st_mode) ? lseek(fd, 0, SEEK_CUR) : 0;
+        *ret_size = S_ISREG(st.st_mode) && at >= 0 && at < st.st_size ? (uint64_t) (st.st_size - at) : 0;
+        return 0;
+}
+
+static int keep_descriptor(struct operation *operation, int fd) {
+        operation->wish.fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        return operation->wish.fd < 0 ? -errno : 0;
+}
+
+int vdi_import(struct sr *sr, struct idl_call *call, const struct xcp_vdi_spec *spec, int source, enum xcp_vdi_format format,
+               const char **ret_path, struct idl_error *error) {
+        AUTO(operation_freep) struct operation *operation = NULL;
+        struct operation *started;
+        uint64_t source_size;
+        int r;
+
+        r = sr_check_usable(sr, true, error);
+        if (r >= 0)
+                r = check_descriptor("source", source, false, &source_size, error);
+        if (r >= 0)
+                r = start(&operation_vdi_import, sr, NULL, error, &operation);
+        if (r >= 0)
+                r = new_from_spec(sr, spec, &operation->new_vdi, error);
+        if (r >= 0 && (format != XCP_VDI_FORMAT_RAW || operation->new_vdi->format != XCP_VDI_FORMAT_RAW))
+                r = new_named(sr, "stage", &operation->stage, error);
+        if (r >= 0)
+                r = keep_descriptor(operation, source);
+        if (r < 0)
+                return r;
+        if (operation->stage)
+                operation->stage->format = XCP_VDI_FORMAT_RAW;
+        operation->wish.format = format;
+        operation->wish.source_size = source_size;
+        operation_claim(operation, &sr->resource, false);
+        started = operation;
+        operation = NULL;
+        return operation_start(started, call, ret_path, error, "Import %s", spec->name);
+}
+
+/* Copying */
+
+static int check_source(const struct vdi *vdi, struct idl_error *error) {
+        const struct data_path *writer = data_paths_writer(&vdi->paths, NULL);
+        int r;
+
+        if (vdi->is_gone || vdi->hidden)
+                return idl_error_set_does_not_exist(error, "VDI", vdi->id);
+        r = sr_check_usable(vdi->sr, false, error);
+        if (r < 0)
+                return r;
+        if (vdi->missing)
+                return idl_error_set_bad_state(error, "VDI", vdi->id, "there", "missing");
+        if (writer)
+                return idl_error_set_busy(error, "VDI", vdi->id, writer->reader);
+        return 0;
+}
+
+static int plan_full_copy(struct operation *operation, struct idl_error *error) {
+        struct vdi *vdi = operation->new_vdi, *source = operation->vdi;
+        struct plan *plan = &operation->plan;
+        struct place from, to;
+        int r;
+
+        if (vdi->size < source->size)
+                vdi->size = source->size;       /* it may have grown while this waited */
+        r = take(vdi, error);
+        if (r >= 0)
+                r = intend_making(operation, error);
+        if (r < 0)
+                return r;
+        vdi->sr->driver->begin(plan, vdi);
+        source->sr->driver->place(plan, source, false, &from);
+        vdi->sr->driver->place(plan, vdi, true, &to);
+        if (operation->kind != &operation_vdi_copy && source->format == XCP_VDI_FORMAT_RAW && vdi->format == XCP_VDI_FORMAT_RAW)
+                plan_copy(plan, &from, &to, source->size, !to.is_range);        /* shares blocks where the file system can */
+        else
+                plan_convert(plan, &from, &to);
+        vdi->sr->driver->publish(plan, vdi);
+        return 0;
+}
+
+static int copy_begin(struct operation *operation, struct idl_error *error) {
+        int r;
+
+        r = check_source(operation->vdi, error);
+        if (r >= 0)
+                r = sr_check_usable(operation->new_vdi->sr, true, error);
+        return r < 0 ? r : plan_full_copy(operation, error);
+}
+
+const struct operation_kind operation_vdi_copy = { .name = "VDI.Copy", .is_slow = true, .begin = copy_begin, .finish = make_finish };
+
+/* Two storage repositories, in the order in which all operations claim them. */
+static void claim_both(struct operation *operation, struct sr *a, struct sr *b) {
+        bool swap = strcmp(a->id, b->id) > 0;
+
+        operation_claim(operation, swap ? &b->resource : &a->resource, false);
+        if (a != b)
+                operation_claim(operation, swap ? &a->resource : &b->resource, false);
+}
+
+int vdi_copy(struct vdi *vdi, struct idl_call *call, struct sr *to, const struct xcp_vdi_spec *spec, const char **ret_path,
+             struct idl_error *error) {
+        AUTO(operation_freep) struct operation *operation = NULL;
+        struct operation *started;
+        char given[24];
+        int r;
+
+        r = check_source(vdi, error);
+        if (r >= 0)
+                r = sr_check_usable(to, true, error);
+        if (r >= 0)
+                r = start(&operation_vdi_copy, vdi->sr, vdi, error, &operation);
+        if (r >= 0)
+                r = new_from_spec(to, spec, &operation->new_vdi, error);
+        if (r < 0)
+                return r;
+        snprintf(given, sizeof given, "%llu", (unsigned long long) spec->size);
+        if (spec->has_size && operation->new_vdi->size < vdi->size)
+                return idl_error_set_invalid_argument(error, "spec.size", given, "is less than the size of the disk");
+        operation->other_sr = sr_ref(to);
+        to->n_operations++;
+        claim_both(operation, vdi->sr, to);
+        operation_claim(operation, &vdi->resource, false);
+        started = operation;
+        operation = NULL;
+        return operation_start(started, call, ret_path, error, "Copy %s to %s", vdi->name, spec->name);
+}
+
+/* Snapshots and clones */
+
+/*
+ * How it is done: a disk that never changes has another put on top of it. The image of one that does change becomes the snapshot, or,
+ * for a clone, a disk that nobody sees, and the disk goes on in a new image on top. A raw disk is copied, and so is one whose
+ * chain of images has become long.
+ */
+static bool can_freeze(const struct vdi *vdi) {
+        return vdi->sr->driver->freeze && vdi->format == XCP_VDI_FORMAT_QCOW2 && vdi->depth < CHAIN_MAX;
+}
+
+static void inherit(struct vdi *vdi, const struct vdi *source, bool clone) {
+        vdi->format = source->format;
+        vdi->size = source->size;
+        vdi->sharable = source->sharable && clone;
+        vdi->snapshot = vdi->read_only = !clone;
+        if (!clone)
+                vdi->snapshot_of = source->uuid;
+}
+
+static int plan_on_top(struct operation *operation, struct idl_error *error) {
+        int r;
+
+        operation->new_vdi->parent = operation->vdi;
+        r = intend_making(operation, error);
+        if (r >= 0)
+                operation->new_vdi->sr->driver->make(&operation->plan, operation->new_vdi);
+        return r;
+}
+
+/* The stage of a clone is what the image becomes. */
+static int plan_freeze(struct operation *operation, struct idl_error *error) {
+        struct vdi *vdi = operation->vdi, *frozen = operation->new_vdi, *clone = NULL;
+        struct intent *intent;
+        int r;
+
+        if (operation->wish.is_clone) {
+                r = new_named(vdi->sr, vdi->name, &operation->stage, error);
+                if (r < 0)
+                        return r;
+                clone = operation->new_vdi;
+                frozen = operation->stage;
+                inherit(frozen, vdi, false);
+                frozen->snapshot_of = (struct uuid) {};
+                frozen->hidden = true;
+        }
+        intent = operation_intend(operation, INTENT_FREEZE, vdi, error);
+        if (!intent)
+                return -ENOMEM;
+        memcpy(intent->frozen, frozen->id, sizeof intent->frozen);
+        if (clone)
+                memcpy(intent->clone, clone->id, sizeof intent->clone);
+        r = operation_write_intents(operation, error);
+        if (r >= 0)
+                vdi->sr->driver->freeze(&operation->plan, vdi, frozen, clone);
+        operation->wish.is_freeze = r >= 0;
+        return r;
+}
+
+static int snapshot_begin(struct operation *operation, struct idl_error *error) {
+        struct vdi *source = operation->vdi;
+        int r;
+
+        r = check_source(source, error);
+        if (r >= 0)
+                r = sr_check_usable(source->sr, true, error);
+        if (r < 0)
+                return r;
+        inherit(operation->new_vdi, source, operation->wish.is_clone);
+        if (!can_freeze(source))
+                return plan_full_copy(operation, error);
+        return source->snapshot ? plan_on_top(operation, error) : plan_freeze(operation, error);
+}
+
+/* Rows: what is frozen takes the disk's place in the chain, and the disk, and its clone, are on top of it. */
+static int store_freeze(struct operation *operation, struct vdi *frozen, struct vdi *clone) {
+        AUTO_ROLLBACK struct database *transaction = NULL;
+        struct vdi *vdi = operation->vdi, *old_parent = vdi->parent;
+        int r;
+
+        r = database_begin(operation->storage->db, &transaction);
+        frozen->parent = old_parent;
+        if (r >= 0)
+                r = store_add_vdi(frozen);
+        vdi->parent = frozen;
+        if (r >= 0)
+                r = store_set_vdi(vdi);
+        vdi->parent = old_parent;
+        if (clone)
+                clone->parent = frozen;
+        if (r >= 0 && clone)
+                r = store_add_vdi(clone);
+        if (r >= 0)
+                r = operation_delete_intents(operation);
+        return r < 0 ? r : database_commit(&transaction);
+}
+
+static int freeze_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
+        struct vdi *vdi = operation->vdi, *old_parent = vdi->parent;
+        struct vdi *frozen = operation->stage ?: operation->new_vdi, *clone = operation->stage ? operation->new_vdi : NULL;
+        struct xcp_vdi_created created;
+        int r;
+
+        r = operation_result_new(operation, ret_result);
+        if (r >= 0)
+                r = store_freeze(operation, frozen, clone);
+        if (r < 0)
+                return database_set_error(operation->storage->db, r, error);
+        operation->intents = NULL;
+        r = vdi_add(frozen, old_parent);
+        if (r < 0)
+                return r;
+        vdi_set_parent(vdi, frozen);
+        scan_touch(vdi->sr, &vdi->uuid);
+        r = clone ? vdi_add(clone, frozen) : 0;
+        if (r < 0)
+                return r;
+        created = (struct xcp_vdi_created) { .vdi = operation->new_vdi->path };
+        r = xcp_vdi_created_append(*ret_result, &created);
+        operation->new_vdi = vdi_unref(operation->new_vdi);
+        operation->stage = vdi_unref(operation->stage);
+        return r;
+}
+
+static int snapshot_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
+        return operation->wish.is_freeze ? freeze_finish(operation, ret_result, error) : make_finish(operation, ret_result, error);
+}
+
+const struct operation_kind operation_vdi_snapshot = {
+        .name = "VDI.Snapshot",
+        .is_slow = true,
+        .begin = snapshot_begin,
+        .finish = snapshot_finish,
+};
+
+const struct operation_kind operation_vdi_clone = {
+        .name = "VDI.Clone",
+        .is_slow = true,
+        .begin = snapshot_begin,
+        .finish = snapshot_finish,
+};
+
+int vdi_snapshot(struct vdi *vdi, struct idl_call *call, const char *name, bool clone, const char **ret_path, struct idl_error *error) {
+        AUTO(operation_freep) struct operation *operation = NULL;
+        struct operation *started;
+        int r;
+
+        r = spec_check_vdi_name("name", name, error);
+        if (r >= 0)
+                r = check_source(vdi, error);
+        if (r >= 0)
+                r = sr_check_usable(vdi->sr, true, error);
+        if (r >= 0)
+                r = start(clone ? &operation_vdi_clone : &operation_vdi_snapshot, vdi->sr, vdi, error, &operation);
+        if (r >= 0)
+                r = new_named(vdi->sr, name, &operation->new_vdi, error);
+        if (r < 0)
+                return r;
+        operation->wish.is_clone = clone;
+        operation_claim(operation, &vdi->sr->resource, false);
+        operation_claim(operation, &vdi->resource, !vdi->snapshot && vdi->format == XCP_VDI_FORMAT_QCOW2);
+        started = operation;
+        operation = NULL;
+        return operation_start(started, call, ret_path, error, "%s %s", clone ? "Clone" : "Snapshot of", vdi->name);
+}
