@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "hypervisor.h"
+
+#include "noop/noop.h"
+
+const struct hypervisor *const hypervisors[] = {
+        &noop_hypervisor,
+        NULL,
+};

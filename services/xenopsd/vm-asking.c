@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "vm-asking.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct asking {
+        struct vm *vm;
+        struct asking *next;
+        struct hypervisor_call call;
+        sd_event_source *timer;
+        bool too_late;
+        vm_answer_t done;
+        void (*dropped)(void *userdata);
+        void *userdata;
+};
+
+/* It is not the VM's any more, which may go before its answer is given. */
+static void take_off(struct asking *asking) {
+        for (struct asking **p = &asking->vm->asking; *p; p = &(*p)->next)
+                if (*p == asking) {
+                        *p = asking->next;
+                        asking->vm->n_asking--;
+                        break;
+                }
+        asking->timer = sd_event_source_disable_unref(asking->timer);
+}
+
+static void asking_free(struct asking *asking) {
+        take_off(asking);
+        free(asking);
+}
+
+static void on_done(struct hypervisor_call *call, int r, struct idl_error *error) {
+        struct asking *asking = call->userdata;
+
+        if (asking->too_late)
+                r = idl_error_set_timed_out(error, asking->vm->backend->hypervisor->name, XENOPSD_QUERY_MS);
+        else if (r < 0 && !error->name)
+                idl_error_set_backend_failed(error, asking->vm->backend->hypervisor->name, "answer", strerrordesc_np(-r) ?: "?");
+        take_off(asking);
+        asking->done(asking->vm, r, call, asking->userdata, error);
+        free(asking);
+}
+
+static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
+        struct asking *asking = userdata;
+
+        asking->too_late = true;
+        asking->vm->backend->hypervisor->cancel(asking->vm->guest, &asking->call);
+        return 0;
+}
+
+int vm_ask(struct vm *vm, vm_ask_t begin, vm_answer_t done, void (*dropped)(void *userdata), void *userdata, struct idl_error *error) {
+        struct asking *asking;
+        int r;
+
+        if (!vm->guest)
+                return idl_error_set_not_supported(error, "the backend of this VM");
+        if (vm->n_asking >= VM_ASKING_MAX)
+                return idl_error_set_limit_exceeded(error, "questions to this VM at once", vm->n_asking + 1, VM_ASKING_MAX);
+        asking = malloc(sizeof *asking);
+        if (!asking)
+                return -ENOMEM;
+        *asking = (struct asking) { .vm = vm, .next = vm->asking, .call = { .done = on_done, .userdata = asking }, .done = done,
+                                    .dropped = dropped, .userdata = userdata };
+        vm->asking = asking;
+        vm->n_asking++;
+        r = sd_event_add_time_relative(vm->xenopsd->event, &asking->timer, CLOCK_MONOTONIC, XENOPSD_QUERY_MS * UINT64_C(1000), 0, on_timer,
+                                       asking);
+        if (r >= 0)
+                r = begin(vm, &asking->call, userdata, error);
+        if (r < 0)
+                asking_free(asking);
+        return r;
+}
+
+int vm_ask_query(struct vm *vm, struct hypervisor_call *call, void *userdata, struct idl_error *error) {
+        return vm->backend->hypervisor->query(vm->guest, call, error);
+}
+
+void vm_asking_drop_all(struct vm *vm) {
+        while (vm->asking) {
+                struct asking *asking = vm->asking;
+                void (*dropped)(void *) = asking->dropped;
+                void *userdata = asking->userdata;
+
+                asking_free(asking);
+                if (dropped)
+                        dropped(userdata);
+        }
+}
+
+static void on_facts(struct vm *vm, int r, const struct hypervisor_call *call, void *userdata, struct idl_error *error) {
+        if (r < 0)
+                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", vm->uuid }), "Cannot learn how VM %s is: %s", vm->spec.name,
+                          error->message ?: "unknown error");
+        else
+                vm_take_facts(vm, &call->status);
+}
+
+void vm_refresh(struct vm *vm) {
+        struct idl_error error = IDL_ERROR_NULL;
+
+        vm_ask(vm, vm_ask_query, on_facts, NULL, NULL, &error);
+        idl_error_done(&error);
+}

@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "vm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attachment.h"
+#include "cleanup.h"
+#include "job.h"
+#include "vm-asking.h"
+#include "xenopsd1-disk.h"
+#include "xenopsd1-network-interface.h"
+#include "xenopsd1-vm.h"
+
+/* Beginning and end */
+
+int vm_new(struct vm **ret_vm, struct xenopsd *xenopsd, struct backend *backend, const struct xcp_vm_spec *spec) {
+        struct vm *vm = calloc(1, sizeof *vm);
+        int r;
+
+        if (!vm)
+                return -ENOMEM;
+        vm->xenopsd = xenopsd;
+        vm->backend = backend;
+        vm->state = XCP_VM_STATE_HALTED;
+        vm->reason = XCP_VM_STATE_REASON_CREATED;
+        snprintf(vm->uuid, sizeof vm->uuid, "%s", spec->uuid);
+        r = xcp_vm_spec_copy(&vm->arena, &vm->spec, spec);
+        for (size_t i = 0; i < spec->n_disks && r >= 0; i++)
+                r = vm_add_device(vm, true, spec->disks[i].name, NULL);
+        for (size_t i = 0; i < spec->n_network_interfaces && r >= 0; i++)
+                r = vm_add_device(vm, false, spec->network_interfaces[i].name, NULL);
+        if (r >= 0 && backend->backend)
+                r = backend->hypervisor->guest_new(backend->backend, vm->uuid, vm, &vm->guest);
+        if (r < 0) {
+                vm_free(vm);
+                return r;
+        }
+        *ret_vm = vm;
+        return 0;
+}
+
+struct vm *vm_free(struct vm *vm) {
+        if (!vm)
+                return NULL;
+        vm_asking_drop_all(vm);
+        job_drop_all(vm);
+        if (vm->guest)
+                vm->backend->hypervisor->guest_free(vm->guest);
+        while (vm->attachments)
+                attachment_free(vm->attachments);
+        while (vm->devices)
+                vm_remove_device(vm->devices);
+        console_free(vm->console);
+        idl_arena_done(&vm->addresses_arena);
+        idl_arena_done(&vm->arena);
+        free(vm->detail);
+        free(vm->saved_vdi);
+        free(vm);
+        return NULL;
+}
+
+/* Objects are at vm/UUID and below, with _ for -: none of the names has a _ of its own. */
+static int make_path(const char *uuid, const struct device *device, char *text, size_t size) {
+        int n;
+
+        n = snprintf(text, size, XENOPSD_VM_PREFIX "/%s%s%s", uuid, device ? device->is_disk ? "/disk/" : "/network/" : "",
+                     device ? device->name : "");
+        if (n < 0 || (size_t) n >= size)
+                return -ENAMETOOLONG;
+        for (char *p = text; *p; p++)
+                if (*p == '-')
+                        *p = '_';
+        return 0;
+}
+
+static int publish_device(struct device *device) {
+        struct xenopsd *xenopsd = device->vm->xenopsd;
+        char path[256];
+        int r;
+
+        r = make_path(device->vm->uuid, device, path, sizeof path);
+        return r < 0 ? r : objects_add_path(device->is_disk ? xenopsd->disks : xenopsd->networks, path, device, &device->path);
+}
+
+int vm_publish(struct vm *vm) {
+        char path[256];
+        int r;
+
+        r = make_path(vm->uuid, NULL, path, sizeof path);
+        if (r >= 0)
+                r = objects_add_path(vm->xenopsd->vms, path, vm, &vm->path);
+        for (struct device *device = vm->devices; device && r >= 0; device = device->next)
+                r = publish_device(device);
+        if (r < 0)
+                vm_unpublish(vm);
+        return r;
+}
+
+static void unpublish_device(struct device *device) {
+        if (device->path)
+                objects_remove(device->is_disk ? device->vm->xenopsd->disks : device->vm->xenopsd->networks, device->path);
+        device->path = NULL;
+}
+
+void vm_unpublish(struct vm *vm) {
+        for (struct device *device = vm->devices; device; device = device->next)
+                unpublish_device(device);
+        if (vm->path)
+                objects_remove(vm->xenopsd->vms, vm->path);
+        vm->path = NULL;
+}
+
+struct vm *vm_find_uuid(struct xenopsd *xenopsd, const char *uuid) {
+        char path[256];
+        void *vm;
+
+        return make_path(uuid, NULL, path, sizeof path) >= 0 && objects_find(path, xenopsd->vms, &vm) > 0 ? vm : NULL;
+}
+
+struct vm *vm_find_name(struct xenopsd *xenopsd, const char *name) {
+        for (struct vm *vm = xenopsd->first; vm; vm = vm->next)
+                if (vm->path && strcmp(vm->spec.name, name) == 0)
+                        return vm;
+        return NULL;
+}
+
+int vm_check(struct vm *vm, enum lifecycle_operation operation, struct idl_error *error) {
+        char expected[128];
+
+        if (lifecycle_allows(vm->state, operation))
+                return 0;
+        return idl_error_set_bad_power_state(error, vm->path, lifecycle_expected(operation, expected, sizeof expected),
+                                             xcp_vm_state_to_string(vm->state));
+}
+
+/* Configuration */
+
+int vm_change_spec(struct vm *vm, const struct xcp_vm_spec *spec, struct idl_error *error) {
+        struct idl_arena arena = IDL_ARENA_NULL;
+        struct xcp_vm_spec copy;
+        int r;
+
+        r = xcp_vm_spec_copy(&arena, &copy, spec);
+        if (r >= 0)
+                r = store_change_vm(vm->xenopsd->store, vm->xenopsd->bus, &copy, error);
+        if (r < 0) {
+                idl_arena_done(&arena);
+                return r;
+        }
+        idl_arena_done(&vm->arena);
+        vm->arena = arena;
+        vm->spec = copy;
+        return 0;
+}
+
+const struct xcp_disk_spec *vm_disk_spec(const struct vm *vm, const char *name) {
+        for (size_t i = 0; i < vm->spec.n_disks; i++)
+                if (strcmp(vm->spec.disks[i].name, name) == 0)
+                        return vm->spec.disks + i;
+        return NULL;
+}
+
+const struct xcp_network_interface_spec *vm_network_spec(const struct vm *vm, const char *name) {
+        for (size_t i = 0; i < vm->spec.n_network_interfaces; i++)
+                if (strcmp(vm->spec.network_interfaces[i].name, name) == 0)
+                        return vm->spec.network_interfaces + i;
+        return NULL;
+}
+
+/* Devices */
+
+struct device *vm_find_device(struct vm *vm, bool is_disk, const char *name) {
+        for (struct device *device = vm->devices; device; device = device->next)
+                if (device->is_disk == is_disk && strcmp(device->name, name) == 0)
+                        return device;
+        return NULL;
+}
+
+int vm_add_device(struct vm *vm, bool is_disk, const char *name, struct device **ret_device) {
+        struct device *device = calloc(1, sizeof *device), **p = &vm->devices;
+        int r;
+
+        if (!device)
+                return -ENOMEM;
+        *device = (struct device) { .vm = vm, .is_disk = is_disk, .name = strdup(name) };
+        r = device->name ? 0 : -ENOMEM;
+        while (*p)
+                p = &(*p)->next;
+        *p = device;
+        if (r >= 0 && vm->path)
+                r = publish_device(device);
+        if (r < 0) {
+                vm_remove_device(device);
+                return r;
+        }
+        if (ret_device)
+                *ret_device = device;
+        return 0;
+}
+
+void vm_remove_device(struct device *device) {
+        struct device **p = &device->vm->devices;
+
+        unpublish_device(device);
+        while (*p != device)
+                p = &(*p)->next;
+        *p = device->next;
+        free(device->name);
+        free(device);
+}
+
+void vm_set_plugged(struct device *device, bool plugged) {
+        sd_bus *bus = device->vm->xenopsd->bus;
+
+        if (device->plugged == plugged)
+                return;
+        device->plugged = plugged;
+        if (!device->path)
+                return;
+        if (device->is_disk)
+                xenopsd1_disk_emit_changed(bus, device->path, XENOPSD1_DISK_PROPERTY_PLUGGED);
+        else
+                xenopsd1_network_interface_emit_changed(bus, device->path, XENOPSD1_NETWORK_INTERFACE_PROPERTY_PLUGGED);
+}
+
+/* What is known of the guest */
+
+static bool same_addresses(const struct vm *vm, const struct hypervisor_status *status) {
+        if (vm->n_addresses != status->n_addresses)
+                return false;
+        for (size_t i = 0; i < vm->n_addresses; i++)
+                if (strcmp(vm->addresses[i].address, status->addresses[i].address) != 0 ||
+                    strcmp(vm->addresses[i].mac, status->addresses[i].mac) != 0 ||
+                    vm->addresses[i].source != status->addresses[i].source)
+                        return false;
+        return true;
+}
+
+static void copy_addresses(struct vm *vm, const struct hypervisor_status *status) {
+        struct idl_arena *arena = &vm->addresses_arena;
+
+        idl_arena_done(arena);
+        vm->n_addresses = 0;
+        vm->addresses = status->n_addresses > 0 ? idl_arena_alloc(arena, status->n_addresses, sizeof *vm->addresses) : NULL;
+        if (!vm->addresses)
+                return;
+        for (size_t i = 0; i < status->n_addresses; i++) {
+                struct xcp_guest_address *address = vm->addresses + vm->n_addresses;
+
+                address->address = idl_arena_strdup(arena, status->addresses[i].address);
+                address->mac = idl_arena_strdup(arena, status->addresses[i].mac);
+                address->source = status->addresses[i].source;
+                if (address->address && address->mac)   /* without memory, fewer are known */
+                        vm->n_addresses++;
+        }
+}
+
+static void take_plugged(struct vm *vm, const struct hypervisor_status *status) {
+        for (struct device *device = vm->devices; device; device = device->next) {
+                bool plugged = status->state != HYPERVISOR_ABSENT;
+
+                for (size_t i = 0; i < status->n_unplugged && plugged; i++)
+                        plugged = strcmp(status->unplugged[i], device->name) != 0;
+                vm_set_plugged(device, plugged);
+        }
+}
+
+/* Takes over what changed, and returns which properties that is. */
+static unsigned take_facts(struct vm *vm, const struct hypervisor_status *status) {
+        bool lives = status->state == HYPERVISOR_RUNNING || status->state == HYPERVISOR_SUSPENDED;
+        bool ready = status->state == HYPERVISOR_RUNNING && (status->ready || status->n_addresses > 0);
+        uint64_t started = lives || status->state == HYPERVISOR_ENDED ? status->started_usec : 0;
+        unsigned changed = 0;
+
+        if (vm->ready != ready)
+                changed |= XENOPSD1_VM_PROPERTY_READY;
+        if (vm->started_usec != started)
+                changed |= XENOPSD1_VM_PROPERTY_STARTED_US;
+        if (vm->pid != status->pid)
+                changed |= XENOPSD1_VM_PROPERTY_PID;
+        if (vm->n_domains != status->n_domains || memcmp(vm->domains, status->domains, vm->n_domains * sizeof vm->domains[0]) != 0)
+                changed |= XENOPSD1_VM_PROPERTY_DOMAINS;
+        vm->ready = ready;
+        vm->started_usec = started;
+        vm->pid = status->pid;
+        vm->n_domains = status->n_domains;
+        memcpy(vm->domains, status->domains, sizeof vm->domains);
+        if (!same_addresses(vm, status)) {
+                copy_addresses(vm, status);
+                changed |= XENOPSD1_VM_PROPERTY_ADDRESSES;
+        }
+        take_plugged(vm, status);
+        return changed;
+}
+
+static void emit(struct vm *vm, unsigned changed) {
+        if (changed && vm->path)
+                xenopsd1_vm_emit_changed(vm->xenopsd->bus, vm->path, changed);
+}
+
+void vm_take_facts(struct vm *vm, const struct hypervisor_status *status) {
+        emit(vm, take_facts(vm, status));
+}
+
+/* State */
+
+/* A VM without a guest has none of its facts. */
+static unsigned forget_facts(struct vm *vm) {
+        static const struct hypervisor_status absent = { .state = HYPERVISOR_ABSENT };
+
+        return take_facts(vm, &absent);
+}
+
+static unsigned change_state(struct vm *vm, enum xcp_vm_state state, enum xcp_vm_state_reason reason, const char *detail) {
+        unsigned changed = 0;
+
+        if (vm->state != state)
+                changed |= XENOPSD1_VM_PROPERTY_STATE;
+        if (lifecycle_is_alive(vm->state) != lifecycle_is_alive(state))
+                changed |= XENOPSD1_VM_PROPERTY_CONSOLES;
+        if (vm->reason != reason)
+                changed |= XENOPSD1_VM_PROPERTY_STATE_REASON;
+        if (strcmp(vm->detail ?: "", detail) != 0)
+                changed |= XENOPSD1_VM_PROPERTY_STATE_DETAIL;
+        vm->state = state;
+        vm->reason = reason;
+        free(vm->detail);
+        vm->detail = *detail ? strdup(detail) : NULL;
+        vm->n_changes++;
+        store_set_life(vm->xenopsd->store, vm->uuid, &(struct store_life) { state, reason, detail });
+        return changed;
+}
+
+static void tell_state(struct vm *vm, enum xcp_vm_state old, unsigned changed) {
+        if (old != vm->state && vm->path)
+                xenopsd1_vm_emit_state_changed(vm->xenopsd->bus, vm->path, old, vm->state, vm->reason);
+        emit(vm, changed);
+        log_event(LOG_INFO, LOG_FIELDS({ "XCP_VM", vm->uuid }), "VM %s is %s: %s%s%s", vm->spec.name, xcp_vm_state_to_string(vm->state),
+                  xcp_vm_state_reason_to_string(vm->reason), vm->detail ? ", " : "", vm->detail ?: "");
+}
+
+static bool has_guest(enum xcp_vm_state state) {
+        return lifecycle_is_alive(state) && state != XCP_VM_STATE_FAILED;
+}
+
+void vm_set_state(struct vm *vm, enum xcp_vm_state state, enum xcp_vm_state_reason reason, const char *detail) {
+        enum xcp_vm_state old = vm->state;
+        unsigned changed = change_state(vm, state, reason, detail ?: "");
+
+        if (!has_guest(state))
+                changed |= forget_facts(vm);
+        else if (state != XCP_VM_STATE_RUNNING && vm->ready) {
+                vm->ready = false;
+                changed |= XENOPSD1_VM_PROPERTY_READY;
+        }
+        tell_state(vm, old, changed);
+}
+
+static uint64_t now_usec(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_BOOTTIME, &ts);
+        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* An event, with what the configuration wants done, and no restart too many. */
+static struct lifecycle_outcome outcome_of(struct vm *vm, enum hypervisor_event event, const char **detail) {
+        bool is_reboot = lifecycle_event_is_reboot(event);
+        struct lifecycle_outcome outcome = lifecycle_event(vm->state, event, is_reboot ? vm->spec.on_reboot : vm->spec.on_crash);
+
+        if (outcome.follow == FOLLOW_RESTART && !restarts_allow(&vm->restarts, now_usec())) {
+                outcome = lifecycle_event(vm->state, event, XCP_GUEST_ACTION_HALT);
+                *detail = "not restarted: it was, 5 times within 10 minutes";
+        }
+        return outcome;
+}
+
+static void follow(struct vm *vm, enum lifecycle_follow what) {
+        int r;
+
+        if (what == FOLLOW_NOTHING)
+                return;
+        r = job_follow(vm, what);
+        if (r < 0)
+                log_event(LOG_ERR, LOG_FIELDS({ "XCP_VM", vm->uuid }), "Cannot go on with VM %s: %s", vm->spec.name,
+                          strerrordesc_np(-r) ?: "unknown error");
+}
+
+void vm_on_event(void *userdata, enum hypervisor_event event, const char *detail) {
+        struct vm *vm = userdata;
+        struct lifecycle_outcome outcome;
+
+        if (event == HYPERVISOR_CHANGED) {
+                vm_refresh(vm);
+                return;
+        }
+        if (!lifecycle_is_alive(vm->state) || !vm->path)        /* of a guest that is on its way out already */
+                return;
+        outcome = outcome_of(vm, event, &detail);
+        vm_set_state(vm, outcome.state, outcome.reason, detail);
+        follow(vm, outcome.follow);
+}
+
+/* The state that goes with a backend's, as far as that can be told. */
+static enum xcp_vm_state state_of(const struct vm *vm, const struct hypervisor_status *status) {
+        static const enum xcp_vm_state states[] = {
+                [HYPERVISOR_ABSENT] = XCP_VM_STATE_HALTED,
+                [HYPERVISOR_PREPARED] = XCP_VM_STATE_PREPARED,
+                [HYPERVISOR_RUNNING] = XCP_VM_STATE_RUNNING,
+                [HYPERVISOR_SUSPENDED] = XCP_VM_STATE_SUSPENDED,
+        };
+
+        return status->state == HYPERVISOR_ABSENT && vm->saved_vdi ? XCP_VM_STATE_SAVED : states[status->state];
+}
+
+void vm_take_status(struct vm *vm, const struct hypervisor_status *status, enum xcp_vm_state_reason reason) {
+        enum xcp_vm_state old = vm->state, state;
+        unsigned changed;
+
+        if (status->state == HYPERVISOR_ENDED) {
+                /* Its event has told already, or it is a guest that was stopped and is not cleared away yet. */
+                vm_take_facts(vm, status);
+                if (vm->state == XCP_VM_STATE_RUNNING && !vm->job)
+                        vm_on_event(vm, status->event, status->detail);
+                return;
+        }
+        state = state_of(vm, status);
+        changed = take_facts(vm, status);
+        if (state == old || (status->state == HYPERVISOR_ABSENT && old == XCP_VM_STATE_FAILED)) {
+                emit(vm, changed);
+                return;
+        }
+        changed |= change_state(vm, state, reason, status->detail);
+        tell_state(vm, old, changed);
+}
+
+/* When the service starts */
+
+static void found_absent(struct vm *vm, const struct store_life *life) {
+        enum xcp_vm_state_reason reason = life->reason ?: XCP_VM_STATE_REASON_CREATED;
+
+        if (vm->saved_vdi)
+                vm_set_state(vm, XCP_VM_STATE_SAVED, XCP_VM_STATE_REASON_FOUND, "");
+        else if (vm->is_away)
+                vm_set_state(vm, XCP_VM_STATE_HALTED, XCP_VM_STATE_REASON_MIGRATED_AWAY, "");
+        else if (life->state == XCP_VM_STATE_FAILED)
+                vm_set_state(vm, XCP_VM_STATE_FAILED, reason, life->detail);
+        else if (life->state && life->state != XCP_VM_STATE_PREPARED && lifecycle_is_alive(life->state)) {
+                vm->state = life->state;
+                vm_on_event(vm, HYPERVISOR_EXITED, "it was gone when the manager started");
+        } else if (life->state == XCP_VM_STATE_HALTED)
+                vm_set_state(vm, XCP_VM_STATE_HALTED, reason, life->detail);
+        else if (life->state || store_is_new_boot(vm->xenopsd->store))
+                vm_set_state(vm, XCP_VM_STATE_HALTED, XCP_VM_STATE_REASON_FOUND, "");
+}
+
+static void found_ended(struct vm *vm, const struct hypervisor_status *status, const struct store_life *life) {
+        bool is_reboot = lifecycle_event_is_reboot(status->event);
+        struct lifecycle_outcome outcome;
+
+        outcome = lifecycle_event(XCP_VM_STATE_RUNNING, status->event, is_reboot ? vm->spec.on_reboot : vm->spec.on_crash);
+        if (life->state == outcome.state && !(is_reboot && outcome.follow == FOLLOW_RESTART)) {
+                vm_set_state(vm, outcome.state, XCP_VM_STATE_REASON_FOUND, life->detail);
+                follow(vm, outcome.follow);
+                return;
+        }
+        /* It happened while nobody looked. */
+        vm->state = life->state && lifecycle_is_alive(life->state) ? life->state : XCP_VM_STATE_RUNNING;
+        vm_on_event(vm, status->event, status->detail);
+}
+
+void vm_found(struct vm *vm, const struct hypervisor_status *status, const struct store_life *life) {
+        vm->is_found = true;
+        if (status->state == HYPERVISOR_ABSENT)
+                found_absent(vm, life);
+        else {
+                vm_take_facts(vm, status);
+                if (status->state == HYPERVISOR_ENDED)
+                        found_ended(vm, status, life);
+                else
+                        vm_set_state(vm, state_of(vm, status), XCP_VM_STATE_REASON_FOUND, status->detail);
+                vm_connect_console(vm);
+        }
+        job_next(vm);
+}
+
+/* The console */
+
+void vm_connect_console(struct vm *vm) {
+        const struct hypervisor *hypervisor = vm->backend->hypervisor;
+        int r, fd;
+
+        if (!hypervisor->connect_console || !hypervisor->consoles || !hypervisor->consoles[0].name)
+                return;
+        r = vm->console ? 0 : console_new(&vm->console, vm->xenopsd->event, hypervisor->consoles[0].name);
+        if (r >= 0)
+                r = hypervisor->connect_console(vm->guest, hypervisor->consoles[0].name, &fd);
+        if (r >= 0)
+                r = console_connect(vm->console, fd);
+        if (r < 0)
+                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", vm->uuid }), "VM %s has no console: %s", vm->spec.name,
+                          strerrordesc_np(-r) ?: "unknown error");
+}

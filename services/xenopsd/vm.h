@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * VMs: what each is, and what is known of its guest. What is done with them is jobs (job.h), one after another.
+ *
+ * A VM's state is what its backend says. It changes here when an operation has succeeded, when the backend tells of an event, and
+ * when the backend is asked; each change is written down, signalled and logged.
+ */
+
+#include "console.h"
+#include "lifecycle.h"
+#include "queue.h"
+#include "xenopsd.h"
+
+/* A disk or network interface, as an object. The rest is in the spec, under its name. */
+struct device {
+        struct vm *vm;
+        struct device *next;
+        bool is_disk;
+        bool plugged;
+        char *name;
+        const char *path;               /* NULL: not on the bus */
+};
+
+struct vm {
+        struct xenopsd *xenopsd;
+        struct vm *next;
+        struct backend *backend;
+        void *guest;
+        char uuid[37];
+        const char *path;               /* NULL: not on the bus */
+        struct idl_arena arena;         /* of the spec */
+        struct xcp_vm_spec spec;        /* complete */
+        struct device *devices;
+
+        enum xcp_vm_state state;
+        enum xcp_vm_state_reason reason;
+        char *detail;
+        unsigned n_changes;             /* of the state, so that what was meant for one is not done to the next */
+        char *saved_vdi;                /* of Saved */
+        bool is_away;                   /* MigratedAway, durably */
+        bool is_found;                  /* its backend has been asked since the start of the service */
+        bool is_going;                  /* it has been destroyed */
+        bool is_unclean;                /* its backend may have something left of it although it is Halted */
+
+        bool ready;                     /* of the guest, as it said last */
+        uint64_t started_usec;
+        uint32_t pid;
+        uint32_t domains[HYPERVISOR_DOMAINS_MAX];
+        size_t n_domains;
+        struct idl_arena addresses_arena;
+        struct xcp_guest_address *addresses;
+        size_t n_addresses;
+
+        struct queue queue;
+        struct job *job;                /* the current one */
+        struct asking *asking;          /* questions to the backend that are under way */
+        size_t n_asking;
+        struct restarts restarts;
+        struct attachment *attachments;
+        struct console *console;        /* NULL: it never had one */
+};
+
+/* spec: complete. It is on no list and not on the bus. */
+int vm_new(struct vm **ret_vm, struct xenopsd *xenopsd, struct backend *backend, const struct xcp_vm_spec *spec);
+struct vm *vm_free(struct vm *vm);
+
+/* Puts it and its devices on the bus; the other way round. */
+int vm_publish(struct vm *vm);
+void vm_unpublish(struct vm *vm);
+
+struct vm *vm_find_uuid(struct xenopsd *xenopsd, const char *uuid);
+struct vm *vm_find_name(struct xenopsd *xenopsd, const char *name);
+
+/* What it is allowed: BadPowerState otherwise. */
+int vm_check(struct vm *vm, enum lifecycle_operation operation, struct idl_error *error);
+
+/* Changes the configuration, on disk and here. spec may point into the old one. */
+int vm_change_spec(struct vm *vm, const struct xcp_vm_spec *spec, struct idl_error *error);
+
+/* Devices */
+struct device *vm_find_device(struct vm *vm, bool is_disk, const char *name);
+const struct xcp_disk_spec *vm_disk_spec(const struct vm *vm, const char *name);
+const struct xcp_network_interface_spec *vm_network_spec(const struct vm *vm, const char *name);
+int vm_add_device(struct vm *vm, bool is_disk, const char *name, struct device **ret_device);
+void vm_remove_device(struct device *device);
+void vm_set_plugged(struct device *device, bool plugged);
+
+/* State */
+void vm_set_state(struct vm *vm, enum xcp_vm_state state, enum xcp_vm_state_reason reason, const char *detail);
+
+/* The guest did something. For hypervisor_host. */
+void vm_on_event(void *userdata, enum hypervisor_event event, const char *detail);
+
+/* What the backend says of the guest: facts are taken over; with the state, if it is another, goes the reason. */
+void vm_take_facts(struct vm *vm, const struct hypervisor_status *status);
+void vm_take_status(struct vm *vm, const struct hypervisor_status *status, enum xcp_vm_state_reason reason);
+
+/* When the service starts: what is there, and what was known when it ended. */
+void vm_found(struct vm *vm, const struct hypervisor_status *status, const struct store_life *life);
+
+/*
+ * Asks the backend. begin: calls one of query, statistics, ...; it gets the guest and the call. done: gets what the call got; error is
+ * set if r is negative, TimedOut after XENOPSD_QUERY_MS. Not called if the VM goes before; then dropped is. LimitExceeded: too many ask.
+ */
+#define VM_ASKING_MAX 256u              /* at once, of one VM; each is a call that waits for its answer */
+
+typedef int (*vm_ask_t)(struct vm *vm, struct hypervisor_call *call, void *userdata, struct idl_error *error);
+typedef void (*vm_answer_t)(struct vm *vm, int r, const struct hypervisor_call *call, void *userdata, struct idl_error *error);
+
+int vm_ask(struct vm *vm, vm_ask_t begin, vm_answer_t done, void (*dropped)(void *userdata), void *userdata, struct idl_error *error);
+int vm_ask_query(struct vm *vm, struct hypervisor_call *call, void *userdata, struct idl_error *error);
+
+/* Asks for the facts alone, in the background. */
+void vm_refresh(struct vm *vm);
+
+/* Its console, when it has a guest. Failures are logged. */
+void vm_connect_console(struct vm *vm);
+
+/* The object's own; vm-object.c, disk-object.c, network-object.c. */
+int vm_objects_export(struct xenopsd *xenopsd);
+int disk_objects_export(struct xenopsd *xenopsd);
+int network_objects_export(struct xenopsd *xenopsd);

@@ -1,0 +1,613 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""xcp-xenopsd, the VM manager, with the noop backend: the life of VMs. test-xenopsd-devices.py has what they are connected with."""
+
+import os
+import re
+import signal
+import time
+
+import xenopsdclient
+from harness import Process, build_directory, run
+from xenopsdcase import LONG, MIB, NAME, SOURCE, VDI, XENOPSD, XenopsdTest
+from xenopsdclient import DISK, MANAGER, NETWORK, ROOT, TASK, VM, Refused
+
+DIAGNOSTICS = "org.xen.xcp.Diagnostics1"
+OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
+NOBODY = 65534
+
+
+class Contract(XenopsdTest):
+    def test_introspection_is_the_xml(self):
+        vm = self.running(options={"stop": LONG}, disks=[{"kind": "CdRom"}], network_interfaces=[{"network": "br0"}])
+        task = vm.stop(1000)
+        documents = list((SOURCE / "idl").glob("*.xml"))
+        for path, interfaces in {
+            ROOT: (DIAGNOSTICS, MANAGER, OBJECT_MANAGER),
+            vm.path: (VM,),
+            vm.path + "/disk/disk0": (DISK,),
+            vm.path + "/network/net0": (NETWORK,),
+            task.path: (TASK,),
+        }.items():
+            xml = run("busctl", f"--address={self.address}", "--xml-interface", "introspect", NAME, path).stdout
+            for interface in interfaces:
+                self.assertIn(f'"{interface}"', xml)
+            run(SOURCE / "idl/xcp-idl-compare", *documents, input=xml)
+        task.cancel()
+        for prefix in ("/", ROOT + "/vm", vm.path + "/disk", vm.path + "/network"):
+            self.assertIn("<node", run("busctl", f"--address={self.address}", "--xml-interface", "introspect", NAME, prefix).stdout)
+
+    def test_what_a_vm_says_of_itself(self):
+        spec = {"description": "a web server", "memory": 64 * MIB, "vcpus": 2, "labels": {"owner": "me"}, "on_crash": "Restart",
+                "network_interfaces": [{"network": "user", "name": "front-1", "mac": "00:16:3E:00:00:01"}], "disks": [{"kind": "CdRom"}]}
+        vm = self.create("web", {"boot-ms": "10"}, **spec)
+        uuid = vm.get("Uuid")
+        self.assertEqual(vm.path, f"{ROOT}/vm/{uuid.replace('-', '_')}")
+        for name, value in {"Name": "web", "Description": "a web server", "Labels": {"owner": "me"}, "Backend": "noop", "Memory": 64 * MIB,
+                            "State": "Halted", "StateReason": "Created", "StateDetail": "", "Vcpus": 2, "OnCrash": "Restart",
+                            "OnReboot": "Restart", "Ready": False, "Pid": 0, "Domains": [], "Consoles": [], "StartedUs": 0}.items():
+            self.assertEqual(vm.get(name), value, name)
+        self.assertEqual(self.caller.manager("ListVms")[0], [(vm.path, uuid, "web", "Halted", "noop")])
+        self.assertEqual(self.caller.manager("LookupByName", "(s)", "web")[0], vm.path)
+        self.assertEqual(self.caller.manager("LookupByUuid", "(s)", uuid.upper())[0], vm.path)
+        given = vm.call("GetSpec")[0]
+        self.assertEqual((given["uuid"], given["memory"], given["backend_options"]), (uuid, 64 * MIB, {"boot-ms": "10"}))
+        self.assertEqual(given["network_interfaces"][0]["mac"], "00:16:3e:00:00:01")
+        self.assertEqual(given["disks"], [{"name": "disk0", "kind": "CdRom", "mode": "ReadOnly"}])
+        network = vm.device("network", "front-1")
+        self.assertTrue(network.path.endswith("/network/front_1"))
+        self.assertEqual((network.get("Name"), network.get("Network"), network.get("Plugged")), ("front-1", "user", False))
+        del given["uuid"], given["name"]
+        self.done(vm.begin("Destroy"))
+        self.assertEqual(set(self.caller.managed()), {vm.tasks[-1].path})
+        again = self.caller.manager("Create", "(a{sv})", xenopsdclient.pack(xenopsdclient.VM_SPEC, {"name": "again", **given}))[0]
+        self.assertNotEqual(again, vm.path)
+
+    def test_the_manager(self):
+        [noop] = self.caller.manager("ListBackends")[0]
+        self.assertEqual((noop["name"], noop["available"]), ("noop", True))
+        self.assertIn("migrate", noop["features"])
+        self.assertIn("boot-ms", noop["options"])
+        document = (SOURCE / "docs/xenopsd.md").read_text()
+        for option in noop["options"]:
+            self.assertIn(f"`{option}`", document)
+        info = self.caller.manager("GetHostInfo")[0]
+        self.assertGreater(info["memory"], info["memory_free"])
+        self.assertEqual(info["cpus"], os.sysconf("SC_NPROCESSORS_ONLN"))
+        self.assertEqual(self.caller.get(ROOT, MANAGER, "DefaultBackend"), "noop")
+        self.refused("DoesNotExist", self.caller.set, ROOT, MANAGER, "DefaultBackend", "s", "xen")
+        self.refused("DoesNotExist", self.caller.manager, "LookupByDomain", "(u)", 7)
+
+    def test_diagnostics(self):
+        vm = self.running()
+        self.failed(vm.start(), "BadPowerState")
+        counters = self.caller.call(ROOT, DIAGNOSTICS, "GetCounters")[0]
+        self.assertEqual((counters["done.Start"], counters["failed.Start"]), (1, 1))
+        dump = dict(self.caller.call(ROOT, DIAGNOSTICS, "GetDump")[0])
+        self.assertIn(f"{vm.get('Uuid')} one noop: Running, Requested", "".join(dump.values()))
+        self.assertEqual(self.caller.get(ROOT, DIAGNOSTICS, "Health"), "Good")
+
+
+class Life(XenopsdTest):
+    def test_all_of_it_with_its_signals(self):
+        vm = self.create(network_interfaces=[{"network": "br0", "mac": "00:16:3e:01:02:03"}])
+        for method, arguments in (("Prepare", ()), ("Start", ("(b)", False)), ("Suspend", ()), ("Resume", ()), ("Reboot", ("(u)", 1000)),
+                                  ("Reset", ()), ("Stop", ("(u)", 1000)), ("Start", ("(b)", True)), ("Kill", ())):
+            self.done(vm.begin(method, *arguments))
+        self.assertEqual(vm.changes(), [
+            ("Halted", "Prepared", "Requested"), ("Prepared", "Running", "Requested"), ("Running", "Suspended", "Requested"),
+            ("Suspended", "Running", "Requested"), ("Running", "Halted", "Requested"), ("Halted", "Prepared", "Requested"),
+            ("Prepared", "Suspended", "Requested"), ("Suspended", "Halted", "Killed")])
+        states = [change["State"] for change in vm.properties_changed() if "State" in change]
+        self.assertEqual(states, [new for _, new, _ in vm.changes()])
+        self.assertEqual(vm.get("StateReason"), "Killed")
+
+    def test_facts_of_a_guest(self):
+        vm = self.create(options={"boot-ms": "50", "address-after-ms": "120"}, vcpus=2, disks=[{"path": str(XENOPSD), "mode": "ReadOnly"}],
+                         network_interfaces=[{"network": "br0", "mac": "00:16:3e:01:02:03"}])
+        before = time.time()
+        self.done(vm.start())
+        self.assertEqual((vm.get("Ready"), vm.get("Addresses")), (False, []))
+        self.assertAlmostEqual(vm.get("StartedUs") / 1e6, before, delta=30)
+        self.assertEqual(vm.get("Consoles"), [("serial0", "Serial")])
+        vm.wait_property("Ready", True)
+        vm.wait_property("Addresses", [("10.1.2.3", "00:16:3e:01:02:03", "Agent")])
+        statistics = vm.call("GetStatistics")[0]
+        self.assertGreater(statistics["uptime_us"], 100_000)
+        self.assertEqual((statistics["memory"], statistics["memory_used"]), (256 * MIB, 64 * MIB))
+        self.assertGreater(vm.device("disk", "disk0").call("GetStatistics")[0]["read_bytes"], 0)
+        self.assertGreater(vm.device("network", "net0").call("GetStatistics")[0]["sent_bytes"], 0)
+        self.done(vm.stop(1000))
+        self.assertEqual((vm.get("Ready"), vm.get("Addresses"), vm.get("StartedUs")), (False, [], 0))
+        self.assertEqual(vm.call("GetStatistics")[0], {"uptime_us": 0})
+
+    def test_what_does_not_fit_the_state_is_refused_with_both(self):
+        vm = self.create()
+        for method, arguments, expected in (("Suspend", (), "Running"), ("Stop", ("(u)", 0), "Prepared, Running, Suspended"),
+                                            ("Kill", (), "Prepared, Running, Suspended, Saved, Panicked, IOError, Failed"),
+                                            ("Resume", (), "Suspended, IOError"), ("Restore", ("(b)", False), "Saved"),
+                                            ("Save", ("(o)", VDI + "a"), "Running, Suspended")):
+            details = self.failed(vm.begin(method, *arguments), "BadPowerState")
+            self.assertEqual(details, {"vm": vm.path, "expected": expected, "found": "Halted"})
+        self.refused("BadPowerState", vm.call, "PowerButton")
+        self.refused("BadPowerState", vm.open_console)
+        self.assertEqual(vm.changes(), [])
+        self.done(vm.start())
+        self.failed(vm.begin("Prepare"), "BadPowerState")
+
+    def test_destroy_of_a_vm_that_runs(self):
+        vm = self.running(network_interfaces=[{"network": "br0"}], options={"destroy": "100"})
+        [going, waiting] = self.caller.call_all([(vm.path, VM, "Destroy", None), (vm.path, VM, "Suspend", None)])
+        self.done(self.caller.task(going[0]))
+        self.failed(self.caller.task(waiting[0]), "DoesNotExist")
+        self.assertEqual([path for path in self.caller.managed() if "/vm/" in path], [])
+        self.assertEqual(list((self.root / "state/noop").iterdir()), [])
+        with self.assertRaises(Refused):
+            vm.get("State")
+
+    def test_properties_that_can_be_written(self):
+        vm, other = self.create(), self.create("two")
+        for name, kind, value in (("Name", "s", "three"), ("Description", "s", "x" * 4096), ("Labels", "a{ss}", {"a": "b"}),
+                                  ("OnCrash", "s", "Preserve"), ("OnReboot", "s", "Halt"), ("Autostart", "b", True)):
+            vm.set(name, kind, value)
+            vm.wait_property(name, value)
+        self.refused("AlreadyExists", other.set, "Name", "s", "three")
+        self.refused("InvalidArgument", other.set, "Name", "s", "a/b")
+        self.refused("InvalidArgument", other.set, "Description", "s", "x" * 4097)
+        self.refused("LimitExceeded", other.set, "Labels", "a{ss}", {str(i): "" for i in range(65)})
+        self.restart()
+        self.assertEqual((vm.get("Name"), vm.get("Labels"), vm.get("OnReboot"), vm.get("Autostart")), ("three", {"a": "b"}, "Halt", True))
+
+    def test_memory_and_vcpus(self):
+        vm = self.create(memory=64 * MIB, memory_max=128 * MIB, vcpus_max=4)
+        self.done(vm.begin("SetMemory", "(t)", 32 * MIB))
+        self.done(vm.start())
+        self.done(vm.begin("SetMemory", "(t)", 128 * MIB))
+        self.done(vm.begin("SetVcpus", "(u)", 3))
+        self.assertEqual((vm.get("Memory"), vm.get("Vcpus"), vm.call("GetStatistics")[0]["memory"]), (128 * MIB, 3, 128 * MIB))
+        details = self.failed(vm.begin("SetMemory", "(t)", 129 * MIB), "LimitExceeded")
+        self.assertEqual((details["value"], details["limit"]), (129 * MIB, 128 * MIB))
+        self.failed(vm.begin("SetVcpus", "(u)", 5), "LimitExceeded")
+        self.refused("InvalidArgument", vm.call, "SetMemory", "(t)", 1)
+        self.refused("LimitExceeded", vm.call, "SetMemory", "(t)", 1 << 63)
+        self.refused("InvalidArgument", vm.call, "SetVcpus", "(u)", 0)
+        self.assertEqual(vm.get("Memory"), 128 * MIB)
+
+
+class Queue(XenopsdTest):
+    def test_tasks_are_done_in_their_order(self):
+        vm = self.create(options={"start": "100", "suspend": "100"})
+        tasks = [vm.start(), vm.begin("Suspend"), vm.begin("Resume"), vm.stop(1000)]
+        self.assertEqual([task.get("State") for task in tasks], ["Running", "Waiting", "Waiting", "Waiting"])
+        for task in tasks:
+            self.done(task)
+        finished = [path for path, interface, member, _ in self.caller.signals if member == "Finished"]
+        self.assertEqual(finished, [task.path for task in tasks])
+
+    def test_kill_does_not_wait(self):
+        vm = self.create(options={"suspend": "stuck"})
+        tasks = [vm.start(), vm.begin("Suspend"), vm.begin("Resume")]
+        self.done(tasks[0])
+        kill = vm.begin("Kill")
+        self.done(kill)
+        self.failed(tasks[1], "Cancelled")
+        self.failed(tasks[2], "BadPowerState")
+        self.assertEqual(vm.changes()[-1], ("Running", "Halted", "Killed"))
+        self.assertFalse(kill.get("Cancellable"))
+
+    def test_kill_of_a_start_leaves_it_halted(self):
+        vm = self.create(options={"start": "stuck"})
+        start = vm.start()
+        vm.wait_property("State", "Prepared")
+        self.done(vm.begin("Kill"))
+        self.failed(start, "Cancelled")
+        self.assertEqual(vm.get("State"), "Halted")
+        self.assertEqual(list((self.root / "state/noop").iterdir()), [])
+
+    def test_cancel_in_the_middle_of_start(self):
+        for operation in ("prepare", "start"):
+            vm = self.create(operation, options={operation: LONG})
+            task = vm.start()
+            if operation == "start":
+                vm.wait_property("State", "Prepared")
+            self.assertEqual(task.get("CancelWithinMs"), 30000)
+            task.cancel()
+            self.failed(task, "Cancelled", state="Cancelled")
+            self.assertEqual(vm.get("State"), "Halted")
+        self.assertEqual(list((self.root / "state/noop").iterdir()), [])
+
+    def test_cancel_of_one_that_waits_and_of_stop(self):
+        vm = self.running(options={"shutdown": "ignore"})
+        stop, suspend, resume = vm.stop(600_000), vm.begin("Suspend"), vm.begin("Resume")
+        suspend.cancel()
+        self.failed(suspend, "Cancelled", state="Cancelled")
+        stop.cancel()
+        self.failed(stop, "Cancelled", state="Cancelled")
+        self.failed(resume, "BadPowerState")
+        self.assertEqual(vm.get("State"), "Running")
+
+    def test_progress_is_told(self):
+        vm = self.create(options={"start": "1500"})
+        task = vm.start()
+        self.done(task)
+        told = [change["Progress"] for change in self.caller.properties_changed(task.path) if "Progress" in change]
+        self.assertEqual(told, sorted(told))
+        self.assertGreaterEqual(len(told), 4)
+        self.assertEqual(told[-1], 1)
+
+    def test_the_queue_is_bounded_and_still_takes_a_kill(self):
+        vm = self.create(options={"start": "stuck"})
+        start = vm.start()
+        tasks = [vm.begin("Suspend") for _ in range(64)]
+        message = self.refused("LimitExceeded", vm.begin, "Suspend")
+        self.assertIn("65 is more than 64", message)
+        self.done(vm.begin("Kill"))
+        self.failed(start, "Cancelled")
+        for task in tasks:
+            self.failed(task, "BadPowerState")
+
+    def test_a_caller_that_leaves_is_collected_and_its_work_goes_on(self):
+        other = self.connect()
+        vm = self.create(options={"start": "300"})
+        other.vm(vm.path).start()
+        other.close()
+        vm.wait_property("State", "Running")
+        self.caller.wait_until(lambda: not [path for path in self.caller.managed() if "/task/" in path], "the task to go")
+
+
+class Misbehaviour(XenopsdTest):
+    def test_operations_that_fail_leave_things_as_they_were(self):
+        for operation in ("prepare", "start"):
+            vm = self.create(operation, {operation: "fail"})
+            details = self.failed(vm.start(), "BackendFailed", "backend_options")
+            self.assertEqual(details["backend"], "noop")
+            self.assertEqual(vm.get("State"), "Halted")
+        self.assertEqual(list((self.root / "state/noop").iterdir()), [])
+        vm = self.create("started", {"start": "fail"})
+        self.done(vm.begin("Prepare"))
+        self.failed(vm.start(), "BackendFailed")
+        self.assertEqual(vm.get("State"), "Prepared")
+        names = ("suspend", "reset", "reboot", "memory", "vcpus", "plug", "unplug", "statistics")
+        vm = self.running("runs", dict.fromkeys(names, "fail"), network_interfaces=[{"network": "br0"}])
+        for method, *arguments in (("Suspend",), ("Reset",), ("Reboot", "(u)", 10), ("SetMemory", "(t)", MIB), ("SetVcpus", "(u)", 1),
+                                   ("AddNetworkInterface", "(a{sv})", xenopsdclient.pack(xenopsdclient.NETWORK_SPEC, {"network": "a"}))):
+            self.failed(vm.begin(method, *arguments), "BackendFailed")
+        self.refused("BackendFailed", vm.call, "GetStatistics")
+        network = vm.device("network", "net0")
+        self.failed(network.begin("Unplug", "(b)", False), "BackendFailed")
+        self.done(network.begin("Unplug", "(b)", True))
+        self.assertEqual(vm.get("State"), "Running")
+        self.assertEqual(len(vm.call("GetSpec")[0]["network_interfaces"]), 1)
+
+    def test_resume_and_stop_that_fail(self):
+        vm = self.running(options={"resume": "fail", "stop": "fail"})
+        self.failed(vm.stop(1000), "BackendFailed")
+        self.done(vm.begin("Suspend"))
+        self.failed(vm.begin("Resume"), "BackendFailed")
+        self.assertEqual(vm.get("State"), "Suspended")
+        self.done(vm.stop(0))
+
+    def test_destroy_that_fails_keeps_the_vm(self):
+        vm = self.running(options={"destroy": "fail"})
+        self.failed(vm.begin("Destroy"), "BackendFailed")
+        self.assertEqual(vm.get("State"), "Running")
+        self.failed(vm.begin("Kill"), "BackendFailed")
+        self.failed(vm.stop(0), "BackendFailed")
+        self.assertEqual(vm.get("State"), "Halted")
+
+    def test_guests_and_shutdown(self):
+        for shutdown, reason, least in (("clean", "Requested", 0), ("slow", "Requested", 0.2), ("ignore", "Killed", 0.3)):
+            options = {"shutdown": shutdown} | ({"shutdown-ms": "200"} if shutdown == "slow" else {})
+            vm = self.running(shutdown, options)
+            before = time.monotonic()
+            self.done(vm.stop(300 if shutdown == "ignore" else 60_000))
+            self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Halted", reason))
+            self.assertGreaterEqual(time.monotonic() - before, least)
+        vm = self.running("crash", {"shutdown": "crash"}, on_crash="Restart")
+        self.done(vm.stop(50))
+        self.assertEqual(vm.changes()[-2:], [("Running", "Panicked", "GuestPanic"), ("Panicked", "Halted", "Killed")])
+        self.done(vm.start())  # what was to follow the crash does not come after the end
+
+    def test_a_guest_that_ignores_reboot_is_reset(self):
+        vm = self.running(options={"shutdown": "ignore"})
+        started = vm.get("StartedUs")
+        self.done(vm.begin("Reboot", "(u)", 50))
+        self.assertGreater(vm.get("StartedUs"), started)
+
+    def test_power_button(self):
+        vm = self.running()
+        vm.call("PowerButton")
+        vm.wait_change("Running", "Halted", "GuestPowerOff")
+        deaf = self.running("deaf", {"shutdown": "ignore"})
+        deaf.call("PowerButton")
+        self.assertEqual(deaf.call("QueryState")[0], "Running")
+
+    def test_guests_that_end_by_themselves(self):
+        for option, on_crash, changes in (
+            ("poweroff-after-ms", "Halt", [("Running", "Halted", "GuestPowerOff")]),
+            ("crash-after-ms", "Preserve", [("Running", "Panicked", "GuestPanic")]),
+            ("crash-after-ms", "Halt", [("Running", "Panicked", "GuestPanic"), ("Panicked", "Halted", "GuestPanic")]),
+            ("watchdog-after-ms", "Preserve", [("Running", "Panicked", "Watchdog")]),
+            ("exit-after-ms", "Preserve", [("Running", "Failed", "BackendExited")]),
+            ("exit-after-ms", "Halt", [("Running", "Failed", "BackendExited"), ("Failed", "Halted", "BackendExited")]),
+            ("break-after-ms", "Preserve", [("Running", "Failed", "BackendFailed")]),
+            ("disk-failure-after-ms", "Halt", [("Running", "IOError", "DiskFailed")]),
+        ):
+            with self.subTest(option=option, on_crash=on_crash):
+                vm = self.create(f"{option}.{on_crash}", {option: "30"}, on_crash=on_crash)
+                vm.start()
+                vm.wait_change(*changes[-1])
+                self.assertEqual(vm.changes()[2:], changes)
+                if vm.get("State") != "Halted":
+                    self.done(vm.begin("Kill"))
+                self.done(vm.start())  # nothing is left that would be in its way
+
+    def test_a_disk_failure_is_over_after_resume(self):
+        vm = self.running(options={"disk-failure-after-ms": "10"})
+        vm.wait_change("Running", "IOError", "DiskFailed")
+        self.done(vm.begin("Resume"))
+        self.assertEqual(vm.get("State"), "Running")
+        self.assertEqual(vm.call("QueryState")[0], "Running")
+
+    def test_reboots(self):
+        halted = self.running("halted", {"reboot-after-ms": "20"}, on_reboot="Halt")
+        halted.wait_change("Running", "Halted", "GuestReboot")
+        kept = self.running("kept", {"reboot-after-ms": "20"}, on_reboot="Preserve")
+        kept.wait_change("Running", "Suspended", "GuestReboot")
+        again = self.running("again", {"reboot-after-ms": "20"})
+        again.wait_change("Running", "Halted", "GuestReboot")  # 5 times, then no more
+        starts = [change["StartedUs"] for change in again.properties_changed() if change.get("StartedUs")]
+        self.assertEqual(len(starts), 6)
+        self.assertIn("5 times within 10 minutes", again.get("StateDetail"))
+
+    def test_crashes_with_restart(self):
+        vm = self.running(options={"crash-after-ms": "20"}, on_crash="Restart")
+        vm.wait_change("Panicked", "Halted", "GuestPanic")
+        self.assertEqual(vm.changes().count(("Panicked", "Running", "GuestPanic")), 5)
+        self.assertIn("not restarted", vm.get("StateDetail"))
+
+    def test_a_backend_that_does_not_answer(self):
+        vm = self.running(options={"statistics": "stuck"})
+        self.refused("TimedOut", vm.call, "GetStatistics")
+        vm = self.running("mute", {"query": "fail"})
+        self.refused("BackendFailed", vm.call, "QueryState")
+        self.assertEqual(vm.get("State"), "Running")
+        self.restart()
+        self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Failed", "BackendFailed"))
+        self.done(vm.begin("Kill"))
+
+
+class Restart(XenopsdTest):
+    def test_killed_while_vms_run(self):
+        vms = {state: self.running(state, {"boot-ms": "10"}, network_interfaces=[{"network": "br0"}]) for state in ("Running", "Suspended")}
+        self.done(vms["Suspended"].begin("Suspend"))
+        vms["Prepared"] = self.create("Prepared")
+        self.done(vms["Prepared"].begin("Prepare"))
+        vms["Halted"] = self.create("Halted")
+        vms["Panicked"] = self.running("Panicked", {"crash-after-ms": "1"}, on_crash="Preserve")
+        vms["Panicked"].wait_property("State", "Panicked")
+        started = vms["Running"].get("StartedUs")
+        self.restart()
+        for state, vm in vms.items():
+            self.assertEqual((vm.get("State"), vm.get("StateReason")), (state, "Created" if state == "Halted" else "Found"))
+        self.assertEqual(vms["Running"].get("StartedUs"), started)
+        self.assertEqual(len(vms["Running"].get("Addresses")), 1)
+        self.assertTrue(vms["Running"].get("Ready"))
+        console = vms["Running"].open_console()
+        console.send(b"me\r")
+        self.done(vms["Running"].stop(1000))
+        self.done(vms["Suspended"].begin("Resume"))
+        self.done(vms["Prepared"].start())
+        self.done(vms["Panicked"].begin("Reset"))
+
+    def test_a_task_is_interrupted_and_the_vm_is_what_it_is(self):
+        starting = self.create("starting", {"start": LONG})
+        stopping = self.running("stopping", {"shutdown": "ignore"})
+        tasks = starting.start(), stopping.stop(600_000)
+        starting.wait_property("State", "Prepared")
+        self.restart()
+        for task in tasks:
+            self.assertEqual(task.get("State"), "Failed")
+            self.assertEqual(task.get("Error")[0], "org.xen.xcp.Error.Interrupted")
+        self.assertEqual((starting.get("State"), starting.get("StateReason")), ("Prepared", "Found"))
+        self.assertEqual((stopping.get("State"), stopping.get("StateReason")), ("Running", "Found"))
+        self.done(starting.begin("Kill"))
+
+    def test_what_happened_meanwhile(self):
+        options = {"gone": {}, "off": {"poweroff-after-ms": "300"}, "crashed": {"crash-after-ms": "300"},
+                   "again": {"reboot-after-ms": "300"}}
+        vms = {name: self.running(name, option, on_crash="Preserve") for name, option in options.items()}
+        uuid = vms["gone"].get("Uuid")
+        started = vms["again"].get("StartedUs")
+        self.manager.kill()
+        (self.root / "state/noop" / uuid).unlink()
+        until = time.time() + 0.4  # what a guest does without its manager can only be seen afterwards
+        while time.time() < until:
+            time.sleep(until - time.time())
+        self.manager = self.start()
+        self.caller.forget()
+        self.assertEqual((vms["gone"].get("State"), vms["gone"].get("StateReason")), ("Failed", "BackendExited"))
+        self.assertEqual((vms["off"].get("State"), vms["off"].get("StateReason")), ("Halted", "GuestPowerOff"))
+        self.assertEqual((vms["crashed"].get("State"), vms["crashed"].get("StateReason")), ("Panicked", "GuestPanic"))
+        self.caller.wait_until(lambda: vms["again"].get("StartedUs") > started, "the guest that rebooted to run again")
+
+    def test_guests_of_another_boot_and_of_nobody(self):
+        vm = self.running()
+        guests = self.root / "state/noop"
+        self.manager.kill()
+        file = guests / vm.get_uuid()
+        file.write_text(re.sub("^boot .*", "boot 00000000-0000-0000-0000-000000000000", file.read_text(), flags=re.MULTILINE))
+        (guests / "stranger").write_text("x")
+        self.manager = self.start()
+        self.caller.wait_until(lambda: vm.get("State") == "Halted", "the VM to be halted, as OnCrash says")
+        self.assertEqual(list(guests.iterdir()), [])
+        self.done(vm.start())
+
+    def test_autostart(self):
+        names = ("third", "first", "second", "not")
+        vms = {name: self.create(name, autostart=name != "not", autostart_order=i, autostart_delay_ms=100)
+               for i, name in zip((3, 1, 2, 0), names)}
+        stopped = self.running("stopped", autostart=True)
+        self.done(stopped.stop(0))
+        self.restart()
+        for name in names[:3]:
+            vms[name].wait_property("State", "Running")
+        order = sorted(names[:3], key=lambda name: vms[name].get("StartedUs"))
+        self.assertEqual(order, ["first", "second", "third"])
+        starts = [vms[name].get("StartedUs") for name in order]
+        self.assertGreaterEqual(min(b - a for a, b in zip(starts, starts[1:])), 90_000)
+        self.assertEqual((vms["not"].get("State"), stopped.get("State")), ("Halted", "Halted"))
+
+    def test_sigterm_leaves_guests_alone(self):
+        vm = self.running(options={"suspend": LONG})
+        vm.begin("Suspend")
+        self.manager.signal(signal.SIGTERM)
+        self.manager.wait().check(0)
+        self.manager = self.start()
+        self.assertEqual(vm.get("State"), "Running")
+
+
+class BadInput(XenopsdTest):
+    def test_specs(self):
+        long = "x" * 10_000
+        for spec, error, word in (
+            ({"name": ""}, "InvalidArgument", "spec.name"),
+            ({"name": "a/b"}, "InvalidArgument", "spec.name"),
+            ({"name": ".."}, "InvalidArgument", "spec.name"),
+            ({"name": long}, "InvalidArgument", "1 to 64"),
+            ({"name": "ä"}, "InvalidArgument", "spec.name"),
+            ({"uuid": "x"}, "InvalidArgument", "spec.uuid"),
+            ({"uuid": "01234567-89ab-cdef-0123-456789abcdef "}, "InvalidArgument", "spec.uuid"),
+            ({"description": long}, "InvalidArgument", "spec.description"),
+            ({"backend": "vmware"}, "DoesNotExist", "vmware"),
+            ({"backend": long}, "DoesNotExist", "backend"),
+            ({"kind": "Pv"}, "InvalidArgument", "spec.kind"),
+            ({"kind": "Sideways"}, "InvalidArgument", "spec.kind"),
+            ({"memory": 0}, "InvalidArgument", "spec.memory"),
+            ({"memory": 12345}, "InvalidArgument", "1048576"),
+            ({"memory": 1 << 63}, "LimitExceeded", "spec.memory"),
+            ({"memory": (1 << 64) - MIB}, "LimitExceeded", "spec.memory"),
+            ({"memory": 2 * MIB, "memory_max": MIB}, "InvalidArgument", "spec.memory_max"),
+            ({"vcpus": 0}, "InvalidArgument", "spec.vcpus"),
+            ({"vcpus": 4294967295}, "LimitExceeded", "512"),
+            ({"vcpus": 2, "vcpus_max": 1}, "InvalidArgument", "spec.vcpus_max"),
+            ({"kernel": "/boot/vmlinuz"}, "InvalidArgument", "spec.kernel"),
+            ({"firmware": "Kernel"}, "InvalidArgument", "kernel"),
+            ({"firmware": "Kernel", "kernel": "vmlinuz"}, "InvalidArgument", "spec.kernel"),
+            ({"disks": [{}]}, "InvalidArgument", "spec.disks[0]"),
+            ({"disks": [{"path": "/a", "vdi": VDI + "a"}]}, "InvalidArgument", "spec.disks[0].path"),
+            ({"disks": [{"path": "a"}]}, "InvalidArgument", "spec.disks[0].path"),
+            ({"disks": [{"path": "/" + long}]}, "InvalidArgument", "4095"),
+            ({"disks": [{"vdi": "/org/xen/xcp/xenopsd"}]}, "InvalidArgument", "spec.disks[0].vdi"),
+            ({"disks": [{"path": "/a", "name": "a b"}]}, "InvalidArgument", "spec.disks[0].name"),
+            ({"disks": [{"path": "/a", "name": "x" * 33}]}, "InvalidArgument", "spec.disks[0].name"),
+            ({"disks": [{"path": "/a", "name": "n"}, {"path": "/b", "name": "n"}]}, "AlreadyExists", "disk 'n'"),
+            ({"disks": [{"kind": "CdRom"}] * 65}, "LimitExceeded", "65 is more than 64"),
+            ({"network_interfaces": [{"network": ""}]}, "InvalidArgument", "spec.network_interfaces[0].network"),
+            ({"network_interfaces": [{}]}, "InvalidArgument", "network"),
+            ({"network_interfaces": [{"network": "a", "mac": "00:16:3e:00:00"}]}, "InvalidArgument", "mac"),
+            ({"network_interfaces": [{"network": "a", "mac": "01:16:3e:00:00:00"}]}, "InvalidArgument", "group"),
+            ({"network_interfaces": [{"network": "a", "mtu": 67}]}, "InvalidArgument", "68 to 65535"),
+            ({"network_interfaces": [{"network": "a"}] * 17}, "LimitExceeded", "17 is more than 16"),
+            ({"labels": {str(i): "" for i in range(65)}}, "LimitExceeded", "65 is more than 64"),
+            ({"labels": {"a": long}}, "InvalidArgument", "4096"),
+            ({"labels": {"": "x"}}, "InvalidArgument", "spec.labels"),
+            ({"backend_options": {"warp": "9"}}, "InvalidArgument", "spec.backend_options.warp"),
+            ({"backend_options": {"boot-ms": "-1"}}, "InvalidArgument", "boot-ms"),
+            ({"backend_options": {"boot-ms": "99999999999999999999"}}, "InvalidArgument", "boot-ms"),
+            ({"backend_options": {"start": "perhaps"}}, "InvalidArgument", "stuck"),
+            ({"backend_options": {"shutdown": "no"}}, "InvalidArgument", "slow"),
+            ({"autostart_delay_ms": 4000000000}, "LimitExceeded", "3600000"),
+        ):
+            with self.subTest(spec=str(spec)[:60]):
+                message = self.refused(error, self.caller.manager, "Create", "(a{sv})",
+                                       xenopsdclient.pack(xenopsdclient.VM_SPEC, {"name": "bad", **spec}))
+                self.assertIn(word, message)
+                self.assertLess(len(message), 600)
+        self.assertEqual(self.caller.vm_paths(), [])
+        self.create("good")
+        self.refused("AlreadyExists", self.create, "good")
+        self.refused("AlreadyExists", self.create, "other", uuid=self.caller.vm(self.caller.vm_paths()[0]).get("Uuid"))
+
+    def test_calls(self):
+        vm = self.create()
+        for arguments, error in (
+            (("call", NAME, ROOT, MANAGER, "Create", "s", "x"), "Invalid arguments"),
+            (("call", NAME, ROOT, MANAGER, "Create", "a{sv}", "1", "warp", "s", "x"), "warp"),
+            (("call", NAME, ROOT, MANAGER, "Create", "a{sv}", "1", "name", "u", "7"), "name"),
+            (("call", NAME, vm.path + "0", VM, "Start", "b", "false"), "Unknown object"),
+            (("call", NAME, vm.path + "/disk/disk0", DISK, "Plug"), "Unknown object"),
+            (("call", NAME, vm.path, VM, "Fly"), "Unknown method"),
+            (("set-property", NAME, vm.path, VM, "State", "s", "Running"), "not writable"),
+            (("set-property", NAME, vm.path, VM, "OnCrash", "s", "Cry"), "Cry"),
+        ):
+            self.assertIn(error, run("busctl", f"--address={self.address}", *arguments, check=1).stderr)
+        self.refused("DoesNotExist", self.caller.manager, "LookupByName", "(s)", "x" * 10_000)
+        self.refused("DoesNotExist", self.caller.manager, "LookupByUuid", "(s)", "x" * 10_000)
+
+    def test_a_state_directory_that_is_full_or_gone(self):
+        vm = self.create()
+        (self.root / "state/noop").rmdir()
+        self.failed(vm.start(), "BackendFailed", "file")
+        self.assertEqual(vm.get("State"), "Halted")
+        (self.root / "state/noop").mkdir()
+        self.done(vm.start())
+
+
+class Policy(XenopsdTest):
+    autostarted = False
+
+    def start_bus(self):
+        """Our own, with its policy and activation files, in place of a session's."""
+        self.root.chmod(0o755)
+        self.bus.kill()
+        directory = self.root / "dom0"
+        directory.mkdir()
+        reader, writer = os.pipe()
+        bus = Process([build_directory() / "bus/xcp-bus-run", "--domain-dir", directory, "--ready-fd", "0"], stdin=writer)
+        self.addCleanup(bus.kill)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as ready:
+            self.assertEqual(ready.read(1), b"\n", bus.stderr)
+        self.address = f"unix:path={directory}/bus"
+
+    def test_the_first_call_starts_it(self):
+        self.start_bus()
+        self.caller = self.connect()
+        vm = self.running()
+        self.assertEqual(vm.get("State"), "Running")
+        self.assertTrue((self.root / "dom0/state/xenopsd/xenopsd.db").exists())
+
+    def test_others_than_the_owner_are_refused(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can be somebody else")
+        self.start_bus()
+        self.start()
+        busctl = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "busctl", f"--address={self.address}"]
+        for call in (("call", NAME, ROOT, MANAGER, "ListVms"), ("get-property", NAME, ROOT, MANAGER, "DefaultBackend"),
+                     ("call", NAME, ROOT, MANAGER, "Create", "a{sv}", "1", "name", "s", "x")):
+            self.assertRegex(run(*busctl, *call, check=1).stderr, "(?i)denied|policy|rejected")
+        self.assertEqual(self.connect().vm_paths(), [])
+
+
+class Many(XenopsdTest):
+    N = 1000
+
+    def test_a_thousand(self):
+        specs = [xenopsdclient.pack(xenopsdclient.VM_SPEC, {"name": f"vm{i}", "network_interfaces": [{"network": "br0"}]})
+                 for i in range(self.N)]
+        self.caller.record = False
+        paths = [reply[0] for reply in self.caller.call_all([(ROOT, MANAGER, "Create", "(a{sv})", spec) for spec in specs])]
+        self.assertEqual(len(set(paths)), self.N)
+        tasks = [reply[0] for reply in self.caller.call_all([(path, VM, "Start", "(b)", False) for path in paths])]
+        self.assertEqual(len(set(tasks)), self.N)
+        self.caller.wait_until(lambda: {state for *_, state, _ in self.caller.manager("ListVms")[0]} == {"Running"},
+                               "all VMs to run", deadline=40)
+        descriptors = len(os.listdir(f"/proc/{self.manager.pid}/fd"))
+        self.assertLess(descriptors, 2 * self.N + 100)
+        managed = self.caller.managed()
+        self.assertEqual(len([path for path in managed if "/network/" in path]), self.N)
+        self.assertEqual({values[TASK]["State"] for path, values in managed.items() if TASK in values}, {"Succeeded"})
+        self.restart()
+        self.assertEqual({state for *_, state, _ in self.caller.manager("ListVms")[0]}, {"Running"})
+        self.caller.call_all([(path, VM, "Kill", None) for path in paths[:24]])
+        self.caller.wait_until(lambda: len(os.listdir(self.root / "state/noop")) == self.N - 24, "their guests to go")

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A test case with a bus, a VM manager, and a caller."""
+
+import os
+import pathlib
+
+from harness import Process, TestCase, build_directory
+from xenopsdclient import Caller, Refused
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+XENOPSD = build_directory() / "services/xenopsd/xcp-xenopsd"
+STORAGE = SOURCE / "tests/integration/fake-storage.py"
+NAME = "org.xen.xcp.xenopsd"
+MIB = 1 << 20
+VDI = "/org/xen/xcp/storage/vdi/"
+LONG = "600000"  # ms: longer than any test
+
+
+class XenopsdTest(TestCase):
+    """A bus with a VM manager, and a caller."""
+
+    autostarted = True
+
+    def setUp(self):
+        self.root = pathlib.Path(self.temporary_directory())
+        self.address = f"unix:path={self.root}/bus"
+        self.bus = Process(["dbus-daemon", "--session", "--nofork", "--print-address", f"--address={self.address}"])
+        self.addCleanup(self.bus.kill)
+        self.bus.wait_output("^unix:")  # it listens: the socket is there a moment before
+        if self.autostarted:
+            self.manager = self.start()
+            self.caller = self.connect()
+
+    def start(self, name=NAME, state="state"):
+        return self.start_service("xenopsd/xcp-xenopsd", name, state)
+
+    def start_service(self, program, name, state):
+        reader, writer = os.pipe()
+        argv = [build_directory() / "services" / program, "--bus-address", self.address, "--bus-name", name, "--state-dir", self.root / state, "--ready-fd", "0"]
+        process = Process(argv, stdin=writer)
+        self.addCleanup(self.end, process)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as ready:
+            if ready.read(1) != b"\n":
+                self.fail(str(process.wait()))
+        return process
+
+    def end(self, process):
+        """No manager ends by itself: what a sanitizer has to say is a failure of the test."""
+        said = process.stderr if process.running() else process.wait().stderr
+        process.kill()
+        self.assertNotRegex(said, "Sanitizer|runtime error|please report")
+
+    def connect(self, name=NAME):
+        caller = Caller(self.address, name)
+        self.addCleanup(caller.close)
+        return caller
+
+    def restart(self):
+        """Kills the manager, and starts it again."""
+        self.manager.kill()
+        self.manager = self.start()
+        self.caller.forget()
+
+    def storage(self, *names, size=300 * MIB):
+        file = self.root / "disk"
+        with open(file, "wb") as f:
+            f.truncate(size)
+        process = Process([STORAGE, self.address, file, *names])
+        self.addCleanup(process.kill)
+        process.wait_output("^ready")
+        return process
+
+    def create(self, name="one", options=None, **spec):
+        return self.caller.create(name, options, **spec)
+
+    def running(self, name="one", options=None, **spec):
+        vm = self.create(name, options, **spec)
+        self.done(vm.start())
+        return vm
+
+    def done(self, task):
+        state, result, error = task.wait()
+        self.assertEqual((state, error[0]), ("Succeeded", ""), error)
+        return result
+
+    def failed(self, task, name, *words, state="Failed"):
+        got, result, error = task.wait()
+        self.assertEqual((got, error[0].removeprefix("org.xen.xcp.Error.")), (state, name), error)
+        for word in words:
+            self.assertIn(word, error[1])
+        return error[2]
+
+    def refused(self, error, call, *arguments, **more):
+        with self.assertRaises(Refused) as caught:
+            call(*arguments, **more)
+        self.assertEqual(caught.exception.name, error, caught.exception.message)
+        return caught.exception.message
