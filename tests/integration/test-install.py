@@ -43,13 +43,13 @@ class Install(TestCase):
         return run(self.prefix / "bin/xenemu", *arguments, env={"XCP_RUNDIR": str(self.rundir)}, **options)
 
     def test_every_part_is_where_it_belongs(self):
-        for program in (self.prefix / "bin/xenemu", self.libexec / "xenemud", self.libexec / "xenemu-guest"):
+        for program in (self.prefix / "bin/xenemu", self.prefix / "bin/xcpctl", self.libexec / "xenemud", self.libexec / "xenemu-guest"):
             self.assertTrue(os.access(program, os.X_OK), program)
         for name in (*LIBRARIES, PRELOAD):
             self.assertTrue((self.libraries / name).is_file(), name)
-        for page in ("man1/xenemu.1", "man8/xenemud.8"):
+        for page in ("man1/xcpctl.1", "man1/xenemu.1", "man8/xenemud.8"):
             self.assertTrue((self.man / page).is_file(), page)
-        for completion in ("bash-completion/completions/xenemu", "zsh/site-functions/_xenemu"):
+        for completion in (f"{place}{name}" for name in ("xcpctl", "xenemu") for place in ("bash-completion/completions/", "zsh/site-functions/_")):
             self.assertTrue((self.share / completion).is_file(), completion)
 
     def test_nothing_stands_in_for_debians_libraries(self):

@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* xcpctl vm console: a VM's console on this terminal, or on pipes. For struct command's .run. */
+
+#include "context.h"
+
+bool console_run(struct context *context, const struct arguments *arguments, GError **error);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "objects.h"
+
+#include <string.h>
+
+#define STORAGE_MANAGER "org.xen.xcp.storage1.Manager"
+#define XENOPSD_MANAGER "org.xen.xcp.xenopsd1.Manager"
+
+/* Kinds of which there are lists, and how people call them. */
+static const struct kind {
+        enum parameter_kind kind;
+        const char *name;
+        const char *interface;
+        const char *service;
+        const char *lookup;             /* the manager's method that finds one by its UUID */
+} kinds[] = {
+        { PARAMETER_VM, "VM", "org.xen.xcp.xenopsd1.VM", CLIENT_XENOPSD, "LookupByUuid" },
+        { PARAMETER_DISK, "disk", "org.xen.xcp.xenopsd1.Disk", CLIENT_XENOPSD, NULL },
+        { PARAMETER_NIC, "network interface", "org.xen.xcp.xenopsd1.NetworkInterface", CLIENT_XENOPSD, NULL },
+        { PARAMETER_SR, "SR", "org.xen.xcp.storage1.SR", CLIENT_STORAGE, "LookupSR" },
+        { PARAMETER_VDI, "VDI", "org.xen.xcp.storage1.VDI", CLIENT_STORAGE, "LookupVDI" },
+        { PARAMETER_TASK, "task", CLIENT_TASK, NULL, NULL },
+        { PARAMETER_SERVICE, "service", NULL, NULL, NULL },
+};
+
+static const struct kind *kind_of(enum parameter_kind kind) {
+        for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+                if (kinds[i].kind == kind)
+                        return &kinds[i];
+        return NULL;
+}
+
+const char *objects_interface(enum parameter_kind kind) {
+        const struct kind *found = kind_of(kind);
+
+        return found ? found->interface : NULL;
+}
+
+static GVariant *call_manager(struct context *context, const char *service, const char *method, GVariant *arguments, GError **error) {
+        g_autofree char *root = client_root(service);
+        const char *manager = strcmp(service, CLIENT_STORAGE) == 0 ? STORAGE_MANAGER : XENOPSD_MANAGER;
+
+        return client_call(context, service, root, manager, method, arguments, NULL, NULL, error);
+}
+
+/* Adds what a method lists as structures that begin with a path, a UUID and a name. */
+static bool add_listed(GVariant *results, GPtrArray *candidates, GError **error) {
+        g_autoptr(GVariant) list = NULL;
+
+        if (!results)
+                return false;
+        if (!g_str_has_prefix(g_variant_get_type_string(results), "(a(oss"))
+                return context_fail(error, CONTEXT_ERROR_FAILED, "the service lists objects as %s", g_variant_get_type_string(results));
+        list = g_variant_get_child_value(results, 0);
+        for (gsize i = 0; i < g_variant_n_children(list); i++) {
+                g_autoptr(GVariant) row = g_variant_get_child_value(list, i);
+                const char *path, *uuid, *name;
+
+                g_variant_get_child(row, 0, "&o", &path);
+                g_variant_get_child(row, 1, "&s", &uuid);
+                g_variant_get_child(row, 2, "&s", &name);
+                candidates_add(candidates, path, uuid, name);
+        }
+        return true;
+}
+
+static bool add_vdis(struct context *context, GPtrArray *candidates, GError **error) {
+        g_autoptr(GVariant) listed = call_manager(context, CLIENT_STORAGE, "ListSRs", NULL, error);
+        g_autoptr(GPtrArray) srs = candidates_new();
+
+        if (!add_listed(listed, srs, error))
+                return false;
+        for (unsigned i = 0; i < srs->len; i++) {
+                const struct candidate *sr = srs->pdata[i];
+                g_autoptr(GVariant) vdis = client_call(context, CLIENT_STORAGE, sr->path, objects_interface(PARAMETER_SR), "ListVDIs", NULL,
+                                                       NULL, NULL, error);
+
+                if (!add_listed(vdis, candidates, error))
+                        return false;
+        }
+        return true;
+}
+
+/* Objects of a service that have an interface, below a path. */
+static bool add_managed(struct context *context, const char *service, const char *interface, const char *below, GPtrArray *candidates,
+                        GError **error) {
+        g_autoptr(GVariant) objects = client_objects(context, service, error);
+
+        if (!objects)
+                return false;
+        for (gsize i = 0; i < g_variant_n_children(objects); i++) {
+                g_autoptr(GVariant) interfaces = NULL, properties = NULL;
+                const char *path, *name = "";
+
+                g_variant_get_child(objects, i, "{&o@a{sa{sv}}}", &path, &interfaces);
+                properties = g_variant_lookup_value(interfaces, interface, G_VARIANT_TYPE_VARDICT);
+                if (!properties || (below && (!g_str_has_prefix(path, below) || path[strlen(below)] != '/')))
+                        continue;
+                g_variant_lookup(properties, "Name", "&s", &name);
+                candidates_add(candidates, path, "", name);
+        }
+        return true;
+}
+
+static bool add_tasks(struct context *context, GPtrArray *candidates, GError **error) {
+        g_auto(GStrv) services = client_services(context, false, error);
+
+        for (char **service = services; service && *service; service++) {
+                g_autoptr(GPtrArray) tasks = candidates_new();
+
+                if (!add_managed(context, *service, CLIENT_TASK, NULL, tasks, NULL))
+                        continue;               /* a service without objects */
+                for (unsigned i = 0; i < tasks->len; i++) {
+                        const struct candidate *task = tasks->pdata[i];
+                        g_autofree char *name = g_strdup_printf("%s/%s", client_short_name(*service), strrchr(task->path, '/') + 1);
+
+                        candidates_add(candidates, task->path, "", name);
+                }
+        }
+        return services != NULL;
+}
+
+static bool add_services(struct context *context, GPtrArray *candidates, GError **error) {
+        g_auto(GStrv) services = client_services(context, true, error);
+
+        for (char **service = services; service && *service; service++)
+                candidates_add(candidates, "/", "", client_short_name(*service));
+        return services != NULL;
+}
+
+static bool add_all(struct context *context, enum parameter_kind kind, const char *container, GPtrArray *candidates, GError **error) {
+        g_autoptr(GVariant) listed = NULL;
+
+        switch (kind) {
+        case PARAMETER_VM:
+                listed = call_manager(context, CLIENT_XENOPSD, "ListVms", NULL, error);
+                return add_listed(listed, candidates, error);
+        case PARAMETER_SR:
+                listed = call_manager(context, CLIENT_STORAGE, "ListSRs", NULL, error);
+                return add_listed(listed, candidates, error);
+        case PARAMETER_VDI:
+                return add_vdis(context, candidates, error);
+        case PARAMETER_DISK:
+        case PARAMETER_NIC:
+                return add_managed(context, CLIENT_XENOPSD, objects_interface(kind), container, candidates, error);
+        case PARAMETER_TASK:
+                return add_tasks(context, candidates, error);
+        case PARAMETER_SERVICE:
+                return add_services(context, candidates, error);
+        default:
+                return true;
+        }
+}
+
+GPtrArray *objects_list(struct context *context, enum parameter_kind kind, const char *container, GError **error) {
+        g_autoptr(GPtrArray) candidates = candidates_new();
+
+        return add_all(context, kind, container, candidates, error) ? g_steal_pointer(&candidates) : NULL;
+}
+
+/* By a whole UUID a service finds what it is of without a list. */
+static char *find_by_uuid(struct context *context, const struct kind *kind, const char *uuid, GError **error) {
+        g_autoptr(GVariant) found = call_manager(context, kind->service, kind->lookup, g_variant_new("(s)", uuid), error);
+        char *path = NULL;
+
+        if (found && g_variant_is_of_type(found, G_VARIANT_TYPE("(o)")))
+                g_variant_get(found, "(o)", &path);
+        else if (found)
+                context_fail(error, CONTEXT_ERROR_FAILED, "%s answers with %s", kind->lookup, g_variant_get_type_string(found));
+        return path;
+}
+
+static char *path_of(const char *root, const char *rest, GError **error) {
+        g_autofree char *path = rest && *rest ? g_strconcat(root, "/", rest, NULL) : g_strdup(root);
+
+        if (g_variant_is_object_path(path))
+                return g_steal_pointer(&path);
+        context_fail(error, CONTEXT_ERROR_USAGE, "'%.64s' is no object path", path);
+        return NULL;
+}
+
+/* KIND/NAME, SERVICE or SERVICE/REST. */
+static char *find_any(struct context *context, const char *text, GError **error) {
+        const char *slash = strchr(text, '/');
+        g_autofree char *first = slash ? g_strndup(text, (gsize) (slash - text)) : g_strdup(text);
+        g_autofree char *service = NULL, *root = NULL;
+
+        for (size_t i = 0; slash && i < G_N_ELEMENTS(kinds); i++)
+                if (kinds[i].lookup && g_ascii_strcasecmp(kinds[i].name, first) == 0)
+                        return objects_find(context, kinds[i].kind, NULL, slash + 1, error);
+        service = client_service_name(first);
+        root = client_root(service);
+        return path_of(root, slash ? slash + 1 : NULL, error);
+}
+
+static char *find_task(const char *text, GError **error) {
+        const char *slash = strchr(text, '/'), *number = strrchr(text, '/');
+        g_autofree char *service = NULL, *root = NULL, *rest = NULL;
+
+        if (!slash) {
+                context_fail(error, CONTEXT_ERROR_USAGE, "'%.64s' is no task: write SERVICE/NUMBER, as xcpctl task list does, or its path", text);
+                return NULL;
+        }
+        service = g_strdup_printf(CLIENT_PREFIX "%.*s", (int) (slash - text), text);
+        root = client_root(service);
+        rest = g_strconcat("task", number, NULL);
+        return path_of(root, rest, error);
+}
+
+char *objects_find(struct context *context, enum parameter_kind kind, const char *container, const char *text, GError **error) {
+        const struct kind *found = kind_of(kind);
+        const struct candidate *chosen;
+        g_autoptr(GPtrArray) candidates = NULL;
+
+        if (*text == '/')
+                return path_of(text, NULL, error);
+        if (kind == PARAMETER_OBJECT)
+                return find_any(context, text, error);
+        if (kind == PARAMETER_TASK)
+                return find_task(text, error);
+        if (found->lookup && choice_is_uuid(text))
+                return find_by_uuid(context, found, text, error);
+        candidates = objects_list(context, kind, container, error);
+        chosen = candidates ? choice_make(candidates, found->name, text, error) : NULL;
+        return chosen ? g_strdup(chosen->path) : NULL;
+}
+
+char *objects_id(const char *path) {
+        const char *slash = strrchr(path, '/');
+        char *id = g_strdup(slash ? slash + 1 : path);
+
+        g_strdelimit(id, "_", '-');
+        if (choice_is_uuid(id))
+                return id;
+        g_free(id);
+        return g_strdup(client_short_path(path));
+}
