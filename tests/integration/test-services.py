@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What is the same in all services, shown with the one of docs/writing-a-service.md."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import signal
 import sqlite3
 import unittest
 
+import dbuswire
 from harness import Bus, Process, TestCase, build_directory, run, wait_until
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -140,6 +142,22 @@ class Contract(ServiceTest):
         self.assertEqual(self.error(ONE, COUNTER, "Count", "0", "1"), "InvalidArgument")
         self.assertEqual(self.property(ROOT, DIAGNOSTICS, "Health"), "Good")
 
+    def test_bytes_that_are_no_message_end_their_sender_and_nothing_else(self):
+        self.start()
+        for name, body in (
+            ("invalid UTF-8", b"\x02\x00\x00\x00\xc3\x28\x00"),
+            ("a string beyond the body", b"\xff\x00\x00\x00one\x00"),
+            ("no NUL at the end", b"\x03\x00\x00\x00one!"),
+            ("too short for its signature", b"\x03\x00"),
+        ):
+            with self.subTest(name), dbuswire.Bus(self.root / "bus") as sender:
+                call = sender.call_async(NAME, ROOT, MANAGER, "CreateCounter", "s", raw_body=body)
+                with self.assertRaises((dbuswire.Gone, ConnectionError)):
+                    sender.reply_to(call)
+        self.assertFalse(any(path.startswith(ROOT + "/counter/") for path in self.managed()))
+        self.assertEqual(self.property(ROOT, DIAGNOSTICS, "Health"), "Good")
+        self.stop()
+
     def test_diagnostics(self):
         self.start()
         first = self.property(ROOT, DIAGNOSTICS, "InstanceId")
@@ -188,9 +206,19 @@ class Tasks(ServiceTest):
             self.call(task, TASK, "Destroy")
             self.assertEqual(self.tasks(), set())
 
+    def wait_subscribed(self, monitor):
+        """gdbus says who owns the name before it asks the bus for its signals, so only a signal shows that it has."""
+        levels = itertools.cycle(("Debug", "Info"))
+
+        def heard():
+            self.busctl("set-property", NAME, ROOT, DIAGNOSTICS, "LogLevel", "s", next(levels))
+            return "'LogLevel'" in monitor.stdout
+
+        wait_until(heard, "gdbus monitor to hear of a change")
+
     def test_signals_tell_all_of_it(self):
         with Process(["gdbus", "monitor", "--address", self.address, "--dest", NAME]) as monitor, self.caller() as caller:
-            monitor.wait_output("is owned by")
+            self.wait_subscribed(monitor)
             [task] = self.count(caller, 1, 1)
             monitor.wait_output(rf"{task}: {TASK}\.Finished \('Succeeded', {{'value': <uint64 1>}}")
             self.assertRegex(monitor.stdout, rf"InterfacesAdded \(objectpath '{task}'")
