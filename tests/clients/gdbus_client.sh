@@ -27,13 +27,25 @@ follow() {
         done
 }
 
+# Has a service send a signal: its log level changes, and changes back.
+say_something() {
+        local level
+
+        for level in Debug Info; do
+                gdbus call --address "$bus" --dest "org.xen.xcp.$1" --object-path "/org/xen/xcp/$1" \
+                        --method org.freedesktop.DBus.Properties.Set org.xen.xcp.Diagnostics1 LogLevel "<'$level'>" >/dev/null
+        done
+}
+
 # Calls a method that returns a task, and follows that. The task belongs to its caller, which has left the bus when it has printed
 # the answer: then the task goes with its end. So somebody else has to listen, and to have begun before.
 run() {
         local task
 
         coproc MONITOR { exec gdbus monitor --address "$bus" --dest "org.xen.xcp.$1"; }
-        while read -r -u "${MONITOR[0]}" line && [[ $line != *'is owned by'* ]]; do :; done
+        until read -r -t 0.2 -u "${MONITOR[0]}" line && [[ $line == *LogLevel* ]]; do
+                say_something "$1"
+        done
         task=$(path_in "$(call "$@")")
         follow "$task"
         kill "$MONITOR_PID"
