@@ -102,7 +102,8 @@ static void test_words_that_are_not_utf8(struct fixture *f, gconstpointer data) 
 static void test_surroundings_are_clean(struct fixture *f, gconstpointer data) {
         g_setenv("SECRET", "x", TRUE);
         signal(SIGPIPE, SIG_IGN);
-        run_shell(f, "env | grep -v '^_=\\|^PWD=\\|^SHLVL=\\|^OLDPWD=' | sort; ls /proc/self/fd | tr '\\n' ' '; echo; grep SigIgn /proc/self/status");
+        run_shell(f, "env | grep -v '^_=\\|^PWD=\\|^SHLVL=\\|^OLDPWD=' | sort; ls /proc/self/fd | tr '\\n' ' '; echo; grep SigIgn "
+                     "/proc/self/status");
         g_assert_cmpstr(line(f, 0), ==, "LC_ALL=C.UTF-8");
         g_assert_true(g_str_has_prefix(line(f, 1), "PATH="));
         g_assert_cmpstr(line(f, 2), ==, "0 1 2 3 ");    /* 3: ls reads the directory */
