@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "limit.h"
+#include "policy-words.h"
 
 enum grant_kind {
         GRANT_OWN,                      /* own a name */
@@ -45,11 +46,6 @@ struct policy {
         struct grant *grants;
         size_t n_grants;
         uint64_t limits[_LIMIT_N];      /* 0: not given yet */
-};
-
-struct policy_error {
-        unsigned line, column;          /* from 1; column counts bytes */
-        char text[192];
 };
 
 void policy_done(struct policy *policy);
