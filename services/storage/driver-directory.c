@@ -186,7 +186,8 @@ static int import(struct plan *plan, struct vdi *vdi, struct vdi *stage, int fd,
         if (format == XCP_VDI_FORMAT_RAW)
                 plan->steps[plan->n_steps - 1].then = on_read_in;
         else {
-                plan_io(plan, "look at what is imported", STEP_UNTRUSTED, "qcow2-check", to.directory, to.name, "0", NULL)->then = on_checked;
+                plan_io(plan, "look at what is imported", STEP_UNTRUSTED, "qcow2-check", to.directory, to.name, "0", NULL)->then =
+                        on_checked;
                 return 0;
         }
         if (direct) {

@@ -92,8 +92,8 @@ static int on_entry(struct scan *s, const char *line) {
         unsigned slot, flags;
         struct uuid uuid;
 
-        if (sscanf(line, "entry %36s %u %llu %llu %llu %u %llu %36s %511s", id, &slot, &offset, &length, &size, &flags, &created, snapshot_of,
-                   hex) != 9 ||
+        if (sscanf(line, "entry %36s %u %llu %llu %llu %u %llu %36s %511s", id, &slot, &offset, &length, &size, &flags, &created,
+                   snapshot_of, hex) != 9 ||
             uuid_parse(id, &uuid) < 0)
                 return -EBADMSG;
         disk = scan_add(s, &uuid);
@@ -247,8 +247,8 @@ static void give(struct vdi *vdi) {
 /* Disks */
 
 static void zero(struct plan *plan, const struct sr *sr, uint64_t offset, uint64_t length) {
-        plan_io(plan, "clear the disk", 0, "zero", directory_of(plan, sr), name_of(sr), plan_number(plan, offset), plan_number(plan, length),
-                NULL)
+        plan_io(plan, "clear the disk", 0, "zero", directory_of(plan, sr), name_of(sr), plan_number(plan, offset),
+                plan_number(plan, length), NULL)
                 ->weight = 5;
 }
 
@@ -261,14 +261,15 @@ static const char *hex(struct plan *plan, const char *name) {
 }
 
 static void set_entry(struct plan *plan, const struct vdi *vdi, uint64_t size, uint64_t length) {
-        unsigned flags = (vdi->read_only ? TABLE_READ_ONLY : 0) | (vdi->sharable ? TABLE_SHARABLE : 0) | (vdi->snapshot ? TABLE_SNAPSHOT : 0);
+        unsigned flags =
+                (vdi->read_only ? TABLE_READ_ONLY : 0) | (vdi->sharable ? TABLE_SHARABLE : 0) | (vdi->snapshot ? TABLE_SNAPSHOT : 0);
         char snapshot_of[UUID_TEXT_SIZE] = "-";
 
         if (!uuid_is_null(&vdi->snapshot_of))
                 uuid_format(&vdi->snapshot_of, snapshot_of);
-        plan_io(plan, "write the table", STEP_COMMIT, "file-set", directory_of(plan, vdi->sr), name_of(vdi->sr), plan_number(plan, vdi->slot),
-                vdi->id, plan_number(plan, vdi->offset), plan_number(plan, length), plan_number(plan, size), plan_number(plan, flags),
-                plan_number(plan, vdi->created_usec), snapshot_of, hex(plan, vdi->name), NULL);
+        plan_io(plan, "write the table", STEP_COMMIT, "file-set", directory_of(plan, vdi->sr), name_of(vdi->sr),
+                plan_number(plan, vdi->slot), vdi->id, plan_number(plan, vdi->offset), plan_number(plan, length), plan_number(plan, size),
+                plan_number(plan, flags), plan_number(plan, vdi->created_usec), snapshot_of, hex(plan, vdi->name), NULL);
 }
 
 static void begin(struct plan *plan, const struct vdi *vdi) {
@@ -414,7 +415,8 @@ static int export(struct plan *plan, const struct vdi *vdi, const struct vdi *st
 /* After a crash */
 
 static void look(struct plan *plan, const struct sr *sr, struct intent *intent) {
-        plan_io(plan, "look at the disk", STEP_TOLERATE, "file-find", directory_of(plan, sr), name_of(sr), intent->id, NULL)->intent = intent;
+        plan_io(plan, "look at the disk", STEP_TOLERATE, "file-find", directory_of(plan, sr), name_of(sr), intent->id, NULL)->intent =
+                intent;
 }
 
 static void recover(struct plan *plan, const struct sr *sr, struct intent *intent) {
@@ -443,9 +445,9 @@ static int data_path(const struct vdi *vdi, struct idl_arena *arena, struct xcp_
 }
 
 static const struct xcp_dict_s_s_entry options[] = {
-        { "path", "The file or block device, by its absolute path. CreateSR() makes the file, or takes what is all zeros at its beginning." },
-        { "size", "Bytes, or with K, M, G or T: of a file that CreateSR() makes, or how much of a larger one or a device is used." },
-        { "read-only", "yes: nothing is ever written to it. no, the default: it is written to if that is possible." },
+        {"path", "The file or block device, by its absolute path. CreateSR() makes the file, or takes what is all zeros at its beginning."},
+        {"size", "Bytes, or with K, M, G or T: of a file that CreateSR() makes, or how much of a larger one or a device is used."},
+        {"read-only", "yes: nothing is ever written to it. no, the default: it is written to if that is possible."},
 };
 
 const struct driver driver_file = {

@@ -53,7 +53,8 @@ static int set_said(const struct operation *operation, const struct step *step, 
                 set_corrupt(operation, step, "its file is a link, or no regular file", error);
                 return -EUCLEAN;
         case EEXIST:
-                return vdi ? idl_error_set_already_exists(error, "VDI", vdi->id) : idl_error_set_already_exists(error, "place with something in it", path);
+                return vdi ? idl_error_set_already_exists(error, "VDI", vdi->id)
+                           : idl_error_set_already_exists(error, "place with something in it", path);
         case ENOENT:
                 if (!vdi)
                         return idl_error_set_does_not_exist(error, "file or directory", path);

@@ -321,7 +321,8 @@ static void on_line(const char *line, void *userdata) {
         if (sscanf(line, "progress %llu %llu", &a, &b) == 2) {
                 operation->n_copied = a;
                 advance(operation, b > 0 ? (double) a / (double) b : 1);
-        } else if (!(operation->scan && *operation->scan->checking) && sscanf(line, "failed %d %n", &operation->said_errno, &n) == 1 && n > 0) {
+        } else if (!(operation->scan && *operation->scan->checking) && sscanf(line, "failed %d %n", &operation->said_errno, &n) == 1 &&
+                   n > 0) {
                 operation->said_failed = true;
                 snprintf(operation->said, sizeof operation->said, "%s", line + n);
         } else if (strncmp(line, "unreachable ", 12) == 0) {
@@ -396,7 +397,7 @@ static int start_child(struct operation *operation, const struct step *step) {
                 .fds = step->fd >= 0 ? &step->fd : NULL,
                 .n_fds = step->fd >= 0,
                 .deadline_usec = step->flags & STEP_SHORT ? STEP_DEADLINE_USEC : 0,
-                .memory_max = step->flags & STEP_UNTRUSTED ? UNTRUSTED_MEMORY_MAX : 0,
+                .memory_max = step->is_qemu && step->flags & STEP_UNTRUSTED ? UNTRUSTED_MEMORY_MAX : 0,
                 .cpu_max_sec = step->flags & STEP_UNTRUSTED ? UNTRUSTED_CPU_MAX_SEC : 0,
         };
 

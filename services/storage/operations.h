@@ -32,7 +32,8 @@ int vdi_snapshot(struct vdi *vdi, struct idl_call *call, const char *name, bool 
 
 /* Disks that are there: vdi-change.c */
 int vdi_resize(struct vdi *vdi, struct idl_call *call, uint64_t size, const char **ret_path, struct idl_error *error);
-int vdi_export(struct vdi *vdi, struct idl_call *call, int sink, enum xcp_vdi_format format, const char **ret_path, struct idl_error *error);
+int vdi_export(struct vdi *vdi, struct idl_call *call, int sink, enum xcp_vdi_format format, const char **ret_path,
+               struct idl_error *error);
 int vdi_destroy(struct vdi *vdi, struct idl_call *call, const char **ret_path, struct idl_error *error);
 int vdi_get_usage(struct vdi *vdi, struct idl_call *call, struct idl_error *error);
 void vdi_note(struct vdi *vdi);         /* its name or flags have changed */

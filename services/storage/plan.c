@@ -123,7 +123,8 @@ const char *plan_image(struct plan *plan, const struct place *place) {
 
 void plan_copy(struct plan *plan, const struct place *from, const struct place *to, uint64_t size, bool grows) {
         plan_io(plan, "copy the disk", 0, "copy", from->directory, from->name, plan_number(plan, from->offset), to->directory, to->name,
-                plan_number(plan, to->offset), plan_number(plan, size), plan_number(plan, size), grows ? plan_number(plan, size) : "-", NULL)
+                plan_number(plan, to->offset), plan_number(plan, size), plan_number(plan, size), grows ? plan_number(plan, size) : "-",
+                NULL)
                 ->weight = 20;
 }
 

@@ -94,7 +94,7 @@ struct found_disk *scan_add(struct scan *scan, const struct uuid *uuid) {
 }
 
 static void complain(const struct scan *scan, const char *what, const char *why) {
-        log_event(LOG_WARNING, LOG_FIELDS({ "XCP_SR", scan->sr->id }), "In the storage repository %s, %s is passed over: %s", scan->sr->name,
+        log_event(LOG_WARNING, LOG_FIELDS({"XCP_SR", scan->sr->id}), "In the storage repository %s, %s is passed over: %s", scan->sr->name,
                   what, why);
 }
 
@@ -116,8 +116,10 @@ int scan_line(struct scan *scan, const char *line) {
                 return 0;
         if (*scan->checking && sscanf(line, "failed %*d %255[^\n]", why) == 1) {
                 complain(scan, scan->checking, why);
+                *scan->checking = '\0';
                 return 0;
         }
+        *scan->checking = '\0';         /* it was well */
         if (strcmp(line, "end") == 0) {
                 scan->is_complete = true;
                 return 0;

@@ -84,7 +84,8 @@ int spec_check_path(const char *path, struct idl_error *error) {
         if (!path)
                 return refuse(error, "spec.config.path", "", "has to be given");
         if (*path != '/' || path[1] == '\0' || strlen(path) > SPEC_PATH_MAX || has_control(path))
-                return refuse(error, "spec.config.path", path, "has to be an absolute path of at most 3072 bytes, without control characters");
+                return refuse(error, "spec.config.path", path,
+                              "has to be an absolute path of at most 3072 bytes, without control characters");
         for (const char *p = path; p; p = strchr(p, '/')) {
                 size_t n = strcspn(++p, "/");
 

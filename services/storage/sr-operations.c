@@ -18,7 +18,8 @@
 #include "store.h"
 #include "storage1-sr.h"
 
-static int start(struct sr *sr, const struct operation_kind *kind, bool exclusive, struct idl_error *error, struct operation **ret_operation) {
+static int start(struct sr *sr, const struct operation_kind *kind, bool exclusive, struct idl_error *error,
+                 struct operation **ret_operation) {
         int r;
 
         r = operation_new(ret_operation, sr->storage, kind, sr, NULL, error);

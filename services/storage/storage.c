@@ -117,10 +117,10 @@ static void storage_dump(void *userdata, FILE *f) {
         const struct storage *storage = userdata;
 
         for (const struct sr *sr = storage->srs; sr; sr = sr->next)
-                fprintf(f, "%s %s %s %s%s %s, %zu disks, %zu data paths, %llu bytes promised, %zu operations%s%s\n", sr->id, sr->driver->name,
-                        sr->name, xcp_sr_state_to_string(sr->state), sr->read_only ? " read-only" : "", sr_config(sr, "path") ?: "",
-                        sr->n_vdis, sr->n_data_paths, (unsigned long long) sr->promised, sr->n_operations, *sr->reason ? ": " : "",
-                        sr->reason);
+                fprintf(f, "%s %s %s %s%s %s, %zu disks, %zu data paths, %llu bytes promised, %zu operations%s%s\n", sr->id,
+                        sr->driver->name, sr->name, xcp_sr_state_to_string(sr->state), sr->read_only ? " read-only" : "",
+                        sr_config(sr, "path") ?: "", sr->n_vdis, sr->n_data_paths, (unsigned long long) sr->promised, sr->n_operations,
+                        *sr->reason ? ": " : "", sr->reason);
         fprintf(f, "%zu operations, %u quick and %u slow ones running, %zu and %zu waiting for a place\n", storage->n_operations,
                 storage->quick.n_shared, storage->slow.n_shared, storage->quick.n_waiting, storage->slow.n_waiting);
         for (const struct operation *operation = storage->operations; operation; operation = operation->next) {

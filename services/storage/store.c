@@ -50,8 +50,8 @@ int store_add_sr(const struct sr *sr, const char *pending) {
         struct database *db = sr->storage->db;
         int r;
 
-        r = database_run(db, "INSERT INTO sr (uuid, name, description, driver, attached, pending) VALUES (?, ?, ?, ?, 0, ?)", "sssss", sr->id,
-                         sr->name, sr->description, sr->driver->name, pending);
+        r = database_run(db, "INSERT INTO sr (uuid, name, description, driver, attached, pending) VALUES (?, ?, ?, ?, 0, ?)", "sssss",
+                         sr->id, sr->name, sr->description, sr->driver->name, pending);
         for (size_t i = 0; r >= 0 && i < sr->n_config; i++)
                 r = database_run(db, "INSERT INTO sr_config (sr, key, value) VALUES (?, ?, ?)", "sss", sr->id, sr->config[i].key,
                                  sr->config[i].value);
@@ -90,15 +90,16 @@ int store_add_vdi(const struct vdi *vdi) {
                          "INSERT INTO vdi (uuid, sr, name, description, format, size, flags, snapshot_of, parent, created_usec)"
                          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                          "sssssxissx", vdi->id, vdi->sr->id, vdi->name, vdi->description, xcp_vdi_format_to_string(vdi->format),
-                         (int64_t) vdi->size, flags_of(vdi), uuid_is_null(&vdi->snapshot_of) ? NULL : uuid_format(&vdi->snapshot_of, snapshot_of),
+                         (int64_t) vdi->size, flags_of(vdi),
+                         uuid_is_null(&vdi->snapshot_of) ? NULL : uuid_format(&vdi->snapshot_of, snapshot_of),
                          vdi->parent ? vdi->parent->id : NULL, (int64_t) vdi->created_usec);
         return r < 0 || vdi->n_labels == 0 ? r : store_set_labels(vdi);
 }
 
 int store_set_vdi(const struct vdi *vdi) {
-        return database_run(vdi->sr->storage->db, "UPDATE vdi SET name = ?, description = ?, size = ?, flags = ?, parent = ? WHERE uuid = ?",
-                            "ssxiss", vdi->name, vdi->description, (int64_t) vdi->size, flags_of(vdi), vdi->parent ? vdi->parent->id : NULL,
-                            vdi->id);
+        return database_run(vdi->sr->storage->db,
+                            "UPDATE vdi SET name = ?, description = ?, size = ?, flags = ?, parent = ? WHERE uuid = ?", "ssxiss", vdi->name,
+                            vdi->description, (int64_t) vdi->size, flags_of(vdi), vdi->parent ? vdi->parent->id : NULL, vdi->id);
 }
 
 int store_set_labels(const struct vdi *vdi) {
@@ -117,8 +118,9 @@ int store_remove_vdi(const struct vdi *vdi) {
 }
 
 int store_set_data_path(const struct vdi *vdi, const struct data_path *path) {
-        return database_run(vdi->sr->storage->db, "INSERT OR REPLACE INTO data_path (vdi, reader, kind, mode, state) VALUES (?, ?, ?, ?, ?)",
-                            "sssss", vdi->id, path->reader, xcp_data_path_kind_to_string(path->kind), xcp_disk_mode_to_string(path->mode),
+        return database_run(vdi->sr->storage->db,
+                            "INSERT OR REPLACE INTO data_path (vdi, reader, kind, mode, state) VALUES (?, ?, ?, ?, ?)", "sssss", vdi->id,
+                            path->reader, xcp_data_path_kind_to_string(path->kind), xcp_disk_mode_to_string(path->mode),
                             xcp_data_path_state_to_string(path->state));
 }
 
@@ -129,9 +131,10 @@ int store_remove_data_path(const struct vdi *vdi, const char *reader) {
 /* Intents */
 
 int store_add_intent(const struct sr *sr, const struct intent *intent) {
-        return database_run(sr->storage->db, "INSERT INTO intent (uuid, sr, kind, format, frozen, clone, size) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                            "ssssssx", intent->id, sr->id, intent_names[intent->kind], xcp_vdi_format_to_string(intent->format),
-                            intent->frozen, intent->clone, (int64_t) intent->size);
+        return database_run(sr->storage->db,
+                            "INSERT INTO intent (uuid, sr, kind, format, frozen, clone, size) VALUES (?, ?, ?, ?, ?, ?, ?)", "ssssssx",
+                            intent->id, sr->id, intent_names[intent->kind], xcp_vdi_format_to_string(intent->format), intent->frozen,
+                            intent->clone, (int64_t) intent->size);
 }
 
 int store_remove_intent(struct storage *storage, const struct intent *intent) {

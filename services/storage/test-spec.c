@@ -73,6 +73,7 @@ static void test_paths(void) {
 }
 
 static void test_sizes(void) {
+        static const char *const bad[] = { "", "0", "-1", "G", "1GB", "1 G", "99999999999T", "99999999999999999999999" };
         uint64_t size;
 
         g_assert_cmpint(checked(spec_round_size("s", 0, VDI_SIZE_MAX, &size, &error)), ==, -EINVAL);
@@ -87,9 +88,8 @@ static void test_sizes(void) {
         g_assert_cmpuint(size, ==, UINT64_C(10) << 30);
         g_assert_cmpint(checked(spec_parse_size("s", "512", &size, &error)), ==, 0);
         g_assert_cmpuint(size, ==, 512);
-        for (size_t i = 0; i < 8; i++)
-                g_assert_cmpint(checked(spec_parse_size("s", ((const char *const[]) { "", "0", "-1", "G", "1GB", "1 G", "99999999999T",
-                                                                                      "99999999999999999999999" })[i], &size, &error)), ==, -EINVAL);
+        for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+                g_assert_cmpint(checked(spec_parse_size("s", bad[i], &size, &error)), ==, -EINVAL);
 }
 
 static void test_sizes_of_images(void) {

@@ -194,7 +194,8 @@ static int export_begin(struct operation *operation, struct idl_error *error) {
                 if (r >= 0)
                         r = operation_write_intents(operation, error);
         }
-        return r < 0 ? r : vdi->sr->driver->export(&operation->plan, vdi, operation->stage, operation->wish.fd, operation->wish.format, error);
+        return r < 0 ? r
+                     : vdi->sr->driver->export(&operation->plan, vdi, operation->stage, operation->wish.fd, operation->wish.format, error);
 }
 
 static int export_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
@@ -228,7 +229,8 @@ static int make_stage(struct operation *operation, struct idl_error *error) {
         return vdi_reserve(operation->stage, error);
 }
 
-int vdi_export(struct vdi *vdi, struct idl_call *call, int sink, enum xcp_vdi_format format, const char **ret_path, struct idl_error *error) {
+int vdi_export(struct vdi *vdi, struct idl_call *call, int sink, enum xcp_vdi_format format, const char **ret_path,
+               struct idl_error *error) {
         AUTO(operation_freep) struct operation *operation = NULL;
         struct operation *started;
         int flags = fcntl(sink, F_GETFL), r;

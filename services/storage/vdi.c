@@ -222,5 +222,5 @@ void vdi_changed(const struct vdi *vdi, unsigned properties) {
                 return;
         r = storage1_vdi_emit_changed(vdi->sr->storage->bus, vdi->path, properties);
         if (r < 0)
-                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VDI", vdi->id }), "Cannot tell that the disk has changed: %s", strerrordesc_np(-r));
+                log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", vdi->id}), "Cannot tell that the disk has changed: %s", strerrordesc_np(-r));
 }

@@ -86,8 +86,9 @@ class Client:
         for fd in fds:
             passed.append(fd)
         try:
-            reply, _ = self.connection.call_with_unix_fd_list_sync(NAME, path, interface, method, body, None, Gio.DBusCallFlags.NONE, 60_000,
-                                                                   passed, None)
+            reply, _ = self.connection.call_with_unix_fd_list_sync(
+                NAME, path, interface, method, body, None, Gio.DBusCallFlags.NONE, 60_000, passed, None
+            )
         except GLib.Error as error:
             raise refused(error) from None
         values = reply.unpack()

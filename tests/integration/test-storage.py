@@ -51,7 +51,8 @@ class StorageTest(TestCase):
 
     def start(self, *before):
         reader, writer = os.pipe()
-        self.service = Process([*before, STORAGE, "--bus-address", self.address, "--state-dir", self.state, "--ready-fd", "0"], stdin=writer)
+        argv = [*before, STORAGE, "--bus-address", self.address, "--state-dir", self.state, "--ready-fd", "0"]
+        self.service = Process(argv, stdin=writer)
         self.addCleanup(self.service.kill)
         os.close(writer)
         with os.fdopen(reader, "rb") as ready:
@@ -945,8 +946,11 @@ class Crashes(StorageTest):
         (self.root / "source").write_bytes(random.Random(5).randbytes(M))
         self.start()
         directory, file = self.directory_sr(), self.file_sr(size="1G")
-        base = [self.client.create(directory, name="raw", size=2 * M), self.client.create(directory, name="qcow2", size=2 * M, format="Qcow2"),
-                self.client.create(file, name="file", size=2 * M)]
+        base = [
+            self.client.create(directory, name="raw", size=2 * M),
+            self.client.create(directory, name="qcow2", size=2 * M, format="Qcow2"),
+            self.client.create(file, name="file", size=2 * M),
+        ]
         for vdi in base:
             self.write(vdi, M, PATTERN)
         expected = bytes(M) + PATTERN + bytes(M - 64 * K)
@@ -962,6 +966,19 @@ class Crashes(StorageTest):
             self.start()
 
 
+class Activation(TestCase):
+    def test_the_first_call_starts_it(self):
+        directory = pathlib.Path(self.temporary_directory()) / "dom0"
+        bus = Process([build_directory() / "bus/xcp-bus-run", "--domain-dir", directory, "--ready-fd", "1"])
+        self.addCleanup(bus.kill)
+        bus.wait_output(r"\n")
+        drivers = run("busctl", f"--address=unix:path={directory}/bus", "call", NAME, ROOT, MANAGER, "ListDrivers").stdout
+        self.assertIn('"directory"', drivers)
+        self.assertTrue((directory / "state/storage/storage.db").is_file())
+        bus.signal(signal.SIGTERM)
+        bus.wait().check()
+
+
 class Creation(StorageTest):
     """CreateSR() and Destroy() of a storage repository, killed at some moment."""
 
@@ -969,7 +986,8 @@ class Creation(StorageTest):
         chance = random.Random(6)
         self.start()
         for i in range(8):
-            driver, config = (("directory", {"path": str(self.root / "d")}), ("file", {"path": str(self.root / "f.img"), "size": "32M"}))[i % 2]
+            kinds = ("directory", {"path": self.root / "d"}), ("file", {"path": self.root / "f.img", "size": "32M"})
+            driver, config = kinds[i % 2]
             killer = threading.Timer(chance.uniform(0, 0.1), os.kill, (self.service.pid, signal.SIGKILL))
             killer.start()
             with contextlib.suppress(Refused):

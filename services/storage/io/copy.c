@@ -53,8 +53,9 @@ static int read_full(struct copy *copy, size_t n, size_t *ret_n) {
         int r;
 
         while (got < n) {
-                ssize_t k = copy->from.is_stream ? read(copy->from.fd, copy->buffer + got, n - got)
-                                                 : pread(copy->from.fd, copy->buffer + got, n - got, (off_t) (copy->from.offset + copy->done + got));
+                ssize_t k = copy->from.is_stream
+                                    ? read(copy->from.fd, copy->buffer + got, n - got)
+                                    : pread(copy->from.fd, copy->buffer + got, n - got, (off_t) (copy->from.offset + copy->done + got));
 
                 if (k == 0)
                         break;

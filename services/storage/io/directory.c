@@ -267,7 +267,8 @@ static int print_disks(int root) {
         return 0;
 }
 
-/* Prints sr UUID, read-only 0|1, space, disk UUID FORMAT SIZE BACKING|-, bad NAME WHY, check NAME (followed by failed, if it is bad), end. */
+/* Prints sr UUID, read-only 0|1, space, disk UUID FORMAT SIZE BACKING|-, bad NAME WHY, check NAME (followed by failed, if it is bad), end.
+ */
 int io_directory_scan(int argc, char **argv) {
         AUTO_CLOSE int root = -1;
         char text[UUID_TEXT_SIZE];

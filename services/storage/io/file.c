@@ -281,7 +281,8 @@ static int check_entries(const struct table_entry *entries, size_t n) {
         return table_check(sorted, n);
 }
 
-/* Prints sr UUID, read-only 0|1, layout SIZE DATA SLOTS DEVICE, entry UUID SLOT OFFSET LENGTH SIZE FLAGS CREATED SNAPSHOT-OF|- xNAME, end. */
+/* Prints sr UUID, read-only 0|1, layout SIZE DATA SLOTS DEVICE, entry UUID SLOT OFFSET LENGTH SIZE FLAGS CREATED SNAPSHOT-OF|- xNAME, end.
+ */
 int io_file_scan(int argc, char **argv) {
         AUTO(place_done) struct place place = { .fd = -1 };
         AUTO_FREE struct table_entry *entries = NULL;
