@@ -4,9 +4,10 @@
 import json
 import os
 import pathlib
+import signal
 import tempfile
 
-from harness import TestCase, run
+from harness import Process, TestCase, run
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD_DEADLINE = 300
@@ -43,7 +44,9 @@ class Install(TestCase):
         return run(self.prefix / "bin/xenemu", *arguments, env={"XCP_RUNDIR": str(self.rundir)}, **options)
 
     def test_every_part_is_where_it_belongs(self):
-        for program in (self.prefix / "bin/xenemu", self.prefix / "bin/xcpctl", self.libexec / "xenemud", self.libexec / "xenemu-guest"):
+        programs = ("xenemu", "xcpctl", "xcp-bus-run", "xcp-storage", "xcp-xenopsd")
+        parts = ("xenemud", "xenemu-guest", "xcp-storage-io")
+        for program in (*(self.prefix / "bin" / name for name in programs), *(self.libexec / name for name in parts)):
             self.assertTrue(os.access(program, os.X_OK), program)
         for name in (*LIBRARIES, PRELOAD):
             self.assertTrue((self.libraries / name).is_file(), name)
@@ -51,6 +54,25 @@ class Install(TestCase):
             self.assertTrue((self.man / page).is_file(), page)
         for completion in (f"{place}{name}" for name in ("xcpctl", "xenemu") for place in ("bash-completion/completions/", "zsh/site-functions/_")):
             self.assertTrue((self.share / completion).is_file(), completion)
+
+    def test_the_bus_starts_the_installed_services(self):
+        domain = self.rundir / "dom0"
+        domain.mkdir(parents=True, mode=0o700)
+        self.rundir.chmod(0o700)
+        disks = self.rundir / "disks"
+        disks.mkdir()
+        with Process([self.prefix / "bin/xcp-bus-run", "--domain-dir", domain, "--ready-fd", "1"]) as bus:
+            bus.wait_output(r"^\n", 30)
+            environment = {"XCP_RUNDIR": str(self.rundir)}
+            for command in (("sr", "create", "one", "directory", "--config", f"path={disks}"), ("vdi", "create", "one", "disk", "1MiB"),
+                            ("vm", "create", "one", "--disk", "disk"), ("vm", "start", "one")):
+                run(self.prefix / "bin/xcpctl", *command, env=environment)
+            for name in ("storage", "xenopsd"):
+                pid = json.loads(run("busctl", f"--address=unix:path={domain}/bus", "--json=short", "call", "org.freedesktop.DBus",
+                                     "/", "org.freedesktop.DBus", "GetConnectionUnixProcessID", "s", f"org.xen.xcp.{name}").stdout)
+                self.assertEqual(os.readlink(f"/proc/{pid['data'][0]}/exe"), str(self.prefix / f"bin/xcp-{name}"))
+            bus.signal(signal.SIGTERM)
+            bus.wait(30).check()
 
     def test_nothing_stands_in_for_debians_libraries(self):
         found = [path.name for path in self.libdir.iterdir() if not path.is_dir() and not path.name.startswith("libxcpbus-client.so")]
