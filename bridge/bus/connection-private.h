@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A connection's insides, which its two halves share: connection.c reads and is alive, connection-send.c writes. */
+
+#include "connection.h"
+#include "table.h"
+
+struct outgoing {
+        uint8_t *head;                  /* the header, or text of the authentication */
+        size_t n_head;
+        uint8_t *data;                  /* what body lies in */
+        const uint8_t *body;
+        size_t n_body;
+        size_t offset;                  /* of the first byte that has not gone out */
+        uint32_t stream, size;          /* for the handler sent */
+        bool held;                      /* may be kept back */
+        struct outgoing *next;
+};
+
+struct connection {
+        const struct connection_handlers *handlers;
+        void *userdata;
+        sd_event *event;
+        sd_event_source *io;
+        struct budget *budget;
+        int fd;
+        char *unique;
+        bool authenticated;             /* the bus has said OK: what follows are messages */
+        bool lost, doomed, draining, paused, starving, held;
+        unsigned busy;                  /* handlers on the stack: it must not be freed under them */
+        uint32_t serial;
+        struct table *waiting;          /* struct waiting by serial */
+
+        struct outgoing *first, **last; /* what goes out next; behind it, if it is held, */
+        struct outgoing *first_held, **last_held;       /* what is kept back */
+        uint64_t n_queued;
+
+        uint8_t *large;                 /* a message larger than the buffer, while it comes */
+        size_t n_large, large_size;
+        size_t start, end;
+        uint8_t buffer[CONNECTION_BUFFER];
+};
+
+struct waiting {
+        uint32_t serial;
+        connection_reply_t reply;
+        void *userdata;
+};
+
+/* Sends what can be sent. Returns 0, or a negative errno of the socket. */
+int connection_write(struct connection *connection);
+
+/* Queues bytes, which are taken. */
+int connection_queue(struct connection *connection, struct outgoing *outgoing);
+void connection_drop_outgoing(struct connection *connection);
+
+/* What the event loop is to tell of. */
+void connection_watch(struct connection *connection);
+
+/* Ends it: the handlers are told. */
+void connection_lose(struct connection *connection, int error);

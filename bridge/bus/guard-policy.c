@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "guard-policy.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "bridge-policy.h"
+#include "bridge-rates.h"
+#include "log.h"
+
+#define PATHS_MAX 16
+
+struct guard {
+        struct bridge_domain domain;
+        struct bridge_policy *policy;
+        struct bridge_rates *rates;
+        guard_denied_t denied;
+        void *userdata;
+};
+
+static uint64_t now_nsec(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+}
+
+/* Takes the policy. */
+static int use(struct guard *guard, struct bridge_policy *policy) {
+        struct bridge_rates *rates;
+        int r;
+
+        r = bridge_rates_new(&rates, policy);
+        if (r < 0) {
+                bridge_policy_free(policy);
+                return r;
+        }
+        bridge_rates_free(guard->rates);
+        bridge_policy_free(guard->policy);
+        guard->rates = rates;
+        guard->policy = policy;
+        return 0;
+}
+
+int guard_new(struct guard **ret_guard, const struct guard_domain *domain, guard_denied_t denied, void *userdata) {
+        struct guard *guard = calloc(1, sizeof *guard);
+        struct bridge_policy *nothing;
+        int r;
+
+        if (!guard)
+                return -ENOMEM;
+        guard->domain = (struct bridge_domain) { .id = domain->id, .uuid = domain->uuid, .name = domain->name, .type = domain->type };
+        guard->denied = denied;
+        guard->userdata = userdata;
+        r = bridge_policy_new(&nothing);
+        if (r >= 0)
+                r = use(guard, nothing);
+        if (r < 0) {
+                guard_free(guard);
+                return r;
+        }
+        *ret_guard = guard;
+        return 0;
+}
+
+struct guard *guard_free(struct guard *guard) {
+        if (!guard)
+                return NULL;
+        bridge_rates_free(guard->rates);
+        bridge_policy_free(guard->policy);
+        free(guard);
+        return NULL;
+}
+
+static void place_of(const struct bridge_rule *rule, char *text, size_t n) {
+        if (rule)
+                snprintf(text, n, "%s:%u", bridge_rule_file(rule), bridge_rule_line(rule));
+        else
+                text[0] = '\0';
+}
+
+static int load(const char *const *paths, size_t n, struct bridge_policy **ret_policy, char *text, size_t n_text) {
+        const char *list[PATHS_MAX + 1] = { NULL };
+        struct bridge_policy_error error = { .line = 0 };
+        int r;
+
+        if (n > PATHS_MAX)
+                return -E2BIG;
+        for (size_t i = 0; i < n; i++)
+                list[i] = paths[i];
+        r = bridge_policy_load(list, ret_policy, &error);
+        if (r < 0 && error.line > 0)
+                snprintf(text, n_text, "%s:%u:%u: %s", error.file, error.line, error.column, error.text);
+        else if (r < 0)
+                snprintf(text, n_text, "%s: %s", error.file, error.text);
+        return r;
+}
+
+int guard_check_files(const char *const *paths, size_t n, char *text, size_t n_text) {
+        struct bridge_policy *policy;
+        int r;
+
+        r = load(paths, n, &policy, text, n_text);
+        if (r >= 0)
+                bridge_policy_free(policy);
+        return r;
+}
+
+int guard_load(struct guard *guard, const char *const *paths, size_t n) {
+        struct bridge_policy *policy;
+        char text[512];
+        int r;
+
+        r = load(paths, n, &policy, text, sizeof text);
+        if (r < 0) {
+                log_event(LOG_ERR, NULL, "The policy is not loaded: %s", text);
+                return r;
+        }
+        return use(guard, policy);
+}
+
+int guard_explain(const char *const *paths, size_t n, const struct bridge_query *query, bool *ret_allowed, char *place, size_t n_place,
+                  char *text, size_t n_text) {
+        struct bridge_policy *policy;
+        struct bridge_decision decision;
+        int r;
+
+        r = load(paths, n, &policy, text, n_text);
+        if (r < 0)
+                return r;
+        bridge_policy_decide(policy, query, &decision);
+        *ret_allowed = decision.allowed;
+        place_of(decision.rule, place, n_place);
+        bridge_policy_free(policy);
+        return 0;
+}
+
+/* Audit */
+
+static const char *or_empty(const char *text) {
+        return text ? text : "";
+}
+
+static const char *kind_of(const struct bridge_query *query) {
+        return query->kind == BRIDGE_OWN ? "own" : query->kind == BRIDGE_SIGNAL ? "signal" : "method_call";
+}
+
+static void audit(const struct guard *guard, const struct bridge_query *query, const char *destination, const char *verdict,
+                  const char *place) {
+        char domain[16];
+
+        snprintf(domain, sizeof domain, "%u", guard->domain.id);
+        log_event(LOG_WARNING,
+                  LOG_FIELDS({ "XCP_DOMAIN", domain }, { "XCP_UUID", or_empty(guard->domain.uuid) }, { "XCP_KIND", kind_of(query) },
+                             { "XCP_DESTINATION", or_empty(destination) }, { "XCP_PATH", or_empty(query->path) },
+                             { "XCP_INTERFACE", or_empty(query->interface) }, { "XCP_MEMBER", or_empty(query->member) },
+                             { "XCP_RULE", place }),
+                  "%s %s domain %u: %s, by %s", verdict,
+                  query->kind == BRIDGE_OWN ? "to" : query->direction == BRIDGE_IN ? "from" : "to", guard->domain.id, kind_of(query),
+                  *place ? place : "no rule");
+}
+
+/* One question, with what is recorded of the answer. */
+static bool decide(struct guard *guard, const struct bridge_query *query, const char *destination) {
+        struct bridge_decision decision;
+        char place[300], told[1024];
+        bool allowed;
+
+        bridge_policy_decide(guard->policy, query, &decision);
+        if (decision.log) {
+                place_of(decision.log, place, sizeof place);
+                audit(guard, query, destination, decision.allowed ? "Allowed" : "Noted", place);
+        }
+        allowed = decision.allowed && (!decision.rule || bridge_rates_take(guard->rates, decision.rule, now_nsec()));
+        if (allowed)
+                return true;
+        place_of(decision.rule, place, sizeof place);
+        audit(guard, query, destination, decision.allowed ? "Too many, denied" : "Denied", place);
+        snprintf(told, sizeof told, "%s\n%s\n%s\n%s\n%s\n%s", kind_of(query), or_empty(destination), or_empty(query->path),
+                 or_empty(query->interface), or_empty(query->member), query->kind == BRIDGE_OWN ? query->names[0] : "");
+        guard->denied(guard->userdata, query->direction == BRIDGE_IN ? GUARD_IN : GUARD_OUT, told, place);
+        return false;
+}
+
+bool guard_allows(struct guard *guard, enum guard_direction direction, const struct message *message, const char *const *names,
+                  size_t n_names) {
+        const struct bridge_query query = {
+                .domain = guard->domain,
+                .direction = direction == GUARD_IN ? BRIDGE_IN : BRIDGE_OUT,
+                .kind = message->type == MESSAGE_SIGNAL ? BRIDGE_SIGNAL : BRIDGE_CALL,
+                .names = names,
+                .n_names = n_names,
+                .path = message->path,
+                .interface = message->interface,
+                .member = message->member,
+        };
+
+        return decide(guard, &query, message->destination);
+}
+
+bool guard_allows_name(struct guard *guard, const char *name) {
+        const struct bridge_query query = { .domain = guard->domain, .kind = BRIDGE_OWN, .names = &name, .n_names = 1 };
+
+        return decide(guard, &query, NULL);
+}
+
+bool guard_exports(struct guard *guard, const char *name) {
+        return bridge_policy_exports(guard->policy, &guard->domain, name);
+}
+
+uint64_t guard_limit(const struct guard *guard, enum bridge_limit limit) {
+        return bridge_policy_limit(guard->policy, &guard->domain, limit);
+}

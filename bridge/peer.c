@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "peer.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <systemd/sd-event.h>
+
+#include "control.h"
+#include "guard-policy.h"
+#include "log.h"
+#include "rendezvous.h"
+#include "session.h"
+#include "table.h"
+#include "xcp-types.h"
+
+#define PRIORITY_HUB (SD_EVENT_PRIORITY_NORMAL - 20)    /* who is another domain's is known before the bus tells of it: docs/bridge.md */
+
+struct peer {
+        struct session_options options;
+        const char *name, *type;        /* the other domain's, for the policy */
+        const char *policy[8];          /* files and directories */
+        size_t n_policy;
+        int log_level;
+        sd_event *event;
+        struct rendezvous *rendezvous;
+        struct session *session;
+        struct guard *guard;
+        struct table *foreign;
+        struct control_figures *figures;
+};
+
+/* What the hub is told. That it is gone is noticed where it is read from. */
+static void tell(enum control_type type, uint32_t value, uint64_t number, const char *first, const char *second) {
+        control_send(CONTROL_FD, true, type, value, number, first, second);
+}
+
+/* The session */
+
+static void on_up(void *userdata, unsigned version, uint64_t remote_epoch) {
+        struct peer *peer = userdata;
+
+        log_event(LOG_INFO, NULL, "The link to domain %u is up", peer->options.domain);
+        tell(CONTROL_STATE, XCP_LINK_STATE_UP, version, "", NULL);
+}
+
+static void on_stalled(void *userdata, bool stalled) {
+        struct peer *peer = userdata;
+
+        if (stalled)
+                log_event(LOG_WARNING, NULL, "Domain %u does not read from its ring", peer->options.domain);
+        tell(CONTROL_STATE, stalled ? XCP_LINK_STATE_STALLED : XCP_LINK_STATE_UP, 1, stalled ? "it does not read from its ring" : "", NULL);
+}
+
+static void on_peer(void *userdata, const char *unique, const char *remote_unique, unsigned hops, unsigned figures) {
+        tell(CONTROL_PEER, hops, figures, unique, remote_unique);
+}
+
+static void on_peer_gone(void *userdata, const char *unique) {
+        tell(CONTROL_PEER_GONE, 0, 0, unique, NULL);
+}
+
+static void on_name(void *userdata, const char *name, const char *unique) {
+        tell(CONTROL_NAME, 0, 0, name, unique);
+}
+
+static void on_activatable(void *userdata, const char *name, bool is) {
+        tell(CONTROL_ACTIVATABLE, is, 0, name, NULL);
+}
+
+static void on_started(void *userdata, uint64_t tag, const char *error, const char *text) {
+        tell(CONTROL_STARTED, 0, tag, error, text);
+}
+
+static void on_ended(void *userdata, const char *reason) {
+        struct peer *peer = userdata;
+
+        log_event(LOG_INFO, LOG_FIELDS({ "XCP_REASON", reason }), "The link to domain %u is down: %s", peer->options.domain, reason);
+        tell(CONTROL_STATE, XCP_LINK_STATE_CONNECTING, 0, reason, NULL);
+        sd_event_exit(peer->event, EXIT_SUCCESS);
+}
+
+static const struct session_handlers session_handlers = {
+        .up = on_up,
+        .stalled = on_stalled,
+        .peer = on_peer,
+        .peer_gone = on_peer_gone,
+        .name = on_name,
+        .activatable = on_activatable,
+        .started = on_started,
+        .ended = on_ended,
+};
+
+static void on_denied(void *userdata, uint32_t direction, const char *what, const char *rule) {
+        tell(CONTROL_DENIED, direction, 0, what, rule);
+}
+
+static void end(struct peer *peer, const char *reason) {
+        if (peer->session)
+                session_end(peer->session, reason);     /* leaves the loop */
+        else
+                sd_event_exit(peer->event, EXIT_SUCCESS);
+}
+
+/* The ring */
+
+static void on_met(void *userdata, struct vchan *vchan) {
+        struct peer *peer = userdata;
+        int r;
+
+        r = session_new(&peer->session, &peer->options, vchan, &session_handlers, peer);
+        if (r < 0) {
+                log_event(LOG_ERR, NULL, "Cannot join domain %u to the bus %s: %s", peer->options.domain, peer->options.bus_path,
+                          strerrordesc_np(-r));
+                sd_event_exit(peer->event, EXIT_FAILURE);
+        }
+}
+
+static void on_ring(void *userdata) {
+        struct peer *peer = userdata;
+
+        if (peer->session)
+                session_on_ring(peer->session);
+}
+
+static void on_over(void *userdata, int error) {
+        struct peer *peer = userdata;
+
+        end(peer, error ? "the store is gone" : "its bridge has begun anew");
+}
+
+static const struct rendezvous_handlers rendezvous_handlers = { .met = on_met, .on_event = on_ring, .over = on_over };
+
+/* The hub */
+
+static void on_reload(struct peer *peer) {
+        int r;
+
+        r = guard_load(peer->guard, peer->policy, peer->n_policy);
+        if (r >= 0 && peer->session)
+                r = session_policy_changed(peer->session);
+        if (r < 0)                      /* the hub has read it before: what is wrong is not the policy */
+                end(peer, "the policy could not be read again");
+}
+
+static void on_control(struct peer *peer, const struct control *control) {
+        switch (control->type) {
+        case CONTROL_PEER_KNOWN:
+                if (peer->session)
+                        session_peer_known(peer->session, control->first);
+                break;
+        case CONTROL_FOREIGN:
+                table_remove_string(peer->foreign, control->first);
+                if (table_add_string(peer->foreign, control->first, (void *) (uintptr_t) (control->value + 1)) < 0)
+                        end(peer, "there is no memory left");
+                break;
+        case CONTROL_FOREIGN_GONE:
+                table_remove_string(peer->foreign, control->first);
+                break;
+        case CONTROL_START:
+                if (!peer->session || session_start_service(peer->session, control->number, control->first) < 0)
+                        tell(CONTROL_STARTED, 0, control->number, "org.freedesktop.DBus.Error.Disconnected", "The link is not up");
+                break;
+        case CONTROL_RELOAD:
+                on_reload(peer);
+                break;
+        default:
+                end(peer, control->first);
+        }
+}
+
+static int on_hub(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        struct peer *peer = userdata;
+        struct control control;
+        int r;
+
+        while ((r = control_receive(fd, &control)) > 0)
+                on_control(peer, &control);
+        if (r < 0) {
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
+                end(peer, "the bridge is stopping");
+        }
+        return 0;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        end(userdata, "the bridge is stopping");
+        return 0;
+}
+
+/* A connection for each peer, and two descriptors for each channel where Xen is emulated. */
+static void raise_limit(void) {
+        struct rlimit files;
+
+        if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+                files.rlim_cur = files.rlim_max;
+                setrlimit(RLIMIT_NOFILE, &files);
+        }
+}
+
+/* Nothing that it starts with is needed once it runs: no capability, no program with more rights. */
+static int drop_privileges(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        const struct __user_cap_data_struct none[2] = { 0 };
+        const struct rlimit no_core = { 0 };
+
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
+                return -errno;
+        return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+}
+
+/* The beginning */
+
+static int parse_options(struct peer *peer, int argc, char **argv) {
+        static const struct option known[] = {
+                { "peer", required_argument, NULL, 'p' },   { "own", required_argument, NULL, 'o' },
+                { "uuid", required_argument, NULL, 'u' },   { "own-uuid", required_argument, NULL, 'U' },
+                { "name", required_argument, NULL, 'n' },   { "type", required_argument, NULL, 't' },
+                { "bus", required_argument, NULL, 'b' },    { "epoch", required_argument, NULL, 'e' },
+                { "policy", required_argument, NULL, 'P' }, { "log-level", required_argument, NULL, 'l' },
+                {},
+        };
+        int option;
+
+        *peer = (struct peer) { .options = { .uuid = "", .own_uuid = "" }, .name = "", .type = "", .log_level = LOG_INFO };
+        while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0)
+                switch (option) {
+                case 'p': peer->options.domain = (unsigned) strtoul(optarg, NULL, 10); break;
+                case 'o': peer->options.own_domain = (unsigned) strtoul(optarg, NULL, 10); break;
+                case 'u': peer->options.uuid = optarg; break;
+                case 'U': peer->options.own_uuid = optarg; break;
+                case 'n': peer->name = optarg; break;
+                case 't': peer->type = optarg; break;
+                case 'b': peer->options.bus_path = optarg; break;
+                case 'e': peer->options.epoch = strtoull(optarg, NULL, 10); break;
+                case 'l': peer->log_level = atoi(optarg); break;
+                case 'P':
+                        if (peer->n_policy < sizeof peer->policy / sizeof peer->policy[0])
+                                peer->policy[peer->n_policy++] = optarg;
+                        break;
+                default: return -EINVAL;
+                }
+        return peer->options.bus_path && peer->options.domain != peer->options.own_domain ? 0 : -EINVAL;
+}
+
+static int watch(struct peer *peer) {
+        sd_event_source *hub = NULL;
+        sigset_t set;
+        int r;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        r = sd_event_add_signal(peer->event, NULL, SIGTERM, on_signal, peer);
+        if (r < 0)
+                return r;
+        signal(SIGINT, SIG_IGN);        /* a terminal's: the hub decides */
+        r = sd_event_add_io(peer->event, &hub, CONTROL_FD, EPOLLIN, on_hub, peer);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_priority(hub, PRIORITY_HUB);
+        if (r >= 0)
+                r = sd_event_source_set_floating(hub, true);
+        sd_event_source_unref(hub);
+        return r;
+}
+
+static int start(struct peer *peer) {
+        const struct guard_domain domain = {
+                .id = peer->options.domain,
+                .uuid = peer->options.uuid,
+                .name = peer->name,
+                .type = peer->type,
+        };
+        int r;
+
+        peer->figures = mmap(NULL, sizeof *peer->figures, PROT_READ | PROT_WRITE, MAP_SHARED, CONTROL_FIGURES_FD, 0);
+        if (peer->figures == MAP_FAILED)
+                return -errno;
+        r = table_new(&peer->foreign);
+        if (r < 0)
+                return r;
+        r = guard_new(&peer->guard, &domain, on_denied, peer);
+        if (r < 0)
+                return r;
+        r = guard_load(peer->guard, peer->policy, peer->n_policy);
+        if (r < 0)
+                return r;
+        r = sd_event_new(&peer->event);
+        if (r < 0)
+                return r;
+        peer->options.event = peer->event;
+        peer->options.guard = peer->guard;
+        peer->options.foreign = peer->foreign;
+        peer->options.counters = peer->figures->counters;
+        peer->options.figures = peer->figures->peers;
+        r = watch(peer);
+        if (r < 0)
+                return r;
+        raise_limit();
+        r = drop_privileges();
+        if (r < 0)
+                return r;
+        return rendezvous_new(&peer->rendezvous, peer->event, peer->options.own_domain, peer->options.domain, &rendezvous_handlers, peer);
+}
+
+int peer_main(int argc, char **argv) {
+        struct peer peer;
+        int r;
+
+        r = parse_options(&peer, argc, argv);
+        log_open("xcp-bridge");
+        log_set_level(peer.log_level);
+        if (r >= 0)
+                r = start(&peer);
+        if (r >= 0)
+                r = sd_event_loop(peer.event);
+        if (r < 0)
+                log_event(LOG_ERR, NULL, "The process for domain %u cannot go on: %s", peer.options.domain, strerrordesc_np(-r));
+        session_free(peer.session);
+        rendezvous_free(peer.rendezvous);
+        guard_free(peer.guard);
+        table_free(peer.foreign);
+        sd_event_unref(peer.event);
+        return r < 0 ? EXIT_FAILURE : r;
+}
