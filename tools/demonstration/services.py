@@ -25,7 +25,7 @@ class Operator:
 
     def __init__(self, xen):
         self._environment = {"XCP_RUNDIR": str(xen.rundir)}
-        self._address = f"unix:path={xen.rundir}/dom0/bus"
+        self.address = f"unix:path={xen.rundir}/dom0/bus"
 
     def xcpctl(self, *arguments, status=0):
         """Types an xcpctl command, and prints what it says."""
@@ -43,8 +43,12 @@ class Operator:
             say(console.stdout)
 
     def busctl(self, *arguments):
-        echo("busctl", f"--address={self._address}", *arguments)
-        say(run("busctl", f"--address={self._address}", *arguments).stdout)
+        echo("busctl", f"--address={self.address}", *arguments)
+        say(run("busctl", f"--address={self.address}", *arguments).stdout)
+
+    def owns(self, name):
+        """Whether a name has an owner on domain 0's bus."""
+        return run("busctl", f"--address={self.address}", "status", name, check=None).status == 0
 
     def vm_path(self, name):
         vms = json.loads(run(build_directory() / XCPCTL, "--json", "vm", "list", env=self._environment).stdout)
@@ -97,6 +101,8 @@ def end(operator):
     operator.xcpctl("vm", "stop", "stubborn", "--grace", "500ms")
     operator.xcpctl("vm", "list")
     operator.xcpctl("services")
+    operator.xcpctl("vm", "destroy", "web")
+    operator.xcpctl("vm", "destroy", "stubborn")
 
 
 def perform(xen):
