@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The seven commands. Each function returns what to answer: 0 or a negative errno, or ANSWERED_LATER if the answer is given elsewhere. None
+ * of them waits for anything.
+ *
+ * What the specification leaves open is settled in docs/pvcalls.md, "Settled".
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "error.h"
+#include "guest-private.h"
+
+#define DOMAIN_INET 2u                  /* AF_INET, SOCK_STREAM and IPPROTO_TCP on the ring, whatever they are here: "Socket" */
+#define TYPE_STREAM 1u
+#define PROTOCOL_TCP 6u
+
+enum { ANSWERED_LATER = 1 };
+
+static int execute_socket(struct guest *guest, const struct pvcalls_request *request) {
+        struct socket *socket;
+
+        /* The text allows protocol 0 only. TCP by its number means the same, and is what programs write. */
+        if (request->u.socket.domain != DOMAIN_INET || request->u.socket.type != TYPE_STREAM ||
+            (request->u.socket.protocol != 0 && request->u.socket.protocol != PROTOCOL_TCP))
+                return -ENOTSUP;
+        return socket_new(guest, request->u.socket.id, &socket);
+}
+
+/* Asks the policy. Returns 0 and the address to use, -EACCES, or -ENOBUFS: it would be allowed, but not as often. */
+static int ask_policy(struct guest *guest, enum policy_call call, const struct sockaddr_in *address, struct sockaddr_in *ret_address) {
+        struct policy_verdict verdict;
+
+        policy_decide(&guest->terms->policy, call, address, now_usec(), &verdict);
+        if (!verdict.allow) {
+                guest->terms->counters.denied++;
+                guest->listener->denied(call, address, &verdict, guest->userdata);
+                return verdict.over_rate ? -ENOBUFS : -EACCES;
+        }
+        *ret_address = verdict.address;
+        return 0;
+}
+
+static int make_fd(struct socket *s) {
+        if (s->fd >= 0)
+                return 0;
+        s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        return s->fd < 0 ? -errno : 0;
+}
+
+static void connected(struct socket *socket) {
+        socket->guest->terms->counters.connected++;
+        guest_open_stream(socket);
+}
+
+/* It did not come about: the socket is as it was before CONNECT, and may try again, as on Linux. */
+static int connect_failed(struct socket *socket, int error) {
+        socket->guest->terms->counters.connect_failed++;
+        socket_detach(socket);
+        socket_close_fd(socket);
+        socket->state = SOCKET_NEW;
+        socket->bound = socket->connect_asked = false;
+        return error;
+}
+
+static int start_connect(struct socket *socket, const struct sockaddr_in *address, uint32_t req_id) {
+        bool is_connected;
+        int r;
+
+        r = make_fd(socket);
+        if (r < 0)
+                return connect_failed(socket, r);
+        is_connected = connect(socket->fd, (const struct sockaddr *) address, sizeof *address) == 0;
+        if (!is_connected && errno != EINPROGRESS)
+                return connect_failed(socket, -errno);
+        r = guest_watch(socket->guest, socket, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+        if (r < 0)
+                return connect_failed(socket, r);
+        if (is_connected) {
+                connected(socket);
+                return 0;
+        }
+        socket->state = SOCKET_CONNECTING;
+        socket->req_id = req_id;
+        return ANSWERED_LATER;
+}
+
+/* Whether CONNECT is possible in this state; if not, what Linux's connect(2) says. */
+static int may_connect(const struct socket *socket) {
+        switch (socket->state) {
+        case SOCKET_NEW:
+        case SOCKET_BOUND: return 0;
+        case SOCKET_CONNECTING: return -EALREADY;
+        case SOCKET_CONNECTED:
+        case SOCKET_LISTENING: return -EISCONN;
+        default: return -EBADF;
+        }
+}
+
+static int execute_connect(struct guest *guest, const struct pvcalls_request *request) {
+        struct socket *socket = socket_find(guest, request->u.connect.id);
+        struct sockaddr_in asked, address;
+        int r;
+
+        if (!socket)
+                return -EBADF;
+        r = may_connect(socket);
+        if (r == 0)
+                r = pvcalls_address_parse(request->u.connect.addr, request->u.connect.len, &asked);
+        if (r == 0)
+                r = ask_policy(guest, POLICY_CONNECT, &asked, &address);
+        if (r == 0)     /* before there is a connection that could be lost */
+                r = socket_attach(socket, request->u.connect.ref, request->u.connect.evtchn);
+        if (r < 0)
+                return r;
+        socket->connect_asked = true;
+        socket->connect_address = asked;
+        socket->remote = address;
+        return start_connect(socket, &address, request->req_id);
+}
+
+void guest_connect_ready(struct socket *socket) {
+        struct guest *guest = socket->guest;
+        socklen_t size = sizeof(int);
+        int error = 0;
+
+        if (getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+                error = errno;
+        if (error == 0)
+                connected(socket);
+        else
+                connect_failed(socket, -error);
+        guest_respond(guest, PVCALLS_CONNECT, socket->req_id, socket->id, pvcalls_error_to_wire(-error));
+}
+
+static int execute_bind(struct guest *guest, const struct pvcalls_request *request) {
+        struct socket *socket = socket_find(guest, request->u.bind.id);
+        struct sockaddr_in asked, address;
+        const int on = 1;
+        int r;
+
+        if (!socket)
+                return -EBADF;
+        if (socket->state != SOCKET_NEW)
+                return -EINVAL;
+        r = pvcalls_address_parse(request->u.bind.addr, request->u.bind.len, &asked);
+        if (r == 0)
+                r = ask_policy(guest, POLICY_BIND, &asked, &address);
+        if (r == 0)
+                r = make_fd(socket);
+        if (r < 0)
+                return r;
+        /* The protocol has no socket options, and servers that restart need this one. Two listeners still cannot have one address. */
+        setsockopt(socket->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (bind(socket->fd, (const struct sockaddr *) &address, sizeof address) < 0)
+                return -errno;
+        socket->bound = true;
+        socket->bind_address = asked;
+        socket->state = SOCKET_BOUND;
+        return 0;
+}
+
+static int execute_listen(struct guest *guest, const struct pvcalls_request *request) {
+        struct socket *socket = socket_find(guest, request->u.listen.id);
+
+        if (!socket)
+                return -EBADF;
+        if (socket->state != SOCKET_BOUND && socket->state != SOCKET_LISTENING)
+                return -EINVAL;
+        return guest_listen(socket, request->u.listen.backlog);
+}
+
+static int execute_accept(struct guest *guest, const struct pvcalls_request *request) {
+        struct socket *socket = socket_find(guest, request->u.accept.id);
+        int r;
+
+        if (!socket)
+                return -EBADF;
+        r = guest_accept(socket, request);
+        return r < 0 ? r : ANSWERED_LATER;
+}
+
+static int execute_poll(struct guest *guest, const struct pvcalls_request *request) {
+        struct socket *socket = socket_find(guest, request->u.poll.id);
+        int r;
+
+        if (!socket)
+                return -EBADF;
+        r = guest_poll(socket, request->req_id);
+        return r < 0 ? r : ANSWERED_LATER;
+}
+
+static int execute_release(struct guest *guest, const struct pvcalls_request *request) {
+        struct socket *socket = socket_find(guest, request->u.release.id);
+
+        if (!socket)
+                return 0;               /* as Linux's backend: to close what is not there is no mistake */
+        switch (socket->state) {
+        case SOCKET_CONNECTED:          /* reuse: Linux's frontend leaves other values there, which mean nothing */
+                guest_release_stream(socket, request->req_id, request->u.release.reuse == 1);
+                return ANSWERED_LATER;
+        case SOCKET_CLOSING:
+        case SOCKET_EXPECTED:           /* it ends with its listener */
+                return -EBUSY;
+        case SOCKET_CONNECTING:
+                guest_respond(guest, PVCALLS_CONNECT, socket->req_id, socket->id, pvcalls_error_to_wire(-ECONNABORTED));
+                break;
+        case SOCKET_LISTENING:
+                guest_listen_end(socket, pvcalls_error_to_wire(-ECONNABORTED));
+                break;
+        default:
+                break;
+        }
+        socket_free(socket);
+        return 0;
+}
+
+void guest_execute(struct guest *guest, const struct pvcalls_request *request) {
+        static int (*const executors[])(struct guest *guest, const struct pvcalls_request *request) = {
+                [PVCALLS_SOCKET] = execute_socket,
+                [PVCALLS_CONNECT] = execute_connect,
+                [PVCALLS_RELEASE] = execute_release,
+                [PVCALLS_BIND] = execute_bind,
+                [PVCALLS_LISTEN] = execute_listen,
+                [PVCALLS_ACCEPT] = execute_accept,
+                [PVCALLS_POLL] = execute_poll,
+        };
+        int r = -ENOTSUP;
+
+        guest->terms->counters.commands++;
+        if (request->cmd < sizeof executors / sizeof executors[0])
+                r = executors[request->cmd](guest, request);
+        else
+                guest->terms->counters.unknown_commands++;
+        if (r != ANSWERED_LATER)
+                guest_respond(guest, request->cmd, request->req_id, request->u.id,
+                              r == -ENOTSUP ? PVCALLS_ENOTSUP : r == 0 ? 0 : pvcalls_error_to_wire(r));
+}

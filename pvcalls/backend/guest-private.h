@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the parts of a guest share: guest.c has its life and the loop, guest-table.c finds sockets, guest-commands.c does what requests ask
+ * for, guest-attach.c has pages and ports, guest-listen.c has listeners and who waits at them, guest-streams.c runs connected sockets and ends them.
+ */
+
+#include <time.h>
+
+#include "command-ring.h"
+#include "guest.h"
+#include "stream.h"
+
+#define KEPT_MAX 64u                    /* attachments of sockets that are gone; more short connections at once are mapped anew */
+
+enum socket_state {
+        SOCKET_NEW,                     /* known by its id, and nothing more */
+        SOCKET_CONNECTING,              /* its request waits for the network */
+        SOCKET_CONNECTED,
+        SOCKET_BOUND,
+        SOCKET_LISTENING,
+        SOCKET_EXPECTED,                /* a parked ACCEPT's id_new: its pages are mapped, its connection has not come */
+        SOCKET_CLOSING,                 /* its RELEASE waits until what was sent is on its way */
+        SOCKET_DEAD,                    /* taken away by an operator or the policy; it can only be released */
+};
+
+/* A request that is answered later. */
+struct parked {
+        struct parked *next;
+        uint32_t cmd, req_id;
+        struct socket *expected;        /* of ACCEPT */
+};
+
+/* Pages and a port of the guest's, as CONNECT and ACCEPT bring them. */
+struct attachment {
+        struct pvcalls_indexes *indexes;        /* NULL: there is none */
+        uint8_t *data;
+        uint32_t n_pages;
+        uint32_t port;                  /* ours */
+        uint32_t ref, evtchn;           /* of the indexes page, and the guest's port: by these it is found again */
+        uint64_t pages_hash;            /* of what the indexes page said of the data pages */
+};
+
+struct socket {
+        struct guest *guest;
+        struct socket *next_in_bucket;
+        uint64_t id;                    /* the guest's */
+        uint64_t serial;                /* ours */
+        uint64_t made_usec;
+        enum socket_state state;
+        int fd;
+        uint32_t req_id;                /* of the CONNECT or RELEASE that is not answered */
+        bool bound, connect_asked;      /* what the policy was asked, and about what */
+        struct sockaddr_in bind_address, connect_address, remote;
+        struct attachment attachment;
+        struct stream stream;
+        struct parked *parked, **parked_tail;
+        bool listening_watched;         /* epoll tells of connections */
+        bool reuse;                     /* its RELEASE has said that the pages and the port will be used again */
+        bool masked;                    /* its port is masked until the stream was run */
+        bool queued;
+        struct socket *next_in_queue;
+        uint64_t linger_until;
+        struct socket *next_closing;
+        struct socket *next_freed;
+};
+
+struct guest {
+        sd_event *event;
+        struct xen *xen;
+        struct guest_terms *terms;
+        const struct guest_listener *listener;
+        void *userdata;
+        bool suppress;
+
+        struct command_ring_back ring;
+        struct pvcalls_command_page *page;      /* NULL: not mapped */
+        uint32_t port;
+        bool bound;                     /* there is a port */
+        bool commands_due, commands_masked, notify_due;
+
+        int epoll;                      /* of all sockets, and of the event channels' descriptor */
+        sd_event_source *io, *again, *timer;
+        struct socket **buckets;
+        uint32_t n_buckets, n_sockets;
+        uint64_t key;                   /* of the hash: ids are the guest's choice */
+        struct socket **ports;          /* by port */
+        uint32_t n_ports;
+        struct socket *queue, **queue_tail;     /* sockets to be run, in turn */
+        struct socket *closing, **closing_tail; /* by deadline, which are all as long */
+        struct socket *freed;           /* until the end of the turn: events that were already collected may name them */
+        struct attachment kept[KEPT_MAX];       /* the oldest first */
+        unsigned n_kept;
+        const char *violation;          /* why no more is done for it */
+};
+
+static inline uint64_t now_usec(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+/* guest.c */
+void guest_violated(struct guest *guest, const char *reason);
+void guest_respond(struct guest *guest, uint32_t cmd, uint32_t req_id, uint64_t id, int32_t number);
+int guest_watch(struct guest *guest, struct socket *socket, int op, uint32_t events);
+void guest_set_timer(struct guest *guest);
+
+/* guest-table.c */
+struct socket *socket_find(struct guest *guest, uint64_t id);
+/* 0 and a new one, or -EEXIST, -EMFILE, -ENOBUFS, -ENOMEM: its limits. */
+int socket_new(struct guest *guest, uint64_t id, struct socket **ret_socket);
+/* Closes, unmaps, unbinds; answers nothing. */
+void socket_free(struct socket *socket);
+void socket_close_fd(struct socket *socket);
+
+/* guest-attach.c */
+/* Maps and binds what the guest offers, or finds it again if it was kept. 0, or a negative errno for the response. */
+int socket_attach(struct socket *socket, uint32_t ref, uint32_t evtchn);
+/* Unmaps and unbinds, or keeps both if the guest has said that it will use them again. */
+void socket_detach(struct socket *socket);
+void guest_forget_kept(struct guest *guest);
+
+/* guest-commands.c */
+void guest_execute(struct guest *guest, const struct pvcalls_request *request);
+void guest_connect_ready(struct socket *socket);
+
+/* guest-listen.c */
+int guest_listen(struct socket *socket, uint32_t backlog);
+/* 0: it is parked or was answered; else what to answer. */
+int guest_accept(struct socket *socket, const struct pvcalls_request *request);
+int guest_poll(struct socket *socket, uint32_t req_id);
+void guest_listen_ready(struct socket *socket);
+/* Answers all that is parked there. */
+void guest_listen_end(struct socket *socket, int32_t number);
+
+/* guest-streams.c */
+void guest_enqueue(struct socket *socket);
+/* Its connection is there: from now on data flows. */
+void guest_open_stream(struct socket *socket);
+/* Runs each socket that is queued once. Returns whether some are queued then and may be run. */
+bool guest_run_queue(struct guest *guest);
+/* RELEASE of a connected socket: it is answered when what was sent is on its way. */
+void guest_release_stream(struct socket *socket, uint32_t req_id, bool reuse);
+void guest_end_lingering(struct guest *guest, uint64_t now);

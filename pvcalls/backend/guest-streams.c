@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Connected sockets: who is run next, for how long, and how one ends that its guest has released. */
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include "guest-private.h"
+
+#define LINGER_USEC UINT64_C(5000000)   /* how long what was sent may take to leave after RELEASE: a peer that does not read is no hold */
+
+void guest_enqueue(struct socket *socket) {
+        struct guest *guest = socket->guest;
+
+        if (socket->queued)
+                return;
+        socket->queued = true;
+        socket->next_in_queue = NULL;
+        *guest->queue_tail = socket;
+        guest->queue_tail = &socket->next_in_queue;
+}
+
+void guest_open_stream(struct socket *socket) {
+        const int on = 1;
+
+        /* What is in the ring when we look is a batch already. To hold back the rest of it for an ACK would only delay the guest. */
+        (void) setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        socket->state = SOCKET_CONNECTED;
+        stream_open(&socket->stream, socket->fd);
+        guest_enqueue(socket);
+}
+
+static struct socket *dequeue(struct guest *guest) {
+        struct socket *socket = guest->queue;
+
+        guest->queue = socket->next_in_queue;
+        if (!guest->queue)
+                guest->queue_tail = &guest->queue;
+        socket->queued = false;
+        return socket;
+}
+
+/* Its RELEASE is done: all is given back before the answer says so. */
+static void finish(struct socket *socket) {
+        struct guest *guest = socket->guest;
+        uint32_t req_id = socket->req_id;
+        uint64_t id = socket->id;
+
+        socket_free(socket);
+        guest_respond(guest, PVCALLS_RELEASE, req_id, id, 0);
+}
+
+/* What the rate leaves of a turn, for each way. */
+static size_t turn_budget(struct guest *guest) {
+        uint64_t left;
+
+        if (guest->terms->limits.bytes_per_second == 0)
+                return STREAM_TURN;
+        left = (rate_left(&guest->terms->bytes_rate, now_usec()) + 1) / 2;
+        return left < STREAM_TURN ? (size_t) left : STREAM_TURN;
+}
+
+static void run_one(struct socket *socket, size_t budget) {
+        struct guest *guest = socket->guest;
+        uint64_t n_received = socket->stream.n_received, n_sent = socket->stream.n_sent;
+        size_t moved;
+        int r;
+
+        if (socket->masked) {
+                socket->masked = false;
+                xenevtchn_unmask(guest->xen->events, socket->attachment.port);  /* before looking: what comes now comes again */
+        }
+        if (socket->state != SOCKET_CONNECTED && socket->state != SOCKET_CLOSING && socket->state != SOCKET_DEAD)
+                return;
+        r = stream_run(&socket->stream, budget, &moved);
+        guest->terms->counters.received += socket->stream.n_received - n_received;
+        guest->terms->counters.sent += socket->stream.n_sent - n_sent;
+        if (r < 0) {
+                guest_violated(guest, "an index of a data ring is more than the ring's size from the other");
+                return;
+        }
+        if (guest->terms->limits.bytes_per_second > 0)
+                rate_spend(&guest->terms->bytes_rate, moved, now_usec());
+        if (r & STREAM_NOTIFY) {
+                xen_notify(guest->xen, socket->attachment.port);
+                guest->terms->counters.notifications++;
+        }
+        if (socket->state == SOCKET_CLOSING && stream_is_drained(&socket->stream))
+                finish(socket);
+        else if (r & STREAM_MORE)
+                guest_enqueue(socket);
+}
+
+bool guest_run_queue(struct guest *guest) {
+        struct socket *last = NULL;
+
+        if (guest->queue)               /* who is put behind the last one now has its turn in the next round */
+                for (last = guest->queue; last->next_in_queue; last = last->next_in_queue)
+                        ;
+        while (last && guest->queue && !guest->violation) {
+                size_t budget = turn_budget(guest);
+                struct socket *socket;
+
+                if (budget == 0) {
+                        guest_set_timer(guest);
+                        return false;
+                }
+                socket = dequeue(guest);
+                if (socket == last)
+                        last = NULL;
+                run_one(socket, budget);
+        }
+        return guest->queue != NULL;
+}
+
+void guest_release_stream(struct socket *socket, uint32_t req_id, bool reuse) {
+        struct guest *guest = socket->guest;
+
+        socket->req_id = req_id;
+        socket->reuse = reuse;
+        socket->state = SOCKET_CLOSING;
+        socket->stream.draining = true;
+        socket->linger_until = now_usec() + LINGER_USEC;
+        socket->next_closing = NULL;
+        *guest->closing_tail = socket;
+        guest->closing_tail = &socket->next_closing;
+        guest_set_timer(guest);
+        guest_enqueue(socket);          /* what the guest has sent just before is looked at once, at least */
+}
+
+void guest_end_lingering(struct guest *guest, uint64_t now) {
+        while (guest->closing && guest->closing->linger_until <= now) {
+                guest->terms->counters.lingered++;
+                finish(guest->closing);
+        }
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A guest's sockets: found by the ids that it chose, and what becomes of each at its end. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "guest-private.h"
+
+/* Ids are the guest's choice, so the key is not. From splitmix64. */
+static struct socket **bucket_of(struct guest *guest, uint64_t id) {
+        uint64_t x = id ^ guest->key;
+
+        x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+        x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+        return &guest->buckets[(x ^ x >> 31) & (guest->n_buckets - 1)];
+}
+
+struct socket *socket_find(struct guest *guest, uint64_t id) {
+        struct socket *socket = *bucket_of(guest, id);
+
+        while (socket && socket->id != id)
+                socket = socket->next_in_bucket;
+        return socket;
+}
+
+int socket_new(struct guest *guest, uint64_t id, struct socket **ret_socket) {
+        uint64_t now = now_usec();
+        struct socket *socket, **bucket = bucket_of(guest, id);
+
+        if (socket_find(guest, id))
+                return -EEXIST;
+        if (guest->n_sockets >= guest->terms->limits.sockets || !rate_take(&guest->terms->sockets_rate, 1, now)) {
+                guest->terms->counters.limited++;
+                return guest->n_sockets >= guest->terms->limits.sockets ? -EMFILE : -ENOBUFS;
+        }
+        socket = calloc(1, sizeof *socket);
+        if (!socket)
+                return -ENOMEM;
+        *socket = (struct socket) {
+                .guest = guest,
+                .next_in_bucket = *bucket,
+                .id = id,
+                .serial = ++guest->terms->serial,
+                .made_usec = now,
+                .fd = -1,
+        };
+        socket->parked_tail = &socket->parked;
+        socket->stream.fd = -1;
+        *bucket = socket;
+        guest->n_sockets++;
+        guest->terms->counters.sockets++;
+        *ret_socket = socket;
+        return 0;
+}
+
+void socket_close_fd(struct socket *socket) {
+        if (socket->fd >= 0)
+                close(socket->fd);      /* which takes it out of the epoll as well: nobody else has it open */
+        socket->fd = socket->stream.fd = -1;
+}
+
+static void unlink_bucket(struct socket *socket) {
+        struct socket **at = bucket_of(socket->guest, socket->id);
+
+        while (*at != socket)
+                at = &(*at)->next_in_bucket;
+        *at = socket->next_in_bucket;
+}
+
+static void unlink_closing(struct socket *socket) {
+        struct guest *guest = socket->guest;
+        struct socket **at = &guest->closing;
+
+        while (*at && *at != socket)
+                at = &(*at)->next_closing;
+        if (!*at)
+                return;
+        *at = socket->next_closing;
+        if (!*at)
+                guest->closing_tail = at;
+}
+
+static void unlink_queue(struct socket *socket) {
+        struct guest *guest = socket->guest;
+        struct socket **at = &guest->queue;
+
+        if (!socket->queued)
+                return;
+        while (*at != socket)
+                at = &(*at)->next_in_queue;
+        *at = socket->next_in_queue;
+        if (!*at)
+                guest->queue_tail = at;
+        socket->queued = false;
+}
+
+void socket_free(struct socket *socket) {
+        struct guest *guest = socket->guest;
+
+        unlink_bucket(socket);
+        unlink_queue(socket);
+        if (socket->state == SOCKET_CLOSING)
+                unlink_closing(socket);
+        socket_close_fd(socket);
+        socket_detach(socket);
+        for (struct parked *parked = socket->parked, *next; parked; parked = next) {
+                next = parked->next;
+                free(parked);
+        }
+        socket->parked = NULL;
+        guest->n_sockets--;
+        socket->next_freed = guest->freed;
+        guest->freed = socket;
+}

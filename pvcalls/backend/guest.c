@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A guest's life, and the loop's turns.
+ *
+ * All sockets and the event channels are in one epoll of our own, which is one source of the service's loop: a turn takes what there is,
+ * runs commands and then sockets, and looks again a bounded number of times, because the next bytes are often there by then. What is left
+ * over is for the next turn, so that the rest of the loop has its own.
+ */
+
+#include "guest.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "guest-private.h"
+
+#define TURN_ROUNDS 16u                 /* looks at the epoll in a turn of the loop */
+#define ROUND_EVENTS 64                 /* sockets taken from the epoll in a round */
+#define ROUND_PORTS 256u                /* events taken from the guest in a round */
+#define TIMER_ACCURACY_USEC 10000u
+
+void guest_violated(struct guest *guest, const char *reason) {
+        if (guest->violation)
+                return;
+        guest->violation = reason;
+        guest->terms->counters.violations++;
+}
+
+void guest_respond(struct guest *guest, uint32_t cmd, uint32_t req_id, uint64_t id, int32_t number) {
+        struct pvcalls_response response = { .req_id = req_id, .cmd = cmd, .ret = number, .id = id };
+
+        if (command_ring_back_put(&guest->ring, &response))
+                guest->notify_due = true;
+}
+
+int guest_watch(struct guest *guest, struct socket *socket, int op, uint32_t events) {
+        struct epoll_event event = { .events = events, .data.ptr = socket };
+
+        return epoll_ctl(guest->epoll, op, socket->fd, &event) < 0 ? -errno : 0;
+}
+
+void guest_set_timer(struct guest *guest) {
+        uint64_t now = now_usec(), at = UINT64_MAX;
+
+        if (guest->closing)
+                at = guest->closing->linger_until;
+        if (guest->queue && guest->terms->limits.bytes_per_second > 0) {
+                uint64_t filled = now + rate_wait(&guest->terms->bytes_rate, 64 * 1024, now);
+
+                at = filled < at ? filled : at;
+        }
+        sd_event_source_set_time(guest->timer, at);
+        sd_event_source_set_enabled(guest->timer, at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+/* Events of ports: masked from here until whoever they are for has its turn, which bounds what a guest that sends many can cost. */
+static void take_events(struct guest *guest) {
+        for (unsigned i = 0; i < ROUND_PORTS; i++) {
+                int port = xenevtchn_pending(guest->xen->events);
+                struct socket *socket;
+
+                if (port <= 0)
+                        return;
+                guest->terms->counters.events++;
+                if ((uint32_t) port == guest->port) {
+                        guest->commands_due = guest->commands_masked = true;
+                        continue;
+                }
+                socket = (uint32_t) port < guest->n_ports ? guest->ports[port] : NULL;
+                if (!socket)            /* it was unbound meanwhile, or is kept, and then stays masked */
+                        continue;
+                socket->masked = true;
+                guest_enqueue(socket);
+        }
+}
+
+static void take_socket(struct socket *socket, uint32_t events) {
+        if (socket->fd < 0)             /* closed in this round */
+                return;
+        switch (socket->state) {
+        case SOCKET_CONNECTING:
+                if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
+                        guest_connect_ready(socket);
+                break;
+        case SOCKET_LISTENING:
+                guest_listen_ready(socket);
+                break;
+        case SOCKET_CONNECTED:
+        case SOCKET_CLOSING:
+                stream_ready(&socket->stream, events);
+                guest_enqueue(socket);
+                break;
+        default:
+                break;
+        }
+}
+
+static void run_commands(struct guest *guest) {
+        struct pvcalls_request request;
+        int r = 0;
+
+        if (guest->commands_masked)
+                xenevtchn_unmask(guest->xen->events, guest->port);
+        guest->commands_due = guest->commands_masked = false;
+        for (unsigned i = 0; i < PVCALLS_SLOTS && !guest->violation; i++) {
+                r = command_ring_back_take(&guest->ring, &request);
+                if (r == COMMAND_RING_EMPTY && !command_ring_back_sleep(&guest->ring))
+                        return;
+                if (r < 0)
+                        guest_violated(guest, "the command ring's req_prod is more than its size from the responses");
+                else if (r == 0)
+                        guest_execute(guest, &request);
+        }
+        guest->commands_due = true;     /* more than a ring's worth at once: after the others */
+}
+
+static void free_freed(struct guest *guest) {
+        while (guest->freed) {
+                struct socket *socket = guest->freed;
+
+                guest->freed = socket->next_freed;
+                free(socket);
+        }
+}
+
+/* Returns whether something was done, and more may be there. */
+static bool run_round(struct guest *guest) {
+        struct epoll_event events[ROUND_EVENTS];
+        int n = epoll_wait(guest->epoll, events, ROUND_EVENTS, 0);
+        bool busy;
+
+        for (int i = 0; i < n; i++)
+                if (events[i].data.ptr == NULL)
+                        take_events(guest);
+                else
+                        take_socket(events[i].data.ptr, events[i].events);
+        if (guest->commands_due && !guest->violation)
+                run_commands(guest);
+        busy = guest_run_queue(guest) || guest->commands_due;
+        if (guest->notify_due) {
+                guest->notify_due = false;
+                guest->terms->counters.notifications++;
+                xen_notify(guest->xen, guest->port);
+        }
+        free_freed(guest);
+        return n > 0 || busy;
+}
+
+static void turn(struct guest *guest) {
+        bool busy = true;
+
+        for (unsigned i = 0; i < TURN_ROUNDS && busy && !guest->violation; i++)
+                busy = run_round(guest);
+        if (guest->violation) {
+                sd_event_source_set_enabled(guest->io, SD_EVENT_OFF);
+                sd_event_source_set_enabled(guest->again, SD_EVENT_OFF);
+                sd_event_source_set_enabled(guest->timer, SD_EVENT_OFF);
+                guest->listener->violated(guest->violation, guest->userdata);
+                return;
+        }
+        sd_event_source_set_enabled(guest->again, busy ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        turn(userdata);
+        return 0;
+}
+
+static int on_again(sd_event_source *source, void *userdata) {
+        turn(userdata);
+        return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct guest *guest = userdata;
+
+        guest_end_lingering(guest, now_usec());
+        guest_set_timer(guest);
+        turn(guest);
+        return 0;
+}
+
+static int map_ring(struct guest *guest, const struct guest_offer *offer) {
+        void *page;
+        int r;
+
+        r = xen_map(guest->xen, &offer->ring_ref, 1, &page);
+        if (r < 0)
+                return r;
+        guest->page = page;
+        command_ring_back_init(&guest->ring, guest->page);
+        r = xen_bind(guest->xen, offer->port, &guest->port);
+        if (r < 0)
+                return r;
+        guest->bound = true;
+        guest->commands_due = true;     /* there may be some already */
+        return 0;
+}
+
+static int add_sources(struct guest *guest) {
+        struct epoll_event event = { .events = EPOLLIN };
+        int r;
+
+        guest->epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (guest->epoll < 0 || epoll_ctl(guest->epoll, EPOLL_CTL_ADD, xenevtchn_fd(guest->xen->events), &event) < 0)
+                return -errno;
+        r = sd_event_add_io(guest->event, &guest->io, guest->epoll, EPOLLIN, on_io, guest);
+        if (r >= 0)
+                r = sd_event_add_defer(guest->event, &guest->again, on_again, guest);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(guest->again, SD_EVENT_ON);
+        if (r >= 0)
+                r = sd_event_add_time(guest->event, &guest->timer, CLOCK_MONOTONIC, UINT64_MAX, TIMER_ACCURACY_USEC, on_timer, guest);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(guest->timer, SD_EVENT_OFF);
+        return r < 0 ? r : 0;
+}
+
+static int make_table(struct guest *guest) {
+        if (getrandom(&guest->key, sizeof guest->key, 0) != sizeof guest->key)
+                return -EIO;
+        guest->n_buckets = 64;
+        while (guest->n_buckets < guest->terms->limits.sockets && guest->n_buckets < 65536)
+                guest->n_buckets *= 2;
+        guest->buckets = calloc(guest->n_buckets, sizeof *guest->buckets);
+        return guest->buckets ? 0 : -ENOMEM;
+}
+
+int guest_new(struct guest **ret_guest, sd_event *event, struct xen *xen, struct guest_terms *terms, const struct guest_offer *offer,
+              const struct guest_listener *listener, void *userdata) {
+        __attribute__((cleanup(guest_freep))) struct guest *guest = calloc(1, sizeof *guest);
+        int r;
+
+        if (!guest)
+                return -ENOMEM;
+        *guest = (struct guest) {
+                .event = sd_event_ref(event),
+                .xen = xen,
+                .terms = terms,
+                .listener = listener,
+                .userdata = userdata,
+                .suppress = offer->suppress,
+                .epoll = -1,
+        };
+        guest->queue_tail = &guest->queue;
+        guest->closing_tail = &guest->closing;
+        r = make_table(guest);
+        if (r == 0)
+                r = add_sources(guest);
+        if (r == 0)
+                r = map_ring(guest, offer);
+        if (r < 0)
+                return r;
+        terms->counters.connections++;
+        *ret_guest = guest;
+        guest = NULL;
+        return 0;
+}
+
+static void free_sockets(struct guest *guest) {
+        for (uint32_t i = 0; guest->buckets && i < guest->n_buckets; i++)
+                while (guest->buckets[i])
+                        socket_free(guest->buckets[i]);
+        free_freed(guest);
+        guest_forget_kept(guest);
+        free(guest->buckets);
+        free(guest->ports);
+}
+
+struct guest *guest_free(struct guest *guest) {
+        if (!guest)
+                return NULL;
+        free_sockets(guest);
+        if (guest->bound)
+                xen_unbind(guest->xen, guest->port);
+        if (guest->page)
+                xen_unmap(guest->xen, guest->page, 1);
+        sd_event_source_disable_unref(guest->io);
+        sd_event_source_disable_unref(guest->again);
+        sd_event_source_disable_unref(guest->timer);
+        if (guest->epoll >= 0)
+                close(guest->epoll);
+        sd_event_unref(guest->event);
+        free(guest);
+        return NULL;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+#define PATH_SIZE 512u                  /* a home, and the names of our nodes */
+
+int store_number_parse(const char *text, uint32_t *ret_number) {
+        uint64_t number = 0;
+
+        if (!text || text[0] == '\0')
+                return -EINVAL;
+        for (; *text; text++) {
+                if (*text < '0' || *text > '9')
+                        return -EINVAL;
+                number = number * 10 + (uint64_t) (*text - '0');
+                if (number > UINT32_MAX)
+                        return -EINVAL;
+        }
+        *ret_number = (uint32_t) number;
+        return 0;
+}
+
+/* A node's text; NULL if it cannot be read. */
+static char *node_read(const struct store *store, const char *directory, const char *name) {
+        char path[PATH_SIZE];
+        unsigned n;
+
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        return xs_read(store->xs, XBT_NULL, path, &n);
+}
+
+static int node_write(const struct store *store, xs_transaction_t transaction, const char *directory, const char *name, const char *text) {
+        char path[PATH_SIZE];
+
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        return xs_write(store->xs, transaction, path, text, (unsigned) strlen(text)) ? 0 : -errno;
+}
+
+static int watch(const struct store *store, const char *directory, const char *name) {
+        char path[PATH_SIZE];
+
+        snprintf(path, sizeof path, "%s/%s", directory, name);
+        return xs_watch(store->xs, path, "pvcalls") ? 0 : -errno;
+}
+
+static int find_frontend(struct store *store) {
+        AUTO_FREE char *id = node_read(store, store->backend, "frontend-id");
+        uint32_t domid;
+
+        store->frontend = node_read(store, store->backend, "frontend");
+        if (!store->frontend || !id)
+                return -ENOENT;
+        if (store_number_parse(id, &domid) < 0 || domid != store->domid || strlen(store->frontend) > PATH_SIZE / 2)
+                return -EBADMSG;
+        return 0;
+}
+
+int store_open(struct store *store, uint32_t domid, uint32_t device) {
+        int r;
+
+        *store = (struct store) { .domid = domid, .xs = xs_open(0) };
+        if (!store->xs)
+                return -errno;
+        if (asprintf(&store->backend, "backend/pvcalls/%u/%u", domid, device) < 0) {
+                store->backend = NULL;
+                return -ENOMEM;
+        }
+        r = find_frontend(store);
+        if (r == 0)
+                r = watch(store, store->frontend, "state");
+        if (r == 0)
+                r = watch(store, store->backend, "online");
+        if (r < 0)
+                return r;
+        xs_watch(store->xs, "@releaseDomain", "pvcalls");       /* a driver domain may not be allowed to; its toolstack ends the device */
+        return 0;
+}
+
+void store_close(struct store *store) {
+        if (store->xs)
+                xs_close(store->xs);
+        free(store->backend);
+        free(store->frontend);
+        *store = (struct store) {};
+}
+
+int store_fd(const struct store *store) {
+        return xs_fileno(store->xs);
+}
+
+void store_drain(struct store *store) {
+        char **event;
+
+        while ((event = xs_check_watch(store->xs)))
+                free(event);
+}
+
+enum xenbus_state store_own_state(const struct store *store) {
+        AUTO_FREE char *state = node_read(store, store->backend, "state");
+
+        return xenbus_state_parse(state);
+}
+
+void store_look(const struct store *store, struct handshake_view *view) {
+        AUTO_FREE char *state = node_read(store, store->frontend, "state"), *online = node_read(store, store->backend, "online");
+        AUTO_FREE char *backend_id = node_read(store, store->frontend, "backend-id");
+
+        view->frontend = xenbus_state_parse(state);
+        view->online = online && strcmp(online, "0") != 0;
+        view->frontend_exists = (state || backend_id) && xs_is_domain_introduced(store->xs, store->domid);
+}
+
+static int publish_in(const struct store *store, xs_transaction_t transaction, uint32_t max_page_order) {
+        char order[16];
+        int r;
+
+        snprintf(order, sizeof order, "%u", max_page_order);
+        r = node_write(store, transaction, store->backend, "versions", "1");    /* exactly: Linux's frontend compares the whole text */
+        if (r == 0)
+                r = node_write(store, transaction, store->backend, "max-page-order", order);
+        if (r == 0)
+                r = node_write(store, transaction, store->backend, "function-calls", "1");
+        if (r == 0)
+                r = node_write(store, transaction, store->backend, "feature-notification-suppression", "1");
+        return r;
+}
+
+int store_publish(const struct store *store, uint32_t max_page_order) {
+        for (;;) {
+                xs_transaction_t transaction = xs_transaction_start(store->xs);
+                int r;
+
+                if (transaction == XBT_NULL)
+                        return -errno;
+                r = publish_in(store, transaction, max_page_order);
+                if (xs_transaction_end(store->xs, transaction, r < 0))
+                        return r;
+                if (errno != EAGAIN)
+                        return -errno;
+        }
+}
+
+int store_set_state(const struct store *store, enum xenbus_state state) {
+        const char text[] = { (char) ('0' + (int) state), '\0' };
+
+        return node_write(store, XBT_NULL, store->backend, "state", text);
+}
+
+void store_set_error(const struct store *store, const char *reason) {
+        char directory[PATH_SIZE];
+
+        snprintf(directory, sizeof directory, "error/%s", store->backend);
+        (void) node_write(store, XBT_NULL, directory, "error", reason);
+}
+
+int store_read_offer(const struct store *store, struct guest_offer *ret_offer, const char **ret_reason) {
+        AUTO_FREE char *version = node_read(store, store->frontend, "version");
+        AUTO_FREE char *ring_ref = node_read(store, store->frontend, "ring-ref"), *port = node_read(store, store->frontend, "port");
+        AUTO_FREE char *suppress = node_read(store, store->frontend, "feature-notification-suppression");
+        struct guest_offer offer = { .suppress = suppress && strcmp(suppress, "1") == 0 };
+
+        *ret_reason = NULL;
+        if (!version || strcmp(version, "1") != 0)
+                *ret_reason = "its version is not 1";
+        else if (store_number_parse(ring_ref, &offer.ring_ref) < 0)
+                *ret_reason = "its ring-ref is no grant reference";
+        else if (store_number_parse(port, &offer.port) < 0)
+                *ret_reason = "its port is no event channel's";
+        if (*ret_reason)
+                return -EBADMSG;
+        *ret_offer = offer;
+        return 0;
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "stream.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "error.h"
+
+void stream_init(struct stream *stream, struct pvcalls_indexes *indexes, uint8_t *data, uint32_t size, bool suppress) {
+        *stream = (struct stream) { .fd = -1 };
+        data_producer_init(&stream->in, &indexes->in, data, size, suppress);
+        data_consumer_init(&stream->out, &indexes->out, data + size, size, suppress);
+}
+
+void stream_open(struct stream *stream, int fd) {
+        stream->fd = fd;
+        stream->readable = stream->writable = true;
+}
+
+void stream_ready(struct stream *stream, uint32_t events) {
+        if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+                stream->readable = true;
+        if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
+                stream->writable = true;
+        if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+                stream->hung_up = true;
+}
+
+static void end_in(struct stream *stream, int32_t number) {
+        if (!stream->in_done)
+                data_producer_fail(&stream->in, number);
+        stream->in_done = true;
+}
+
+static void end_out(struct stream *stream, int32_t number) {
+        if (!stream->out_done)
+                data_consumer_fail(&stream->out, number);
+        stream->out_done = true;
+}
+
+void stream_fail(struct stream *stream, int error) {
+        end_in(stream, pvcalls_error_to_wire(error));
+        end_out(stream, pvcalls_error_to_wire(error));
+}
+
+/* Cuts pieces to n bytes. Returns how many pieces are left, which are not empty. */
+static int pieces_limit(struct iovec pieces[2], size_t n) {
+        if (n <= pieces[0].iov_len) {
+                pieces[0].iov_len = n;
+                return 1;
+        }
+        pieces[1].iov_len = n - pieces[0].iov_len;
+        return 2;
+}
+
+/* Room in the ring. If there is none, the guest is asked to say when there is, and looked for once more. */
+static int find_room(struct stream *stream, struct iovec pieces[2], size_t *ret_n) {
+        int r = data_producer_space(&stream->in, pieces, ret_n);
+
+        if (r < 0 || *ret_n > 0)
+                return r;
+        r = data_producer_sleep(&stream->in, stream->in.size / 2);
+        return r <= 0 ? r : data_producer_space(&stream->in, pieces, ret_n);
+}
+
+/* The same for bytes to be sent. */
+static int find_data(struct stream *stream, struct iovec pieces[2], size_t *ret_n) {
+        int r = data_consumer_data(&stream->out, pieces, ret_n);
+
+        if (r < 0 || *ret_n > 0)
+                return r;
+        r = data_consumer_sleep(&stream->out);
+        return r <= 0 ? r : data_consumer_data(&stream->out, pieces, ret_n);
+}
+
+/* Reads once into the ring. Returns the number of bytes, 0 if there is nothing to do for now, or -EPROTO. */
+static ssize_t receive_once(struct stream *stream, size_t budget) {
+        struct iovec pieces[2];
+        struct msghdr message = { .msg_iov = pieces };
+        size_t n;
+        ssize_t received;
+        int r;
+
+        r = find_room(stream, pieces, &n);
+        if (r < 0 || n == 0)
+                return r;
+        if (n > budget)
+                n = budget;
+        message.msg_iovlen = (size_t) pieces_limit(pieces, n);
+        do
+                received = recvmsg(stream->fd, &message, MSG_DONTWAIT);
+        while (received < 0 && errno == EINTR);
+        if (received > 0) {
+                data_producer_commit(&stream->in, (size_t) received);
+                if ((size_t) received < n && !stream->hung_up)
+                        stream->readable = false;       /* it was all there is: epoll(7), "edge-triggered" */
+                return received;
+        }
+        stream->readable = false;
+        if (received == 0)
+                end_in(stream, PVCALLS_ENOTCONN);
+        else if (errno != EAGAIN)
+                stream_fail(stream, -errno);
+        return 0;
+}
+
+/* Sends once from the ring. As receive_once(). */
+static ssize_t send_once(struct stream *stream, size_t budget) {
+        struct iovec pieces[2];
+        struct msghdr message = { .msg_iov = pieces };
+        size_t n;
+        ssize_t sent;
+        int r;
+
+        r = find_data(stream, pieces, &n);
+        if (r < 0 || n == 0)
+                return r;
+        if (n > budget)
+                n = budget;
+        message.msg_iovlen = (size_t) pieces_limit(pieces, n);
+        do
+                sent = sendmsg(stream->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        while (sent < 0 && errno == EINTR);
+        if (sent >= 0) {
+                data_consumer_commit(&stream->out, (size_t) sent);
+                if ((size_t) sent < n)
+                        stream->writable = false;
+                return sent;
+        }
+        stream->writable = false;
+        if (errno != EAGAIN)
+                end_out(stream, pvcalls_error_to_wire(-errno));
+        return 0;
+}
+
+/* One direction's turn. Returns whether it would go on, or -EPROTO. */
+static int turn(struct stream *stream, ssize_t (*once)(struct stream *, size_t), const bool *ready, const bool *done, size_t budget,
+                uint64_t *counter) {
+        size_t left = budget;
+
+        while (*ready && !*done && left > 0) {
+                ssize_t n = once(stream, left);
+
+                if (n < 0)
+                        return (int) n;
+                if (n == 0)
+                        return 0;
+                left -= (size_t) n;
+                *counter += (size_t) n;
+        }
+        return *ready && !*done;
+}
+
+int stream_run(struct stream *stream, size_t budget, size_t *ret_moved) {
+        uint64_t before = stream->n_received + stream->n_sent;
+        bool notify_in, notify_out;
+        int more_out, more_in = 0;
+
+        *ret_moved = 0;
+        if (stream->fd < 0)
+                return 0;
+        more_out = turn(stream, send_once, &stream->writable, &stream->out_done, budget, &stream->n_sent);
+        if (more_out < 0)
+                return more_out;
+        if (!stream->draining)
+                more_in = turn(stream, receive_once, &stream->readable, &stream->in_done, budget, &stream->n_received);
+        if (more_in < 0)
+                return more_in;
+        *ret_moved = (size_t) (stream->n_received + stream->n_sent - before);
+        notify_in = data_producer_must_notify(&stream->in);
+        notify_out = data_consumer_must_notify(&stream->out);
+        return (more_out || more_in ? STREAM_MORE : 0) | (notify_in || notify_out ? STREAM_NOTIFY : 0);
+}
+
+bool stream_is_drained(const struct stream *stream) {
+        struct iovec pieces[2];
+        size_t n;
+
+        return stream->fd < 0 || stream->out_done || data_consumer_data(&stream->out, pieces, &n) < 0 || n == 0;
+}

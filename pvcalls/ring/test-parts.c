@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What requests and pages carry: addresses, error numbers, references. */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <glib.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "address.h"
+#include "error.h"
+#include "indexes.h"
+
+static void test_addresses(void) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(8080), .sin_addr.s_addr = htonl(0x0a010203) }, parsed;
+        uint8_t wire[PVCALLS_ADDRESS_SIZE];
+        static const uint8_t expected[16] = { 2, 0, 0x1f, 0x90, 10, 1, 2, 3 };
+
+        g_assert_cmpuint(pvcalls_address_format(&address, wire), ==, 16);
+        g_assert_cmpmem(wire, 16, expected, 16);
+        for (uint32_t len = 0; len < 64; len++) {
+                bool good = len >= 16 && len <= 28;
+
+                g_assert_cmpint(pvcalls_address_parse(wire, len, &parsed), ==, good ? 0 : -EINVAL);
+                if (good)
+                        g_assert_cmpmem(&parsed, sizeof parsed, &address, sizeof address);
+        }
+        g_assert_cmpint(pvcalls_address_parse(wire, UINT32_MAX, &parsed), ==, -EINVAL);
+        for (unsigned family = 0; family < 65536; family++) {
+                wire[0] = (uint8_t) family;
+                wire[1] = (uint8_t) (family >> 8);
+                g_assert_cmpint(pvcalls_address_parse(wire, 16, &parsed), ==, family == 2 ? 0 : -EAFNOSUPPORT);
+        }
+}
+
+static void test_errors(void) {
+        static const struct {
+                int error;
+                int32_t number;
+        } some[] = { { -EPERM, -1 }, { -EINVAL, -22 }, { -EDEADLK, -35 }, { -ENOTSOCK, -88 }, { -EAFNOSUPPORT, -97 },
+                     { -EADDRINUSE, -98 }, { -EISCONN, -106 }, { -ENOTCONN, -107 }, { -ETIMEDOUT, -110 }, { -ECONNREFUSED, -111 },
+                     { -ECONNRESET, -104 }, { -EPIPE, -32 }, { -EHOSTUNREACH, -113 }, { -ENETUNREACH, -101 }, { -ECONNABORTED, -103 } };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(some); i++) {
+                g_assert_cmpint(pvcalls_error_to_wire(some[i].error), ==, some[i].number);
+                g_assert_cmpint(pvcalls_error_from_wire(some[i].number), ==, some[i].error);
+        }
+        g_assert_cmpint(pvcalls_error_to_wire(0), ==, 0);
+        g_assert_cmpint(pvcalls_error_to_wire(-12345), ==, -5);
+        g_assert_cmpint(pvcalls_error_from_wire(0), ==, 0);
+        g_assert_cmpint(pvcalls_error_from_wire(PVCALLS_ENOTSUP), ==, -EOPNOTSUPP);
+        g_assert_cmpint(pvcalls_error_from_wire(22), ==, -EIO);
+        g_assert_cmpint(pvcalls_error_from_wire(INT32_MIN), ==, -EIO);
+        g_assert_cmpint(pvcalls_error_from_wire(-4000), ==, -EIO);
+}
+
+static void test_pages(void) {
+        _Alignas(4096) static struct pvcalls_indexes page;
+        static struct data_pages pages;
+        uint32_t refs[PVCALLS_REFS_MAX];
+
+        for (uint32_t i = 0; i < PVCALLS_REFS_MAX; i++)
+                refs[i] = 100 + i;
+        for (uint32_t order_max = 1; order_max <= PVCALLS_ORDER_MAX; order_max++)
+                for (uint32_t order = 1; order <= PVCALLS_ORDER_MAX; order++) {
+                        indexes_write(&page, order, refs);
+                        g_assert_cmpint(indexes_read(&page, order_max, &pages), ==, order <= order_max ? 0 : -ERANGE);
+                        if (order <= order_max) {
+                                g_assert_cmpuint(pages.order, ==, order);
+                                g_assert_cmpuint(pages.n_refs, ==, 1u << order);
+                                g_assert_cmpmem(pages.refs, sizeof(uint32_t) << order, refs, sizeof(uint32_t) << order);
+                        }
+                }
+        static const uint32_t orders[] = { 0, 10, 31, 32, 0x80000001, UINT32_MAX };
+        for (size_t i = 0; i < G_N_ELEMENTS(orders); i++) {
+                atomic_store(&page.ring_order, orders[i]);
+                g_assert_cmpint(indexes_read(&page, PVCALLS_ORDER_MAX, &pages), ==, -ERANGE);
+        }
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/address/every-length-and-family", test_addresses);
+        g_test_add_func("/error/numbers-of-linux-on-x86", test_errors);
+        g_test_add_func("/indexes/orders-and-references", test_pages);
+        return g_test_run();
+}

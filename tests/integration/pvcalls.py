@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""PV Calls in a test: the toolstack's part, a backend, a frontend that does what it is told, and a server to talk to."""
+
+import contextlib
+import os
+import socket
+import threading
+
+from harness import build_directory, wait_until
+
+LINUX = {"EPERM": 1, "EBADF": 9, "ENOMEM": 12, "EACCES": 13, "EBUSY": 16, "EEXIST": 17, "EINVAL": 22, "EMFILE": 24, "EPIPE": 32,
+         "EAFNOSUPPORT": 97, "EADDRINUSE": 98, "ECONNABORTED": 103, "ECONNRESET": 104, "ENOBUFS": 105, "EISCONN": 106, "ENOTCONN": 107,
+         "ECONNREFUSED": 111, "EALREADY": 114, "ENOTSUP": 524}
+
+ALLOW_LOOPBACK = "allow inet 127.0.0.0/8\n"
+
+
+def directory():
+    return build_directory() / "pvcalls/backend"
+
+
+def make_device(xen, domid, frontend_state="1"):
+    """Writes the nodes of a device as libxl does."""
+    backend, frontend = f"/local/domain/0/backend/pvcalls/{domid}/0", f"/local/domain/{domid}/device/pvcalls/0"
+    nodes = {
+        backend: {"frontend": frontend, "frontend-id": domid, "online": 1, "state": 1},
+        frontend: {"backend": backend, "backend-id": 0, "state": frontend_state},
+    }
+    for path, permissions in ((backend, ["n0", f"r{domid}"]), (frontend, [f"n{domid}", "r0"])):
+        for name, value in nodes[path].items():
+            xen.run(0, "xenstore-write", f"{path}/{name}", str(value))
+        for node in (path, *(f"{path}/{name}" for name in nodes[path])):
+            xen.run(0, "xenstore-chmod", node, *permissions)
+
+
+class Backend:
+    """A running xcp-pvcalls-backend, with its control socket."""
+
+    def __init__(self, xen, domid, policy=ALLOW_LOOPBACK, arguments=(), prefix=()):
+        self._xen = xen
+        self.path = str(xen.rundir / f"pvcalls-{domid}")
+        policy_file = xen.rundir / f"pvcalls-{domid}.policy"
+        policy_file.write_text(policy)
+        self.process = xen.start(0, *prefix, directory() / "xcp-pvcalls-backend", "--domain", str(domid), "--policy", str(policy_file),
+                                 "--control", self.path, "--log-level", "debug", *arguments)
+        self.control = None
+        self.events = []
+
+    def __enter__(self):
+        self.process.wait_output("Serves", 20, stream="stderr")
+        self.control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control.settimeout(20)
+        self.control.connect(self.path)
+        return self
+
+    def __exit__(self, *exception):
+        if self.control:
+            self.control.close()
+        self.process.kill()
+
+    def ask(self, request):
+        """Returns the lines of the answer, without the ok of the first. What is told besides is kept in events."""
+        self.control.send(request.encode())
+        while True:
+            answer = self.control.recv(65536).decode()
+            if not answer:
+                raise AssertionError(f"the backend closed its control socket\n{self.process.stderr}")
+            if not answer.startswith("event "):
+                break
+            self.events.append(answer)
+        first, *rest = answer.splitlines()
+        if not first.startswith("ok"):
+            raise AssertionError(first)
+        return [first[2:].strip(), *rest]
+
+    def counters(self):
+        return {name: int(value) for name, _, value in (line.rpartition(" ") for line in self.ask("counters")[1:])}
+
+    def sockets(self):
+        return self.ask("list")[1:]
+
+    def pid(self):
+        """Of the program itself, which is a child of `xenemu exec`."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
+            return int(file.read().split()[0])
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid()}/fd"))
+
+
+class Refused(Exception):
+    """A request was answered with an error, or could not be made; the text is the errno's name."""
+
+
+class Frontend:
+    """The toy frontend in a domain: call("connect", 1, "127.0.0.1", 80, 1)."""
+
+    def __init__(self, xen, domid):
+        self.process = xen.start(domid, directory() / "pvcalls-toy-frontend")
+        self._answers = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.process.kill()
+
+    def do(self, *words, deadline=90):
+        """Returns the words of the answer."""
+        self.process.write(" ".join(str(word) for word in words) + "\n")
+        self._answers += 1
+        self.process.wait_output(rf"\A(?:.*\n){{{self._answers}}}", deadline)
+        answer = self.process.stdout.splitlines()[self._answers - 1].split()
+        if answer[0] != "ok":
+            raise Refused(answer[1])
+        return answer[1:]
+
+    def attach(self, suppress=False):
+        self.do("attach", *(["suppress"] if suppress else []))
+
+    def request(self, *words):
+        """Puts a request. Returns its number."""
+        return int(self.do(*words)[0])
+
+    def result(self, number, milliseconds=60000):
+        """The result of a request: 0, or the error's name."""
+        return name_of(int(self.do("await", number, milliseconds)[0]))
+
+    def call(self, *words):
+        return self.result(self.request(*words))
+
+    def is_answered(self, number, milliseconds=300):
+        try:
+            self.do("await", number, milliseconds)
+        except Refused as error:
+            if str(error) == "ETIME":
+                return False
+            raise
+        return True
+
+    def connect(self, socket_id, port, order=1, address="127.0.0.1"):
+        """Returns 0 or the name of an error."""
+        return self.call("socket", socket_id) or self.call("connect", socket_id, address, port, order)
+
+    def transfer(self, how, socket_id, n):
+        """Returns how many bytes went, and the name of the error that ended it or 0."""
+        moved, error = self.do(how, socket_id, n)
+        return int(moved), name_of(int(error))
+
+
+def name_of(number):
+    return 0 if number == 0 else next((name for name, value in LINUX.items() if value == -number), str(number))
+
+
+class Server:
+    """A TCP server of the host: each connection is handed to a function in a thread of its own. address is where it listens."""
+
+    def __init__(self, handle):
+        self._handle = handle
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.listener.getsockname()[1]
+        self.connections = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+    def _run(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with contextlib.suppress(OSError):
+            self._handle(connection)
+
+    def wait_connections(self, n):
+        wait_until(lambda: len(self.connections) >= n, lambda: f"{n} connections in place of {len(self.connections)}")
+
+
+def echo(connection):
+    """Sends back what comes, and its end."""
+    buffer = memoryview(bytearray(1 << 18))
+    while n := connection.recv_into(buffer):
+        connection.sendall(buffer[:n])
+    connection.shutdown(socket.SHUT_WR)
+
+
+def keep(connection):
+    """Does nothing with it."""

@@ -1,0 +1,672 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The PV Calls backend, driven from a domain by a frontend that does what it is told: commands, data, policy, faults, leaks."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+
+from harness import Emulation, TestCase, TimedOut, wait_until
+from pvcalls import ALLOW_LOOPBACK, Backend, Frontend, Refused, Server, echo, keep, make_device
+
+MIB = 1 << 20
+DOM = 1
+
+
+class Attached(TestCase):
+    """Domain 1 with a device, a backend for it in domain 0, and a frontend that is connected."""
+
+    policy = ALLOW_LOOPBACK
+    arguments = ()
+    prefix = ()  # in front of the backend's command line
+    suppress = False
+    emulation = ()
+
+    def setUp(self):
+        stack = contextlib.ExitStack()
+        self.addCleanup(stack.close)
+        self.xen = stack.enter_context(Emulation(domains=1, arguments=self.emulation))
+        make_device(self.xen, DOM)
+        self.before = self.used()
+        self.backend = stack.enter_context(Backend(self.xen, DOM, self.policy, self.arguments, self.prefix))
+        self.frontend = stack.enter_context(Frontend(self.xen, DOM))
+        self.stack = stack
+        self.frontend.attach(self.suppress)
+
+    def serve(self, handle=echo):
+        return self.stack.enter_context(Server(handle))
+
+    def used(self):
+        """What domain 0 has of Xen."""
+        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
+        return {what: domain[what]["used"] for what in ("ports", "maptrack")}
+
+    def wait_used(self, expected):
+        wait_until(lambda: self.used() == expected, lambda: f"domain 0 using {expected} in place of {self.used()}")
+
+    def listen(self, socket_id, backlog=16):
+        """Returns the port."""
+        self.assertEqual(self.frontend.call("socket", socket_id), 0)
+        self.assertEqual(self.frontend.call("bind", socket_id, "127.0.0.1", 0), 0)
+        self.assertEqual(self.frontend.call("listen", socket_id, backlog), 0)
+        line = next(line for line in self.backend.sockets() if " Listening " in line)
+        return int(line.split()[4])
+
+    def dial(self, port):
+        connection = self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        connection.settimeout(20)
+        return connection
+
+
+class Data(Attached):
+    deadline = 120
+
+    def test_100_mib_each_way(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(1, server.port, order=4), 0)
+        self.assertEqual(self.frontend.transfer("echo", 1, 100 * MIB), (100 * MIB, 0))
+        counters = self.backend.counters()
+        self.assertEqual((counters["bytes.sent"], counters["bytes.received"]), (100 * MIB, 100 * MIB))
+        self.assertEqual(self.frontend.call("release", 1), 0)
+
+    def test_every_ring_order(self):
+        server = self.serve()
+        for order in range(1, 10):
+            self.assertEqual(self.frontend.connect(order, server.port, order=order), 0)
+            self.assertEqual(self.frontend.transfer("echo", order, 5 * MIB + order), (5 * MIB + order, 0))
+            self.assertEqual(self.frontend.call("release", order), 0)
+
+    def test_what_was_sent_before_release_arrives(self):
+        received = []
+
+        def collect(connection):
+            data = b""
+            while chunk := connection.recv(65536):
+                data += chunk
+            received.append(len(data))
+
+        server = self.serve(collect)
+        self.assertEqual(self.frontend.connect(1, server.port, order=9), 0)
+        self.assertEqual(self.frontend.transfer("send", 1, MIB), (MIB, 0))
+        self.assertEqual(self.frontend.call("release", 1), 0)
+        wait_until(lambda: received, "the server having all")
+        self.assertEqual(received, [MIB])
+
+    def test_data_before_the_end_and_then_the_end(self):
+        def send_and_close(connection):
+            echoed = connection.recv(1000, socket.MSG_WAITALL)
+            connection.sendall(echoed)
+            connection.close()
+
+        server = self.serve(send_and_close)
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+        self.assertEqual(self.frontend.transfer("send", 1, 1000), (1000, 0))
+        self.assertEqual(self.frontend.transfer("receive", 1, 2000), (1000, "ENOTCONN"))
+        self.assertEqual(self.frontend.call("release", 1), 0)
+
+    def test_a_reset_connection_ends_both_ways(self):
+        server = self.serve(keep)
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+        server.wait_connections(1)
+        server.connections[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        server.connections[0].close()
+        self.assertEqual(self.frontend.transfer("receive", 1, 1), (0, "ECONNRESET"))
+        self.assertEqual(self.frontend.transfer("send", 1, 100000)[1], "ECONNRESET")
+        self.assertEqual(self.frontend.call("release", 1), 0)
+
+
+class SuppressedData(Data):
+    """The same with notification suppression."""
+
+    suppress = True
+
+    def test_a_guest_that_does_not_sleep_is_not_notified(self):
+        server = self.serve(keep)
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+        before = self.backend.counters()
+        for _ in range(100):  # there is room for all of it: it never waits for the backend to take some
+            self.assertEqual(self.frontend.transfer("send", 1, 1), (1, 0))
+        wait_until(lambda: " sent=100 " in self.backend.sockets()[0], "the backend to send it all")
+        self.assertEqual(self.backend.counters()["notifications.sent"], before["notifications.sent"])
+
+
+class Commands(Attached):
+    def test_connection_refused_and_then_not(self):
+        server = self.serve()
+        refusing = socket.socket()
+        self.addCleanup(refusing.close)
+        refusing.bind(("127.0.0.1", 0))
+        self.assertEqual(self.frontend.connect(1, refusing.getsockname()[1]), "ECONNREFUSED")
+        self.assertEqual(self.frontend.call("connect", 1, "127.0.0.1", server.port, 1), 0)
+        self.assertEqual(self.frontend.transfer("echo", 1, 1000), (1000, 0))
+
+    def test_wrong_arguments(self):
+        call = self.frontend.call
+        for words, expected in (
+            (("socket", 1, 10, 1, 0), "ENOTSUP"),
+            (("socket", 1, 2, 2, 0), "ENOTSUP"),
+            (("socket", 1, 2, 1, 17), "ENOTSUP"),
+            (("socket", 1, 2, 1, 6), 0),
+            (("socket", 1), "EEXIST"),
+            (("connect", 2, "127.0.0.1", 1, 1), "EBADF"),
+            (("bind", 2, "127.0.0.1", 0), "EBADF"),
+            (("listen", 2, 1), "EBADF"),
+            (("accept", 2, 3, 1), "EBADF"),
+            (("poll", 2), "EBADF"),
+            (("release", 2), 0),
+            (("listen", 1, 1), "EINVAL"),
+            (("accept", 1, 3, 1), "EINVAL"),
+            (("poll", 1), "EINVAL"),
+            (("connect-raw", 1, "127.0.0.1", 1, 15, 2, 8, 8), "EINVAL"),
+            (("connect-raw", 1, "127.0.0.1", 1, 29, 2, 8, 8), "EINVAL"),
+            (("connect-raw", 1, "127.0.0.1", 1, 0xFFFFFFFF, 2, 8, 8), "EINVAL"),
+            (("connect-raw", 1, "127.0.0.1", 1, 16, 10, 8, 8), "EAFNOSUPPORT"),
+            (("raw", 7, 1), "ENOTSUP"),
+            (("raw", 0xFFFFFFFF, 1), "ENOTSUP"),
+            (("bind", 1, "127.0.0.1", 0), 0),
+            (("bind", 1, "127.0.0.1", 0), "EINVAL"),
+            (("release", 1), 0),
+        ):
+            with self.subTest(words=words):
+                self.assertEqual(call(*words), expected)
+
+    def test_responses_echo_what_was_asked(self):
+        self.assertEqual(self.frontend.do("await", self.frontend.request("socket", 2**64 - 1)), ["0", str(2**64 - 1), "0"])
+        self.assertEqual(self.frontend.do("await", self.frontend.request("raw", 99, 77)), ["-524", "77", "99"])
+
+    def test_connecting_twice(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+        self.assertEqual(self.frontend.call("connect-raw", 1, "127.0.0.1", server.port, 16, 2, 8, 8), "EISCONN")
+        self.listen(2)
+        self.assertEqual(self.frontend.call("connect-raw", 2, "127.0.0.1", server.port, 16, 2, 8, 8), "EISCONN")
+
+    def test_a_slow_connect_holds_up_nothing(self):
+        full = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.addCleanup(full.close)
+        port = full.getsockname()[1]
+        for _ in range(4):  # its queue is full then, and SYNs are dropped
+            filler = socket.socket()
+            self.addCleanup(filler.close)
+            filler.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(("127.0.0.1", port))
+        self.assertEqual(self.frontend.call("socket", 1), 0)
+        slow = self.frontend.request("connect", 1, "127.0.0.1", port, 1)
+        self.assertFalse(self.frontend.is_answered(slow))
+        self.assertEqual(self.frontend.call("connect-raw", 1, "127.0.0.1", port, 16, 2, 8, 8), "EALREADY")
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(2, server.port), 0)
+        self.assertEqual(self.frontend.transfer("echo", 2, 1000), (1000, 0))
+        self.assertEqual(self.frontend.call("release", 1), 0)
+        self.assertEqual(self.frontend.result(slow), "ECONNABORTED")
+
+    def test_many_connections_one_after_the_other(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(0, server.port), 0)
+        before = self.backend.descriptors(), self.used()
+        for i in range(1, 200):
+            self.assertEqual(self.frontend.connect(i, server.port), 0)
+            self.assertEqual(self.frontend.transfer("echo", i, 100), (100, 0))
+            self.assertEqual(self.frontend.call("release", i), 0)
+        self.assertEqual((self.backend.descriptors(), self.used()), before)
+
+
+    def test_pages_and_ports_that_are_used_again(self):
+        server = self.serve()
+        nothing = self.used()
+        self.assertEqual(self.frontend.connect(0, server.port), 0)
+        connected = self.used()
+        for i in range(1, 50):
+            self.assertEqual(self.frontend.transfer("echo", i - 1, 5000), (5000, 0))
+            self.assertEqual(self.frontend.call("release-kept", i - 1, i), 0)
+            self.assertEqual(self.used(), connected)
+            self.assertEqual(self.frontend.call("socket", i), 0)
+            self.assertEqual(self.frontend.call("connect-kept", i, "127.0.0.1", server.port), 0)
+            self.assertEqual(self.used(), connected)
+        self.assertEqual(self.frontend.call("release", 49), 0)
+        self.assertEqual(self.used(), nothing)
+
+    def test_what_is_kept_is_bounded_and_goes_with_the_frontend(self):
+        server = self.serve()
+        nothing = self.used()
+        for i in range(80):
+            self.assertEqual(self.frontend.connect(i, server.port), 0)
+            self.assertEqual(self.frontend.call("release-kept", i, 1000 + i), 0)
+        self.assertEqual(self.used(), {"ports": nothing["ports"] + 64, "maptrack": nothing["maptrack"] + 3 * 64})
+        self.assertEqual(self.frontend.call("socket", 1000), 0)  # was dropped, and is mapped anew
+        self.assertEqual(self.frontend.call("connect-kept", 1000, "127.0.0.1", server.port), 0)
+        self.assertEqual(self.frontend.transfer("echo", 1000, 5000), (5000, 0))
+        self.frontend.do("set-state", 5)
+        self.frontend.do("wait-backend", 5)
+        self.wait_used(self.before)
+
+
+class Many(Attached):
+    emulation = ("--limit", "shared-pages=4000", "--limit", "ports=2000")
+    n = 1000
+    deadline = 240
+
+    def test_domain_destroyed_with_1000_connections(self):
+        server = self.serve()
+        nothing = self.used()
+        for i in range(self.n):
+            self.assertEqual(self.frontend.connect(i, server.port), 0)
+        for i in range(0, self.n, 10):
+            self.assertEqual(self.frontend.transfer("echo", i, 5000), (5000, 0))
+        self.assertEqual(self.backend.counters()["sockets.now"], self.n)
+        self.assertEqual(self.used(), {"ports": nothing["ports"] + self.n, "maptrack": nothing["maptrack"] + 3 * self.n})
+        self.xen.destroy(DOM)
+        self.assertEqual(self.backend.process.wait().status, 0)
+        self.wait_used({what: n - 1 for what, n in self.before.items()})  # xenstored had a port and a page of its
+
+
+class Listeners(Attached):
+    def test_parked_accepts_are_served_in_order(self):
+        port = self.listen(1)
+        accepts = [self.frontend.request("accept", 1, 10 + i, 1) for i in range(5)]
+        self.assertFalse(self.frontend.is_answered(accepts[0]))
+        connections = []
+        for i, accept in enumerate(accepts):
+            connections.append(self.dial(port))
+            self.assertEqual(self.frontend.result(accept), 0)
+            connections[i].sendall(b"")
+        for i in range(5):
+            self.assertEqual(self.frontend.transfer("send", 10 + i, 1000), (1000, 0))
+            data = connections[i].recv(1000, socket.MSG_WAITALL)
+            connections[i].sendall(data)
+            self.assertEqual(self.frontend.transfer("receive", 10 + i, 1000), (1000, 0))
+        for i in range(5):
+            self.assertEqual(self.frontend.call("release", 10 + i), 0)
+            self.assertEqual(connections[i].recv(1), b"")
+
+    def test_connections_that_came_before_the_accept(self):
+        port = self.listen(1)
+        for i in range(3):
+            self.dial(port)
+        for i in range(3):
+            self.assertEqual(self.frontend.call("accept", 1, 10 + i, 1), 0)
+
+    def test_poll(self):
+        port = self.listen(1)
+        polls = [self.frontend.request("poll", 1) for _ in range(3)]
+        self.assertFalse(self.frontend.is_answered(polls[0]))
+        self.dial(port)
+        for poll in polls:
+            self.assertEqual(self.frontend.result(poll), 0)
+        self.assertEqual(self.frontend.call("poll", 1), 0)
+        self.assertEqual(self.frontend.call("accept", 1, 10, 1), 0)
+        self.assertFalse(self.frontend.is_answered(self.frontend.request("poll", 1)))
+
+    def test_release_answers_what_is_parked(self):
+        port = self.listen(1)
+        before = self.used()
+        accepts = [self.frontend.request("accept", 1, 10 + i, 1) for i in range(3)]
+        poll = self.frontend.request("poll", 1)
+        self.assertEqual(self.frontend.call("release", 1), 0)
+        for number in (*accepts, poll):
+            self.assertEqual(self.frontend.result(number), "ECONNABORTED")
+        self.assertEqual(self.used(), before)
+        with self.assertRaises(ConnectionRefusedError):
+            self.dial(port)
+
+    def test_accepts_that_cannot_be(self):
+        self.listen(1)
+        before = self.used()
+        parked = self.frontend.request("accept", 1, 10, 1)
+        self.assertEqual(self.frontend.call("accept-raw", 1, 10, 8, 8), "EEXIST")
+        self.assertEqual(self.frontend.call("accept-raw", 1, 1, 8, 8), "EEXIST")
+        self.assertEqual(self.frontend.call("accept-raw", 1, 11, 99999, 8), "EINVAL")
+        self.assertEqual(self.frontend.call("release", 10), "EBUSY")
+        self.assertEqual(self.frontend.call("release", 1), 0)
+        self.assertEqual(self.frontend.result(parked), "ECONNABORTED")
+        self.assertEqual(self.used(), before)
+
+    def test_an_address_that_is_taken(self):
+        port = self.listen(1)
+        self.assertEqual(self.frontend.call("socket", 2), 0)
+        self.assertEqual(self.frontend.call("bind", 2, "127.0.0.1", port), "EADDRINUSE")
+
+    def test_a_ring_full_of_what_is_parked(self):
+        port = self.listen(1)
+        accepts = [self.frontend.request("accept", 1, 100 + i, 1) for i in range(31)]
+        last = self.frontend.request("poll", 1)
+        with self.assertRaisesRegex(Refused, "ENOBUFS"):
+            self.frontend.request("poll", 1)
+        for accept in accepts:
+            self.dial(port)
+            self.assertEqual(self.frontend.result(accept), 0)
+        self.dial(port)
+        self.assertEqual(self.frontend.result(last), 0)
+
+
+class Policy(Attached):
+    policy = "allow connect inet 10.9.9.9 port 1000-1009 to 127.0.0.1 port 0\n"
+
+    def test_what_no_rule_allows_is_denied(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(1, server.port), "EACCES")
+        self.assertEqual(self.frontend.call("socket", 2), 0)
+        self.assertEqual(self.frontend.call("bind", 2, "127.0.0.1", 0), "EACCES")
+        counters = self.backend.counters()
+        self.assertEqual(counters["denied"], 2)
+        self.assertTrue(any(f"denied connect 127.0.0.1 {server.port} rule=-1" in event for event in self.backend.events), self.backend.events)
+        self.assertEqual(server.connections, [])
+
+    def test_it_changes_while_sockets_are_open(self):
+        server = self.serve()
+        self.assertEqual(self.backend.ask(f"policy\nallow connect inet 10.1.1.1 port 80 to 127.0.0.1 port {server.port}\n"), ["0"])
+        self.assertEqual(self.frontend.connect(1, 80, address="10.1.1.1"), 0)
+        self.assertEqual(self.frontend.transfer("echo", 1, 1000), (1000, 0))
+        self.assertEqual(self.backend.ask("policy\n" + ALLOW_LOOPBACK), ["1"])
+        self.assertEqual(self.frontend.transfer("receive", 1, 1), (0, "ECONNRESET"))
+        self.assertEqual(self.frontend.call("release", 1), 0)
+        port = self.listen(2)
+        self.dial(port)
+        self.assertEqual(self.frontend.call("accept", 2, 4, 1), 0)
+        accept = self.frontend.request("accept", 2, 3, 1)
+        self.assertFalse(self.frontend.is_answered(accept))
+        self.assertEqual(self.backend.ask("policy\n"), ["2"])  # the listener, and what came from it
+        self.assertEqual(self.frontend.result(accept), "ECONNABORTED")
+        self.assertEqual(self.frontend.transfer("receive", 4, 1), (0, "ECONNRESET"))
+        with self.assertRaises(ConnectionRefusedError):
+            self.dial(port)
+        with self.assertRaisesRegex(AssertionError, "line 2: 'nonsense'"):
+            self.backend.ask("policy\nallow any\nallow any nonsense")
+
+    def test_rates(self):
+        server = self.serve()
+        self.backend.ask("policy\nallow connect rate 1\n")
+        results = [self.frontend.connect(i, server.port) for i in range(10)]
+        self.assertEqual(results[0], 0)
+        self.assertIn("ENOBUFS", results)
+
+    def test_limits(self):
+        self.backend.ask("limit sockets=3")
+        self.assertEqual([self.frontend.call("socket", i) for i in range(4)], [0, 0, 0, "EMFILE"])
+        self.assertEqual(self.frontend.call("release", 1), 0)
+        self.assertEqual(self.frontend.call("socket", 4), 0)
+        self.backend.ask("limit sockets=1000")
+        self.backend.ask("limit sockets-per-second=1")
+        self.assertIn("ENOBUFS", [self.frontend.call("socket", 10 + i) for i in range(10)])
+        for nonsense in ("sockets", "sockets=", "sockets=-1", "sockets=99999999", "max-page-order=0", "max-page-order=10", "else=1"):
+            with self.assertRaisesRegex(AssertionError, "no such limit"):
+                self.backend.ask(f"limit {nonsense}")
+
+    def test_bytes_per_second(self):
+        server = self.serve()
+        self.backend.ask("policy\n" + ALLOW_LOOPBACK)
+        self.backend.ask(f"limit bytes-per-second={4 * MIB}")
+        self.assertEqual(self.frontend.connect(1, server.port, order=4), 0)
+        started = os.times().elapsed
+        self.assertEqual(self.frontend.transfer("echo", 1, 6 * MIB), (6 * MIB, 0))  # 12 MiB, of which 4 are there at once
+        self.assertGreater(os.times().elapsed - started, 1.5)
+
+    def test_an_operator_closes_sockets(self):
+        server = self.serve()
+        self.backend.ask("policy\n" + ALLOW_LOOPBACK)
+        for i in range(3):
+            self.assertEqual(self.frontend.connect(i, server.port), 0)
+        lines = self.backend.sockets()
+        self.assertEqual([line.split()[2] for line in lines], ["Connected"] * 3)
+        self.assertIn(f"127.0.0.1 {server.port} ", lines[0])
+        self.backend.ask(f"close {lines[1].split()[1]}")
+        self.assertEqual(self.frontend.transfer("receive", 1, 1), (0, "ECONNRESET"))
+        self.assertEqual(self.frontend.transfer("echo", 2, 1000), (1000, 0))
+        self.assertEqual(self.backend.ask("close all"), ["2"])
+        self.assertEqual(self.frontend.transfer("receive", 2, 1), (0, "ECONNRESET"))
+
+
+class Hostile(Attached):
+    def fails(self, reason):
+        """The device has failed, and nothing of it is left; the backend goes on."""
+        self.frontend.do("wait-backend", 5)
+        self.assertIn(reason, self.backend.ask("state")[0])
+        self.backend.process.wait_output(re.escape(reason), stream="stderr")
+        self.assertIn(reason, self.xen.run(0, "xenstore-read", "error/backend/pvcalls/1/0/error").stdout)
+        self.assertEqual(self.backend.ask("state")[0].split()[0], "Failed")
+        self.assertEqual(self.used(), {"ports": self.before["ports"], "maptrack": self.before["maptrack"]})
+        self.frontend.do("set-state", 5)
+        self.frontend.do("set-state", 6)
+        self.frontend.do("wait-backend", 6)
+        self.frontend.attach()
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(9, server.port), 0)
+        self.assertEqual(self.frontend.transfer("echo", 9, 1000), (1000, 0))
+
+    def connect(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+        self.assertEqual(self.frontend.transfer("echo", 1, 10000), (10000, 0))
+        return server
+
+    def test_a_data_index_that_cannot_be(self):
+        self.connect()
+        self.frontend.do("poke", 1, "out.prod", 10000 + 4097)
+        self.fails("an index of a data ring")
+
+    def test_the_other_data_index(self):
+        server = self.connect()
+        self.frontend.do("poke", 1, "in.cons", 20000)
+        server.connections[0].sendall(b"so that it looks")
+        self.fails("an index of a data ring")
+
+    def test_a_command_index_that_cannot_be(self):
+        self.connect()
+        self.frontend.do("poke-ring", 2000)
+        self.fails("req_prod")
+
+    def test_pages_that_were_not_granted(self):
+        server = self.serve()
+        before = self.used()
+        self.assertEqual(self.frontend.call("socket", 1), 0)
+        for ref, port in ((0, 1), (99999, 1), (2**32 - 1, 1), (1, 0), (1, 99999), (8, 2**32 - 1)):
+            self.assertEqual(self.frontend.call("connect-raw", 1, "127.0.0.1", server.port, 16, 2, ref, port), "EINVAL")
+        self.assertEqual(self.used(), before)
+        self.assertEqual(server.connections, [])
+
+    def test_orders_and_references_on_the_page_that_cannot_be(self):
+        server = self.serve()
+        self.listen(1)
+        number = self.frontend.request("accept", 1, 2, 1)
+        self.assertFalse(self.frontend.is_answered(number))
+        before = self.used()
+        ref = int(self.frontend.do("references")[0])  # of the indexes page that came with it
+        for order in (0, 10, 31, 2**32 - 1):
+            self.frontend.do("poke", 2, "order", order)
+            self.assertEqual(self.frontend.call("accept-raw", 1, 3, ref, 1), "EINVAL")
+        self.frontend.do("poke", 2, "order", 9)
+        self.assertEqual(self.frontend.call("accept-raw", 1, 3, ref, 1), "EINVAL")  # 510 references that are 0
+        self.assertEqual(self.used(), before)
+        self.assertFalse(self.frontend.is_answered(number))
+        self.assertEqual(self.frontend.connect(7, server.port), 0)
+
+    def test_a_storm_of_events(self):
+        server = self.connect()
+        before = os.times()
+        self.frontend.do("storm", 1, 200000)
+        self.frontend.do("storm", 0, 1000)
+        self.assertLess(os.times().elapsed - before.elapsed, 60)
+        self.assertEqual(self.frontend.transfer("echo", 1, 10000), (10000, 0))
+        self.assertEqual(self.frontend.connect(2, server.port), 0)
+
+
+class Faults(Attached):
+    """Either side ends in the middle of a stream, or the host runs out of what it needs."""
+
+    deadline = 120
+
+    def stream(self, server, order=4):
+        """Leaves data flowing both ways."""
+        self.assertEqual(self.frontend.connect(1, server.port, order=order), 0)
+        self.frontend.process.write(f"echo 1 {1 << 40}\n")
+        wait_until(lambda: int(self.backend.sockets()[0].split("sent=")[1].split()[0]) > MIB, "a stream that flows")
+
+    def test_frontend_killed_in_the_middle(self):
+        ended = []
+
+        def echo_to_the_end(connection):
+            with contextlib.suppress(OSError):
+                echo(connection)
+            ended.append(connection)
+
+        server = self.serve(echo_to_the_end)
+        connected, descriptors = self.used(), self.backend.descriptors()
+        self.stream(server)
+        self.frontend.process.kill()
+        with Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            wait_until(lambda: ended, "the peer to see the end of the connection")
+            self.assertEqual((self.used(), self.backend.descriptors()), (connected, descriptors))
+            self.assertEqual(frontend.connect(1, server.port, order=9), 0)
+            self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
+
+    def test_backend_killed_in_the_middle(self):
+        server = self.serve()
+        self.stream(server)
+        os.kill(self.backend.pid(), signal.SIGKILL)
+        self.backend.process.wait()
+        self.wait_used(self.before)
+        self.frontend.process.kill()
+        with Backend(self.xen, DOM), Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            self.assertEqual(frontend.connect(1, server.port), 0)
+            self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
+
+    def test_domain_destroyed_in_the_middle(self):
+        self.stream(self.serve())
+        self.xen.destroy(DOM)
+        self.assertEqual(self.backend.process.wait().status, 0)
+        self.wait_used({what: n - 1 for what, n in self.before.items()})  # xenstored had a port and a page of its
+
+    def test_a_peer_that_never_reads(self):
+        server = self.serve(keep)
+        self.assertEqual(self.frontend.connect(1, server.port, order=9), 0)
+        server.wait_connections(1)
+        server.connections[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.assertEqual(self.frontend.transfer("send", 1, MIB), (MIB, 0))
+        self.frontend.process.write(f"send 1 {64 * MIB}\n")  # more than all buffers: it will wait
+        wait_until(lambda: int(self.backend.sockets()[0].split("sent=")[1].split()[0]) > MIB, "the socket's buffers to fill")
+        self.assertEqual(self.backend.ask("close all"), ["1"])
+        self.frontend.process.wait_output(r"^ok \d+ -104", 20)
+
+
+    def test_release_does_not_wait_for_a_peer_that_never_reads(self):
+        server = self.serve(keep)
+        server.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.assertEqual(self.frontend.connect(1, server.port, order=9), 0)
+        sent = 0
+        with self.assertRaisesRegex(TimedOut, "the network to take it"):
+            while True:
+                self.assertEqual(self.frontend.transfer("send", 1, MIB), (MIB, 0))
+                sent += MIB
+                wait_until(lambda: f" sent={sent} " in self.backend.sockets()[0], "the network to take it", deadline=5)
+        self.assertEqual(self.frontend.call("release", 1), 0)
+        self.assertEqual(self.backend.counters()["sockets.linger-ended"], 1)
+        self.assertEqual(self.backend.counters()["sockets.now"], 0)
+
+
+class OutOfDescriptors(Attached):
+    prefix = ("prlimit", "--nofile=64:64")
+
+    def test_some_are_refused_and_nothing_is_lost(self):
+        server = self.serve()
+        port = self.listen(1)
+        accept = self.frontend.request("accept", 1, 2, 1)
+        self.assertFalse(self.frontend.is_answered(accept))
+        before = self.used(), self.backend.descriptors()
+        results = [self.frontend.connect(10 + i, server.port) for i in range(40)]
+        self.assertIn(results.index(next(filter(None, results))), range(5, 35))
+        self.assertLessEqual(set(results), {0, "EMFILE", "ENOMEM"})
+        bound = 0  # take the one or two that were too few for a connection
+        while self.frontend.call("socket", 100 + bound) or self.frontend.call("bind", 100 + bound, "127.0.0.1", 0) != "EMFILE":
+            bound += 1
+        self.dial(port)
+        self.assertEqual(self.frontend.result(accept), "EMFILE")
+        self.assertEqual(self.frontend.transfer("echo", 10, 1000), (1000, 0))
+        for i in (*range(40), *range(90, 91 + bound)):
+            self.assertEqual(self.frontend.call("release", 10 + i), 0)
+        self.assertEqual(self.frontend.call("accept", 1, 2, 1), 0)  # the connection that there was no descriptor for has waited
+        self.assertEqual((self.used(), self.backend.descriptors() - 1), before)
+
+
+class Handshake(Attached):
+    def test_frontend_killed_and_begins_anew(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(1, server.port, order=4), 0)
+        self.assertEqual(self.frontend.transfer("send", 1, 100000), (100000, 0))
+        connected = self.used()
+        self.frontend.process.kill()
+        with Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            self.assertEqual(frontend.connect(1, server.port, order=4), 0)
+            self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
+            self.assertEqual(self.used(), connected)
+
+    def test_backend_killed_and_comes_back(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(1, server.port, order=4), 0)
+        os.kill(self.backend.pid(), signal.SIGKILL)
+        self.backend.process.wait()
+        wait_until(lambda: self.used() == self.before, "the port and pages of the one that was killed to be free")
+        with Backend(self.xen, DOM):
+            self.frontend.do("wait-backend", 5)
+            self.frontend.do("set-state", 5)
+            self.frontend.do("set-state", 6)
+            self.frontend.do("wait-backend", 6)
+            self.frontend.attach()
+            self.assertEqual(self.frontend.connect(1, server.port, order=4), 0)
+            self.assertEqual(self.frontend.transfer("echo", 1, MIB), (MIB, 0))
+
+    def test_backend_that_is_told_to_end(self):
+        self.backend.process.signal(signal.SIGTERM)
+        self.assertEqual(self.backend.process.wait().status, 0)
+        self.frontend.do("wait-backend", 5)
+        self.wait_used(self.before)
+
+    def test_orderly_close(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+        self.frontend.do("set-state", 5)
+        self.frontend.do("wait-backend", 5)
+        self.wait_used(self.before)
+        self.frontend.do("set-state", 6)
+        self.frontend.do("wait-backend", 6)
+        self.xen.run(0, "xenstore-write", "backend/pvcalls/1/0/online", "0")
+        self.assertEqual(self.backend.process.wait().status, 0)
+
+    def test_states_in_any_order(self):
+        for state in (3, 7, 8, 2, 0, 4, 1, 3, 9, "x", 4, 5, 4, 3, 1, 1, 6, 6, 4, 5, 6):
+            self.frontend.do("write", "state", state)
+        self.frontend.do("wait-backend", 6)
+        self.wait_used(self.before)
+        server = self.serve()
+        self.frontend.attach()
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+
+    def test_offers_that_cannot_be(self):
+        for node, value in (("version", "2"), ("version", "1,2"), ("ring-ref", "-1"), ("ring-ref", "99999"), ("ring-ref", "x"), ("port", "99999"),
+                            ("port", "4294967296")):
+            with self.subTest(node=node, value=value):
+                self.frontend.do("set-state", 6)
+                self.frontend.do("wait-backend", 6)
+                self.frontend.do("set-state", 1)
+                self.frontend.do("wait-backend", 2)
+                self.frontend.do("offer")
+                self.frontend.do("write", node, value)
+                self.frontend.do("set-state", 3)
+                self.frontend.do("wait-backend", 5)
+                self.assertEqual(self.backend.ask("state")[0].split()[0], "Failed")
+        self.wait_used(self.before)
+
+    def test_the_nodes_are_those_of_version_1(self):
+        for node, value in (("versions", "1"), ("max-page-order", "9"), ("function-calls", "1"), ("feature-notification-suppression", "1")):
+            self.assertEqual(self.frontend.do("backend-node", node), [value])
+
+    def test_it_has_given_up_its_privileges(self):
+        status = dict(line.split(":\t", 1) for line in open(f"/proc/{self.backend.pid()}/status", encoding="ascii").read().splitlines() if ":\t" in line)
+        if os.getuid() == 0:
+            self.assertNotIn("0", status["Uid"].split())
+            self.assertEqual(int(status["CapEff"], 16), 1 << 10)
+        self.assertEqual((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
