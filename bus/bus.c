@@ -140,11 +140,40 @@ static int on_child(sd_event_source *source, const struct signalfd_siginfo *info
         return 0;
 }
 
+/* Services first, so that they can end in order while there still is a bus. */
+static void end_services(struct bus *bus) {
+        if (bus->broker > 0)
+                processes_end(bus->broker, SERVICES_END_SECONDS);
+}
+
+static int on_exit_loop(sd_event_source *source, void *userdata) {
+        sd_notify(0, "STOPPING=1");
+        end_services(userdata);
+        return 0;
+}
+
+/* At the end of the loop sd-bus closes the controller's connection, and with it the broker ends: this has to come before. */
+static int watch_exit(struct bus *bus) {
+        sd_event_source *source;
+        int r;
+
+        r = sd_event_add_exit(bus->event, &source, on_exit_loop, bus);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_priority(source, SD_EVENT_PRIORITY_IMPORTANT);
+        if (r >= 0)
+                r = sd_event_source_set_floating(source, true);
+        sd_event_source_unref(source);
+        return r;
+}
+
 /* After the signals were blocked: processes_prepare(). */
-static int watch_signals(struct bus *bus) {
+static int watch_events(struct bus *bus) {
         int r;
 
         r = sd_event_default(&bus->event);
+        if (r >= 0)
+                r = watch_exit(bus);
         if (r >= 0)
                 r = sd_event_add_signal(bus->event, NULL, SIGTERM, NULL, NULL);
         if (r >= 0)
@@ -214,7 +243,7 @@ static int start(struct bus *bus) {
         if (r >= 0)
                 r = set_environment(bus);
         if (r >= 0)
-                r = watch_signals(bus);
+                r = watch_events(bus);
         if (r >= 0)
                 r = start_broker(bus);
         return r;

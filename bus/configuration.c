@@ -132,6 +132,8 @@ static int list_service_dirs(const struct settings *settings, struct configurati
                 configuration->service_dirs[n] = NULL;
                 return -ENOMEM;
         }
+        if (settings->domain_services_only)
+                return 0;
         for (const char *const *p = settings->layout->services; *p && ++n < CONFIGURATION_DIRS_MAX; p++) {
                 configuration->service_dirs[n] = strdup(*p);
                 if (!configuration->service_dirs[n])

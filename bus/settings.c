@@ -24,6 +24,7 @@ static const char help[] =
         "  --domain-dir DIR          the domain's directory, made if it is not there; the socket is DIR/bus;\n"
         "                            default $XCP_RUNDIR/domN, where N is the number of this domain and XCP_RUNDIR defaults to\n"
         "                            %s\n"
+        "  --domain-services-only    starts only services with an activation file in DIR, for whoever runs the others otherwise\n"
         "  --ready-fd FD             writes a newline to descriptor FD and closes it when the bus can be used;\n"
         "                            systemd is told through $NOTIFY_SOCKET, without an option\n"
         "  --show-config             checks policy and activation files, prints the configuration for dbus-daemon that they give,\n"
@@ -112,7 +113,7 @@ static void complete(struct settings *settings) {
                 settings->broker_program = programs[settings->broker];
 }
 
-enum { OPTION_BROKER = 256, OPTION_PROGRAM, OPTION_DOMAIN_DIR, OPTION_READY_FD, OPTION_SHOW_CONFIG, OPTION_VERSION };
+enum { OPTION_BROKER = 256, OPTION_PROGRAM, OPTION_DOMAIN_DIR, OPTION_DOMAIN_SERVICES, OPTION_READY_FD, OPTION_SHOW_CONFIG, OPTION_VERSION };
 
 /* Returns 1 if the option ends the program. */
 static int parse_option(int option, struct settings *settings, const char **ret_domain_dir) {
@@ -120,6 +121,7 @@ static int parse_option(int option, struct settings *settings, const char **ret_
         case OPTION_BROKER: return parse_broker(optarg, settings);
         case OPTION_PROGRAM: settings->broker_program = optarg; return 0;
         case OPTION_DOMAIN_DIR: *ret_domain_dir = optarg; return 0;
+        case OPTION_DOMAIN_SERVICES: settings->domain_services_only = true; return 0;
         case OPTION_READY_FD: return parse_fd(optarg, &settings->ready_fd);
         case OPTION_SHOW_CONFIG: settings->show_config = true; return 0;
         case OPTION_VERSION: puts("xcp-bus-run " XCPBUS_VERSION); return SETTINGS_EXIT;
@@ -138,6 +140,7 @@ int settings_parse(int argc, char **argv, struct settings *ret_settings) {
                 { "broker", required_argument, NULL, OPTION_BROKER },
                 { "broker-program", required_argument, NULL, OPTION_PROGRAM },
                 { "domain-dir", required_argument, NULL, OPTION_DOMAIN_DIR },
+                { "domain-services-only", no_argument, NULL, OPTION_DOMAIN_SERVICES },
                 { "ready-fd", required_argument, NULL, OPTION_READY_FD },
                 { "show-config", no_argument, NULL, OPTION_SHOW_CONFIG },
                 { "version", no_argument, NULL, OPTION_VERSION },

@@ -17,6 +17,7 @@ struct settings {
         const char *broker_program;
         const char *broker_package;     /* of Debian, with the program in it */
         char *domain_dir;               /* absolute */
+        bool domain_services_only;      /* no activation files but those in the domain's directory */
         int ready_fd;                   /* -1: nobody waits there */
         bool show_config;
         const struct layout *layout;

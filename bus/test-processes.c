@@ -81,6 +81,19 @@ static void test_all_are_ended_but_the_spared(void) {
         processes_end(0, 10);
 }
 
+static void test_a_spared_one_that_has_ended_hides_nobody(void) {
+        gint64 begin = g_get_monotonic_time();
+        pid_t spared = start_sleep(), other = start_sleep();
+        siginfo_t info;
+
+        g_assert_cmpint(kill(spared, SIGKILL), ==, 0);
+        g_assert_cmpint(waitid(P_PID, spared, &info, WEXITED | WNOWAIT), ==, 0);
+        processes_end(spared, 60);
+        g_assert_cmpint(g_get_monotonic_time() - begin, <, 30 * G_USEC_PER_SEC);
+        g_assert_cmpint(kill(other, 0), <, 0);
+        processes_end(0, 10);
+}
+
 /* One that does not listen, and that has lost its parent. */
 static void test_what_does_not_want_to_end_is_killed(void) {
         char text[64];
@@ -101,6 +114,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/processes/signals-are-not-blocked", test_signals_are_not_blocked);
         g_test_add_func("/processes/a-program-that-is-not-there", test_a_program_that_is_not_there);
         g_test_add_func("/processes/all-are-ended-but-the-spared", test_all_are_ended_but_the_spared);
+        g_test_add_func("/processes/a-spared-one-that-has-ended-hides-nobody", test_a_spared_one_that_has_ended_hides_nobody);
         g_test_add_func("/processes/what-does-not-want-to-end-is-killed", test_what_does_not_want_to_end_is_killed);
         return g_test_run();
 }

@@ -92,6 +92,23 @@ static int step_wait_sign(struct job *job, struct idl_error *error) {
 
 /* Migrate */
 
+/* Why the other side let go of the socket, rather than that it did. */
+static void take_reason(struct job *job, int r, struct idl_error *error) {
+        if (job->r != -EHOSTUNREACH || r == -EHOSTUNREACH || !error->name)
+                return;
+        job->r = r;
+        idl_error_done(&job->error);
+        idl_error_move(&job->error, error);
+}
+
+/* The other side has not said why, for as long as undoing may take. */
+static void give_up_remote(struct job *job) {
+        struct idl_error none = IDL_ERROR_NULL;
+
+        job->remote = remote_task_free(job->remote);
+        job_done(job, 0, &none);
+}
+
 /* The other manager's task has ended, at any time. A failure ends whatever is under way here. */
 static void on_remote(void *userdata, int r, sd_bus_message *result, struct idl_error *error) {
         struct job *job = userdata;
@@ -104,8 +121,14 @@ static void on_remote(void *userdata, int r, sd_bus_message *result, struct idl_
                         job_done(job, 0, error);
                 return;
         }
-        if (job->undoing)
+        if (job->undoing) {
+                take_reason(job, r, error);
+                if (job->cancel == give_up_remote) {
+                        idl_error_done(error);
+                        job_done(job, 0, error);
+                }
                 return;
+        }
         if (waits) {
                 if (job->committed && (r == -EHOSTUNREACH || r == -ETIMEDOUT))
                         vm_set_state(job->vm, XCP_VM_STATE_SUSPENDED, XCP_VM_STATE_REASON_REQUESTED, "it may run elsewhere: nobody knows");
@@ -163,14 +186,18 @@ static int step_call_receive(struct job *job, struct idl_error *error) {
         return 0;
 }
 
-/* The socket's end tells the other manager, if nothing else does. */
+/* The socket's end tells the other manager, if nothing else does. If that was first to let go of it, it is about to say why. */
 static int undo_call_receive(struct job *job, struct idl_error *error) {
-        if (job->remote)
-                remote_task_cancel(job->remote);
-        job->remote = remote_task_free(job->remote);
         if (job->fd >= 0)
                 close(job->fd);
         job->fd = -1;
+        if (job->remote && job->r == -EHOSTUNREACH) {
+                job->cancel = give_up_remote;
+                return 0;
+        }
+        if (job->remote)
+                remote_task_cancel(job->remote);
+        job->remote = remote_task_free(job->remote);
         return 1;
 }
 

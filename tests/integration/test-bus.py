@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """xcp-bus-run: a domain's private bus, with each of the brokers."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -77,8 +78,8 @@ class Bus:
     def argv(self, *arguments, uid=0):
         return [*as_uid(uid), XCP_BUS_RUN, "--broker", self.broker, "--domain-dir", self.directory, *arguments]
 
-    def start(self, uid=0, **options):
-        self.process = Process(self.argv("--ready-fd", "1", uid=uid), **options)
+    def start(self, *arguments, uid=0, **options):
+        self.process = Process(self.argv("--ready-fd", "1", *arguments, uid=uid), **options)
         self.process.wait_output(r"^\n")
 
     def refused(self, *arguments, status=1, uid=0):
@@ -179,6 +180,21 @@ class Life(EitherBroker):
         for pid in (service, broker):
             self.assertFalse(os.path.exists(f"/proc/{pid}"))
         self.assertEqual([path.name for path in bus.directory.iterdir()], ["services"])
+
+    def test_services_end_while_there_is_a_bus(self):
+        bus = self.bus()
+        script, word = bus.root / "service", bus.root / "last-word"
+        script.write_text(f"""#!/bin/sh
+{bus.peer_program} {bus.address} serve {NAME} &
+trap 'busctl --address={bus.address} call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus GetId >{word}; exit' TERM
+wait
+""")
+        script.chmod(0o755)
+        bus.service(script)
+        bus.start()
+        bus.pid()
+        bus.end()
+        self.assertRegex(word.read_text(), '^s "')
 
     def test_death_of_the_broker_is_the_end(self):
         bus = self.bus()
@@ -439,6 +455,15 @@ class Activation(EitherBroker):
         self.assertRegex(bus.peer("call", NAME, INTERFACE, "Pid", deadline=10), r"^org\.freedesktop\.DBus\.Error\.")
         bus.end()
 
+    def test_only_services_of_the_domain_are_started_if_asked_for(self):
+        bus = self.bus()
+        bus.service()
+        bus.start("--domain-services-only")
+        names = json.loads(bus.busctl("--json=short", "call", "org.freedesktop.DBus", "/", "org.freedesktop.DBus", "ListActivatableNames").stdout)
+        self.assertEqual({name for name in names["data"][0] if name != "org.freedesktop.DBus"}, {NAME})
+        self.assertEqual(bus.peer("call", NAME, INTERFACE, "Pid"), "done\n")
+        bus.end()
+
     def test_a_program_that_starts_the_service_elsewhere(self):
         bus = self.bus()
         bus.service(f"/bin/sh -c '(sleep 0.3; exec {bus.peer_program} {bus.address} serve {NAME}) & exit 0'")
@@ -563,7 +588,7 @@ class Domains(TestCase):
 class Command(TestCase):
     def test_help_is_complete(self):
         text = run(XCP_BUS_RUN, "--help").stdout
-        options = "--broker ", "--broker-program", "--domain-dir", "--ready-fd", "--show-config", "--help", "--version"
+        options = "--broker ", "--broker-program", "--domain-dir", "--domain-services-only", "--ready-fd", "--show-config", "--help", "--version"
         for option in options:
             self.assertIn(option, text)
 

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 
-from harness import Process, TestCase, build_directory, run, wait_until
+from harness import Bus, Process, TestCase, build_directory, run, wait_until
 from storageclient import (DIAGNOSTICS, MANAGER, NAME, OBJECT_MANAGER, ROOT, SR, TASK, VDI, VDI_SPEC, Client, Refused, pack)
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -39,13 +39,12 @@ class StorageTest(TestCase):
 
     def setUp(self):
         self.root = pathlib.Path(self.temporary_directory())
-        self.address = f"unix:path={self.root}/bus"
         self.state = self.root / "state"
         self.directory = self.root / "sr"
         self.file = self.root / "sr.img"
-        bus = Process(["dbus-daemon", "--session", "--nofork", "--print-address", f"--address={self.address}"])
+        bus = Bus(self.root, "--domain-services-only")
         self.addCleanup(bus.kill)
-        bus.wait_output("^unix:")  # it listens: the socket is there a moment before
+        self.address = bus.address
         self.service = None
         self.client = None
 

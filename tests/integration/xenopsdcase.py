@@ -4,7 +4,7 @@
 import os
 import pathlib
 
-from harness import Process, TestCase, build_directory
+from harness import Bus, Process, TestCase, build_directory
 from xenopsdclient import Caller, Refused
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -23,10 +23,9 @@ class XenopsdTest(TestCase):
 
     def setUp(self):
         self.root = pathlib.Path(self.temporary_directory())
-        self.address = f"unix:path={self.root}/bus"
-        self.bus = Process(["dbus-daemon", "--session", "--nofork", "--print-address", f"--address={self.address}"])
+        self.bus = Bus(self.root, "--domain-services-only")
         self.addCleanup(self.bus.kill)
-        self.bus.wait_output("^unix:")  # it listens: the socket is there a moment before
+        self.address = self.bus.address
         if self.autostarted:
             self.manager = self.start()
             self.caller = self.connect()
