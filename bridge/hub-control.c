@@ -8,6 +8,7 @@
 
 #include "hub.h"
 #include "layout.h"
+#include "move-service.h"
 
 void hub_link_set_state(struct hub_link *link, enum xcp_link_state state, unsigned version, const char *reason) {
         char *copy = strdup(reason);
@@ -129,6 +130,7 @@ void hub_link_forget(struct hub_link *link) {
         while (link->names)
                 remove_name(&link->names);
         hub_activation_forget(link);
+        hub_moves_forget(link);
 }
 
 int hub_link_handle(struct hub_link *link, const struct control *control) {
@@ -149,6 +151,7 @@ int hub_link_handle(struct hub_link *link, const struct control *control) {
                 return hub_activatable(link, control->first, control->value);
         case CONTROL_STARTED:
                 hub_started(link, control->number, control->first, control->second);
+                hub_move_started(link, control->number, control->first, control->second);
                 return 0;
         case CONTROL_DENIED:
                 hub_denied(link, control);

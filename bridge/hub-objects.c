@@ -14,6 +14,7 @@
 #include "guard-policy.h"
 #include "hub.h"
 #include "idl-errors.h"
+#include "move-service.h"
 
 #define DENIED_PER_SECOND 10u           /* org.xen.xcp.bridge1.Manager.Denied */
 
@@ -341,6 +342,10 @@ static int on_reload_policy(void *object, struct idl_call *call, struct idl_erro
         return bridge1_manager_reply_reload_policy(call);
 }
 
+static int on_move_service(void *object, struct idl_call *call, const char *name, uint32_t domain, struct idl_error *error) {
+        return hub_move_service(object, call, name, domain, error);
+}
+
 static int get_own_domain(void *object, struct idl_arena *arena, uint32_t *ret_domain) {
         struct hub *hub = object;
 
@@ -361,6 +366,7 @@ static const struct bridge1_manager_handlers manager_handlers = {
         .start_service = on_start_service,
         .check_policy = on_check_policy,
         .reload_policy = on_reload_policy,
+        .move_service = on_move_service,
         .get_domain = get_own_domain,
         .get_policy_generation = get_policy_generation,
 };

@@ -177,7 +177,7 @@ static void hub_dump(void *userdata, FILE *f) {
 static const struct service_kind hub_kind = {
         .name = "bridge",
         .about = "Joins this domain's bus to those of other domains.",
-        .features = (const char *const[]) { "activation", NULL },
+        .features = (const char *const[]) { "activation", "move-service", NULL },
         .start = hub_start,
         .stop = hub_stop,
         .dump = hub_dump,

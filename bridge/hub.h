@@ -95,6 +95,8 @@ struct hub {
         uint32_t policy_generation;
         uint64_t epoch;
         struct hub_activation *activation;
+        struct hub_move *moves;         /* of services, that go on: move-service.c */
+        uint64_t last_move;
         bool stopping;
 };
 

@@ -269,6 +269,7 @@ static int watch(struct peer *peer) {
         if (r < 0)
                 return r;
         signal(SIGINT, SIG_IGN);        /* a terminal's: the hub decides */
+        signal(SIGPIPE, SIG_IGN);       /* pipes that are carried may have no reader */
         r = sd_event_add_io(peer->event, &hub, CONTROL_FD, EPOLLIN, on_hub, peer);
         if (r < 0)
                 return r;

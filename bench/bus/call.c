@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Rounds (rounds.h) of method calls, one after another: call ADDRESS NAME INTERFACE MEMBER ARGUMENTS PATH...
+ * Rounds (rounds.h) of method calls: call [--window N] [--bytes N] ADDRESS NAME INTERFACE MEMBER ARGUMENTS PATH...
  *
- * ARGUMENTS is a tuple in GVariant's text format. A round of N makes N calls, to the objects in turn.
+ * ARGUMENTS is a tuple in GVariant's text format; with --bytes there is one more, an array of so many bytes. A round of N makes N calls,
+ * to the objects in turn: one after another, or with --window so many are on their way at a time.
  *
  * This is as little of a client as can be, so that it adds next to nothing to what is measured, and the same for every service: the calls
  * are marshalled before the first round and an answer is only read, by its length. To make a call takes two system calls.
@@ -33,6 +34,7 @@ struct caller {
         GPtrArray *calls;               /* of GByteArray: a marshalled call each */
         guint next;
         uint32_t serial;
+        unsigned window;                /* calls that may be unanswered */
         uint8_t *buffer;
         size_t buffer_size, n;          /* n bytes were read beyond the last message */
 };
@@ -102,15 +104,16 @@ static int read_message(struct caller *caller, enum message_type *ret_type) {
         return 0;
 }
 
-static int call_once(struct caller *caller, GByteArray *call) {
+static int send_call(struct caller *caller, GByteArray *call) {
+        caller->serial++;
+        memcpy(call->data + 8, &caller->serial, sizeof caller->serial);
+        return write_all(caller->fd, call->data, call->len);
+}
+
+static int await_answer(struct caller *caller) {
         enum message_type type;
         int r;
 
-        caller->serial++;
-        memcpy(call->data + 8, &caller->serial, sizeof caller->serial);
-        r = write_all(caller->fd, call->data, call->len);
-        if (r < 0)
-                return r;
         do {                            /* signals may come before it */
                 r = read_message(caller, &type);
                 if (r < 0)
@@ -119,13 +122,28 @@ static int call_once(struct caller *caller, GByteArray *call) {
         return type == METHOD_RETURN ? 0 : -EREMOTEIO;
 }
 
+static int call_once(struct caller *caller, GByteArray *call) {
+        int r = send_call(caller, call);
+
+        return r < 0 ? r : await_answer(caller);
+}
+
 static int call_many(void *userdata, uint64_t n) {
         struct caller *caller = userdata;
-        int r = 0;
+        uint64_t n_sent = 0;
+        int r;
 
-        while (n-- > 0 && r >= 0)
-                r = call_once(caller, g_ptr_array_index(caller->calls, caller->next++ % caller->calls->len));
-        return r;
+        for (uint64_t n_answered = 0; n_answered < n; n_answered++) {
+                for (; n_sent < n && n_sent - n_answered < caller->window; n_sent++) {
+                        r = send_call(caller, g_ptr_array_index(caller->calls, caller->next++ % caller->calls->len));
+                        if (r < 0)
+                                return r;
+                }
+                r = await_answer(caller);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 /* A call with a serial to be put in. body: taken over if it is floating. */
@@ -184,16 +202,36 @@ static int open_bus(struct caller *caller, const char *address) {
         return r < 0 ? r : call_once(caller, hello);
 }
 
-static int serve(struct caller *caller, char **argv) {
+/* The tuple of a text, and an array of n bytes at its end if n is not 0. NULL after a word on standard error. */
+static GVariant *make_body(const char *text, gint n) {
         g_autoptr(GError) error = NULL;
-        g_autoptr(GVariant) body = NULL;
+        g_autoptr(GVariant) given = g_variant_parse(NULL, text, NULL, NULL, &error);
+        g_autofree guint8 *bytes = NULL;
+        GVariantBuilder builder;
+
+        if (!given || !g_variant_is_of_type(given, G_VARIANT_TYPE_TUPLE)) {
+                g_printerr("%s: %s: %s\n", PROGRAM, text, error ? error->message : "not a tuple");
+                return NULL;
+        }
+        if (n <= 0)
+                return g_steal_pointer(&given);
+        g_variant_builder_init(&builder, G_VARIANT_TYPE_TUPLE);
+        for (gsize i = 0; i < g_variant_n_children(given); i++) {
+                g_autoptr(GVariant) child = g_variant_get_child_value(given, i);
+
+                g_variant_builder_add_value(&builder, child);
+        }
+        bytes = g_malloc0((gsize) n);
+        g_variant_builder_add_value(&builder, g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, bytes, (gsize) n, 1));
+        return g_variant_ref_sink(g_variant_builder_end(&builder));
+}
+
+static int serve(struct caller *caller, gint n_bytes, char **argv) {
+        g_autoptr(GVariant) body = make_body(argv[5], n_bytes);
         int r;
 
-        body = g_variant_parse(NULL, argv[5], NULL, NULL, &error);
-        if (!body || !g_variant_is_of_type(body, G_VARIANT_TYPE_TUPLE)) {
-                g_printerr("%s: %s: %s\n", PROGRAM, argv[5], error ? error->message : "not a tuple");
+        if (!body)
                 return 2;
-        }
         for (char **path = argv + 6; *path; path++)
                 g_ptr_array_add(caller->calls, marshal(argv[2], *path, argv[3], argv[4], body));
         r = open_bus(caller, argv[1]);
@@ -206,14 +244,26 @@ static int serve(struct caller *caller, char **argv) {
 
 int main(int argc, char **argv) {
         struct caller caller = { .fd = -1 };
+        gint window = 1, n_bytes = 0;
+        const GOptionEntry entries[] = {
+                { "window", 0, 0, G_OPTION_ARG_INT, &window, "calls that may be unanswered", "N" },
+                { "bytes", 0, 0, G_OPTION_ARG_INT, &n_bytes, "an array of so many bytes is an argument, too", "N" },
+                { NULL },
+        };
+        g_autoptr(GOptionContext) context = g_option_context_new("ADDRESS NAME INTERFACE MEMBER ARGUMENTS PATH...");
+        g_autoptr(GError) error = NULL;
         int status;
 
-        if (argc < 7) {
-                g_printerr("Usage: %s ADDRESS NAME INTERFACE MEMBER ARGUMENTS PATH...\n", PROGRAM);
+        g_option_context_add_main_entries(context, entries, NULL);
+        if (!g_option_context_parse(context, &argc, &argv, &error) || argc < 7 || window < 1 || n_bytes < 0) {
+                g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+
+                g_printerr("%s", error ? error->message : help);
                 return 2;
         }
+        caller.window = (unsigned) window;
         caller.calls = g_ptr_array_new_with_free_func((GDestroyNotify) g_byte_array_unref);
-        status = serve(&caller, argv);
+        status = serve(&caller, n_bytes, argv);
         if (caller.fd >= 0)
                 close(caller.fd);
         free(caller.buffer);

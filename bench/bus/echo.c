@@ -13,10 +13,12 @@ int echo_main(const char *program, const char *name, int (*export)(sd_bus *bus),
         __attribute__((cleanup(sd_bus_unrefp))) sd_bus *bus = NULL;
         int r;
 
-        if (argc != 2) {
-                fprintf(stderr, "Usage: %s ADDRESS\n", program);
+        if (argc < 2 || argc > 3) {
+                fprintf(stderr, "Usage: %s ADDRESS [NAME]\n", program);
                 return 2;
         }
+        if (argc == 3)
+                name = argv[2];
         r = connect_bus(program, argv[1], &bus);
         if (r < 0)
                 return EXIT_FAILURE;

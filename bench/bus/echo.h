@@ -11,5 +11,5 @@
 #define ECHO_INTERFACE "org.xen.xcp.bench1.Echo"
 #define ECHO_PROPERTY "a string of a usual size"
 
-/* Connects to the bus at argv[1], exports, owns the name, prints "ready" and serves for ever. Returns an exit status. */
+/* Connects to the bus at argv[1], exports, owns the name or that in argv[2], prints "ready" and serves for ever. Returns an exit status. */
 int echo_main(const char *program, const char *name, int (*export)(sd_bus *bus), int argc, char **argv);

@@ -14,6 +14,8 @@ struct outgoing {
         size_t n_body;
         size_t offset;                  /* of the first byte that has not gone out */
         uint32_t stream, size;          /* for the handler sent */
+        int *fds;                       /* that go with its first byte; NULL: none, or they have gone */
+        unsigned n_fds;
         bool held;                      /* may be kept back */
         struct outgoing *next;
 };
@@ -26,7 +28,13 @@ struct connection {
         struct budget *budget;
         int fd;
         char *unique;
-        bool authenticated;             /* the bus has said OK: what follows are messages */
+        bool recognised;                /* the bus has said OK */
+        bool authenticated;             /* and whether it passes descriptors: what follows are messages */
+        bool passes_fds;
+        int *fds;                       /* that have come, in their order; those of messages that are not read yet */
+        size_t n_fds, fds_size;
+        int *current_fds;               /* of the message that is handled */
+        unsigned n_current_fds;
         bool lost, doomed, draining, paused, starving, held;
         unsigned busy;                  /* handlers on the stack: it must not be freed under them */
         uint32_t serial;
@@ -54,6 +62,16 @@ int connection_write(struct connection *connection);
 /* Queues bytes, which are taken. */
 int connection_queue(struct connection *connection, struct outgoing *outgoing);
 void connection_drop_outgoing(struct connection *connection);
+
+/* connection-fds.c: recv() that takes descriptors as well; and those of a message that has come, which are dropped after it was handled. */
+ssize_t connection_receive(struct connection *connection, void *data, size_t n);
+int connection_begin_fds(struct connection *connection, unsigned n);
+void connection_end_fds(struct connection *connection);
+void connection_drop_fds(struct connection *connection);
+
+/* Sends the first message, with its descriptors; as sendmsg(). */
+ssize_t connection_send_first(struct connection *connection);
+void connection_close_fds(struct outgoing *outgoing);
 
 /* What the event loop is to tell of. */
 void connection_watch(struct connection *connection);

@@ -21,6 +21,7 @@ static void outgoing_free(struct connection *connection, struct outgoing *outgoi
         connection->n_queued -= outgoing->n_head + outgoing->n_body - outgoing->offset;
         if (outgoing->size > 0)
                 connection->handlers->sent(connection->userdata, outgoing->stream, outgoing->size);
+        connection_close_fds(outgoing);
         free(outgoing->head);
         free(outgoing->data);
         free(outgoing);
@@ -41,11 +42,11 @@ void connection_drop_outgoing(struct connection *connection) {
         drop_list(connection, &connection->first_held, &connection->last_held);
 }
 
-/* As much of the queue as one call takes. Returns the number of pieces. */
+/* As much of the queue as one call takes, up to a message with descriptors. Returns the number of pieces. */
 static size_t gather(const struct connection *connection, struct iovec *iov, size_t n_max) {
         size_t n = 0;
 
-        for (const struct outgoing *o = connection->first; o && n + 2 <= n_max; o = o->next) {
+        for (const struct outgoing *o = connection->first; o && !o->fds && n + 2 <= n_max; o = o->next) {
                 size_t skip = o->offset;
 
                 if (skip < o->n_head)
@@ -81,7 +82,10 @@ int connection_write(struct connection *connection) {
                 struct msghdr header = { .msg_iov = iov, .msg_iovlen = gather(connection, iov, 2 * BATCH) };
                 ssize_t n;
 
-                n = sendmsg(connection->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (connection->first->fds)
+                        n = connection_send_first(connection);
+                else
+                        n = sendmsg(connection->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
@@ -137,8 +141,9 @@ uint32_t connection_serial(struct connection *connection) {
         return connection->serial;
 }
 
+/* Takes fds, message->n_fds of them. */
 static int queue_message(struct connection *connection, const struct message *message, uint8_t *data, uint32_t stream, uint32_t size,
-                         bool held) {
+                         bool held, int *fds) {
         struct outgoing *outgoing = calloc(1, sizeof *outgoing);
         size_t n = message_header_size(message);
         int r = -ENOMEM;
@@ -149,6 +154,9 @@ static int queue_message(struct connection *connection, const struct message *me
                         r = message_write_header(message, outgoing->head, n, &outgoing->n_head);
         }
         if (r < 0 || connection->lost) {
+                struct outgoing dropped = { .fds = fds, .n_fds = message->n_fds };
+
+                connection_close_fds(&dropped);
                 if (outgoing)
                         free(outgoing->head);
                 free(outgoing);
@@ -163,11 +171,18 @@ static int queue_message(struct connection *connection, const struct message *me
         outgoing->stream = stream;
         outgoing->size = size;
         outgoing->held = held;
+        outgoing->fds = fds;
+        outgoing->n_fds = message->n_fds;
         return connection_queue(connection, outgoing);
 }
 
 int connection_send(struct connection *connection, const struct message *message, uint8_t *data, uint32_t stream, uint32_t size) {
-        return queue_message(connection, message, data, stream, size, true);
+        return queue_message(connection, message, data, stream, size, true, NULL);
+}
+
+int connection_send_fds(struct connection *connection, const struct message *message, uint8_t *data, uint32_t stream, uint32_t size,
+                        int *fds) {
+        return queue_message(connection, message, data, stream, size, true, fds);
 }
 
 static int remember(struct connection *connection, uint32_t serial, connection_reply_t reply, void *userdata) {
@@ -225,7 +240,7 @@ int connection_call(struct connection *connection, connection_reply_t reply, voi
                         return r;
                 }
         }
-        return queue_message(connection, &call, body, 0, 0, strcmp(member, "Hello") != 0);
+        return queue_message(connection, &call, body, 0, 0, strcmp(member, "Hello") != 0, NULL);
 }
 
 void connection_flush(struct connection *connection, uint64_t timeout_usec) {

@@ -27,6 +27,7 @@ static void destroy(struct connection *connection) {
         size_t iterator = 0;
 
         connection_drop_outgoing(connection);
+        connection_drop_fds(connection);
         while (connection->waiting && (waiting = table_next(connection->waiting, &iterator))) {
                 waiting->reply(waiting->userdata, NULL);
                 free(waiting);
@@ -118,7 +119,7 @@ static bool is_answer(const struct connection *connection, const struct message 
 }
 
 /* Takes data. */
-static int handle(struct connection *connection, uint8_t *data, size_t size) {
+static int handle_message(struct connection *connection, uint8_t *data, size_t size) {
         struct message message;
         int r;
 
@@ -126,6 +127,11 @@ static int handle(struct connection *connection, uint8_t *data, size_t size) {
         if (r != 0) {                   /* a bus that sends such a thing is not understood any further */
                 free(data);
                 return -EBADMSG;
+        }
+        r = connection_begin_fds(connection, message.n_fds);
+        if (r < 0) {
+                free(data);
+                return r;
         }
         if (is_answer(connection, &message)) {
                 answer(connection, &message);
@@ -141,19 +147,38 @@ static int handle(struct connection *connection, uint8_t *data, size_t size) {
         return 0;
 }
 
-/* The first line that the bus says: that it knows us, or not. Returns 1 if it is there. */
-static int read_auth(struct connection *connection) {
+static int handle(struct connection *connection, uint8_t *data, size_t size) {
+        int r;
+
+        r = handle_message(connection, data, size);
+        connection_end_fds(connection);
+        return r;
+}
+
+/* A line that the bus says: that it knows us, or not; then, that it passes descriptors, or not. Returns 1 if it is there. */
+static int read_line(struct connection *connection) {
         uint8_t *line = connection->buffer + connection->start;
         size_t n = connection->end - connection->start;
         uint8_t *end = memmem(line, n, "\r\n", 2);
 
         if (!end)
                 return n > AUTH_LINE_MAX ? -EBADMSG : 0;
-        if ((size_t) (end - line) < 3 || memcmp(line, "OK ", 3) != 0)
+        if (connection->recognised)
+                connection->passes_fds = (size_t) (end - line) == strlen("AGREE_UNIX_FD") && memcmp(line, "AGREE_UNIX_FD", (size_t) (end - line)) == 0;
+        else if ((size_t) (end - line) < 3 || memcmp(line, "OK ", 3) != 0)
                 return -EACCES;
         connection->start += (size_t) (end - line) + 2;
-        connection->authenticated = true;
+        connection->authenticated = connection->recognised;
+        connection->recognised = true;
         return 1;
+}
+
+static int read_auth(struct connection *connection) {
+        int r = 1;
+
+        while (r > 0 && !connection->authenticated)
+                r = read_line(connection);
+        return r;
 }
 
 /* Begins with a message that is larger than the buffer. */
@@ -212,7 +237,7 @@ static int read_large(struct connection *connection) {
         uint8_t *data = connection->large;
         ssize_t n;
 
-        n = recv(connection->fd, data + connection->n_large, connection->large_size - connection->n_large, MSG_DONTWAIT);
+        n = connection_receive(connection, data + connection->n_large, connection->large_size - connection->n_large);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n == 0)
@@ -236,7 +261,7 @@ static int read_once(struct connection *connection) {
                 connection->end -= connection->start;
                 connection->start = 0;
         }
-        n = recv(connection->fd, connection->buffer + connection->end, CONNECTION_BUFFER - connection->end, MSG_DONTWAIT);
+        n = connection_receive(connection, connection->buffer + connection->end, CONNECTION_BUFFER - connection->end);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n == 0)
@@ -349,7 +374,7 @@ static int authenticate(struct connection *connection) {
         p = stpcpy(p, "AUTH EXTERNAL ");
         for (const char *digit = uid; *digit; digit++)
                 p += sprintf(p, "%02x", (unsigned char) *digit);
-        p = stpcpy(p, "\r\nBEGIN\r\n");
+        p = stpcpy(p, "\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n");
         outgoing->n_head = (size_t) (p - text);
         outgoing->head = malloc(outgoing->n_head);
         if (!outgoing->head) {
@@ -373,7 +398,9 @@ static void on_hello(void *userdata, const struct message *reply) {
         connection->unique = strdup(unique);
         if (!connection->unique)
                 connection_lose(connection, -ENOMEM);
-        else if (!connection->draining && !connection->doomed)
+        else if (connection->draining)
+                connection_let_go(connection);
+        else if (!connection->doomed)
                 connection->handlers->ready(connection->userdata, connection->unique);
 }
 

@@ -8,7 +8,7 @@
  * the body that they came with. What the program sends is queued from the start, and goes out as soon as the bus takes it. Messages that
  * are larger than CONNECTION_BUFFER take their memory out of a budget, and the connection is not read while there is none.
  *
- * The bus is a UNIX socket, and who connects is known to it by the socket (SASL EXTERNAL). No descriptors are taken.
+ * The bus is a UNIX socket, and who connects is known to it by the socket (SASL EXTERNAL). Descriptors are taken if the bus passes them.
  */
 
 #include <stdbool.h>
@@ -76,6 +76,20 @@ uint32_t connection_serial(struct connection *connection);
  * no body. stream and size are for the handler sent, which is not called if size is 0. On failure data is freed, and sent is called.
  */
 int connection_send(struct connection *connection, const struct message *message, uint8_t *data, uint32_t stream, uint32_t size);
+
+/*
+ * Sends a message with descriptors, message->n_fds of them: they are taken and closed, and the array is freed, also on failure. The bus must
+ * be one that passes some.
+ */
+int connection_send_fds(struct connection *connection, const struct message *message, uint8_t *data, uint32_t stream, uint32_t size,
+                        int *fds);
+bool connection_passes_fds(const struct connection *connection);
+
+/*
+ * In the handler message: the descriptors that came with it, n_fds of them, in an array to be freed. Those that nobody takes are closed when
+ * the handler returns. NULL if there are none.
+ */
+int *connection_take_fds(struct connection *connection);
 
 /* What the bus itself answers to a call. reply is NULL if there will be no answer: the connection ended. */
 typedef void (*connection_reply_t)(void *userdata, const struct message *reply);

@@ -32,6 +32,8 @@ static int on_hello(struct session *session, const struct wire_hello *hello) {
         }
         session->version = hello->version_max < WIRE_VERSION ? hello->version_max : WIRE_VERSION;
         session->up = true;
+        session->their_message_max = hello->message_max;
+        session->passes_descriptors = hello->features & WIRE_FEATURE_DESCRIPTORS;
         mux_set_window(session->mux, hello->window);
         session->handlers->up(session->userdata, session->version, hello->epoch);
         return 0;
@@ -39,6 +41,11 @@ static int on_hello(struct session *session, const struct wire_hello *hello) {
 
 static int on_credit(struct session *session, const struct wire_credit *credit) {
         return mux_credit(session->mux, credit->stream, credit->n_bytes) == FRAME_VIOLATION ? -EBADMSG : 0;
+}
+
+static int on_stream(struct session *session, int r) {
+        session->counters[COUNTER_DESCRIPTORS] = streams_count(session->streams);
+        return r == FRAME_VIOLATION ? -EBADMSG : r;
 }
 
 static int on_part(struct session *session, int r, const struct demux_message *message) {
@@ -101,6 +108,8 @@ static int on_content(struct session *session, uint16_t type, const struct frame
         case WIRE_UNSUBSCRIBE:
                 return rules_unsubscribe(session, content->id);
         case WIRE_MESSAGE:
+                if (content->message.size > session->message_max)       /* our hello has said so */
+                        return -EBADMSG;
                 return on_part(session, demux_message(session->demux, content, &message), &message);
         case WIRE_FRAGMENT:
                 return on_part(session, demux_fragment(session->demux, content, &message), &message);
@@ -108,6 +117,16 @@ static int on_content(struct session *session, uint16_t type, const struct frame
                 return in_refused(session, content->tag, &content->error, &content->text);
         case WIRE_CREDIT:
                 return on_credit(session, &content->credit);
+        case WIRE_DESCRIPTORS:
+                return on_stream(session, descriptors_announced(session, content));
+        case WIRE_DATA:
+                return on_stream(session, streams_data(session->streams, content));
+        case WIRE_DATA_CREDIT:
+                return on_stream(session, streams_credit(session->streams, content));
+        case WIRE_DATA_END:
+                return on_stream(session, streams_end(session->streams, content));
+        case WIRE_DATA_STOP:
+                return on_stream(session, streams_stop(session->streams, content));
         case WIRE_PING:
         case WIRE_PONG:
                 return on_ping(session, type, content->tag);
@@ -182,7 +201,10 @@ int session_write_ring(struct session *session) {
                 size_t n;
                 int r;
 
-                r = mux_fill(session->mux, &session->out, OUT_LIMIT);
+                /* Messages and descriptors share the ring: what neither needs is the other's. */
+                r = mux_fill(session->mux, &session->out, streams_ready(session->streams) ? OUT_LIMIT / 2 : OUT_LIMIT);
+                if (r >= 0)
+                        r = streams_fill(session->streams, &session->out, OUT_LIMIT);
                 if (r < 0)
                         return r;
                 n = frame_buffer_length(&session->out);
@@ -197,6 +219,7 @@ int session_write_ring(struct session *session) {
                 session->counters[COUNTER_BYTES_OUT] += (uint64_t) r;
                 session->last_progress_usec = session_now();
         }
+        session->counters[COUNTER_DESCRIPTORS] = streams_count(session->streams);
         session->counters[COUNTER_BYTES_QUEUED_OUT] = mux_queued(session->mux) + frame_buffer_length(&session->out);
         return 0;
 }

@@ -23,6 +23,7 @@ struct arrival {
         struct session *session;
         struct remote *remote;          /* who sent it; NULL: the other bus */
         const struct demux_message *from;
+        struct bundle *bundle;          /* its descriptors; NULL if it has none */
         uint8_t *data;                  /* NULL when somebody has taken it */
         struct message message;
 };
@@ -41,7 +42,12 @@ static int send_as(struct arrival *arrival, struct connection *connection) {
 
         arrival->data = NULL;
         arrival->message.sender = NULL;
-        r = connection_send(connection, &arrival->message, data, arrival->from->stream, arrival->from->size);
+        arrival->session->n_arriving += arrival->from->size;
+        if (arrival->bundle)
+                r = connection_send_fds(connection, &arrival->message, data, arrival->from->stream, arrival->from->size,
+                                        bundle_take(arrival->bundle));
+        else
+                r = connection_send(connection, &arrival->message, data, arrival->from->stream, arrival->from->size);
         return r == -ENOTCONN || r == -EMSGSIZE ? 0 : r;
 }
 
@@ -128,6 +134,18 @@ static int remember(struct arrival *arrival, uint32_t serial) {
         return 0;
 }
 
+/* More bytes than may wait, or descriptors that cannot be had. The error's name, and a sentence; NULL if it can go on. */
+static const char *cannot_have(struct arrival *arrival, char *text, size_t n_text) {
+        const char *error = limits_in(arrival->session, arrival->from->size, text, n_text), *why;
+
+        if (error || !arrival->bundle)
+                return error;
+        error = bundle_error(arrival->bundle, &why);
+        if (error)
+                snprintf(text, n_text, "%s", why);
+        return error;
+}
+
 static const char *too_much(struct arrival *arrival, char *text, size_t n_text) {
         struct session *session = arrival->session;
         uint64_t calls = guard_limit(session->options.guard, BRIDGE_LIMIT_CALLS);
@@ -142,7 +160,7 @@ static const char *too_much(struct arrival *arrival, char *text, size_t n_text) 
                 snprintf(text, n_text, "A message of domain %u has %" PRIu32 " bytes, and may have %" PRIu64, session->options.domain,
                          arrival->from->size, bytes);
         else
-                return NULL;
+                return cannot_have(arrival, text, n_text);
         return BUS_NAME ".Error.LimitsExceeded";
 }
 
@@ -186,13 +204,17 @@ static int in_reply(struct arrival *arrival) {
         struct session *session = arrival->session;
         struct call *call = table_get_number(session->calls, arrival->from->call);
         struct message *message = &arrival->message;
-        char destination[WIRE_NAME_MAX + 1];
+        char destination[WIRE_NAME_MAX + 1], text[WIRE_TEXT_MAX];
         struct connection *connection;
+        const char *error;
 
         if (!call || !call->remote->connection) {
                 session->counters[COUNTER_REPLIES_UNEXPECTED]++;
                 return 0;
         }
+        error = cannot_have(arrival, text, sizeof text);
+        if (error)
+                return out_fail(session, call, error, text);
         connection = call->remote->connection;
         message->reply_serial = call->serial;
         message->serial = connection_serial(connection);
@@ -211,7 +233,7 @@ static int in_signal(struct arrival *arrival) {
                 return 0;
         if (arrival->message.destination ? is_for_the_bus(&arrival->message) : arrival->from->destination != 0)
                 return 0;
-        if (direct(arrival, text, sizeof text) || remote_connect(arrival->remote) < 0)
+        if (direct(arrival, text, sizeof text) || cannot_have(arrival, text, sizeof text) || remote_connect(arrival->remote) < 0)
                 return 0;
         arrival->message.serial = free_serial(arrival->remote);
         arrival->message.flags |= MESSAGE_NO_REPLY_EXPECTED;
@@ -242,8 +264,8 @@ static int dispatch(struct arrival *arrival) {
         fault = message_parse(arrival->data, arrival->from->size, &arrival->message);
         if (fault == 0)
                 fault = message_check_body(&arrival->message);
-        if (fault == 0 && arrival->message.n_fds > 0)
-                fault = MESSAGE_BAD_HANDLE;     /* none came with it */
+        if (fault == 0 && arrival->message.n_fds != (arrival->bundle ? bundle_size(arrival->bundle) : 0))
+                fault = MESSAGE_BAD_HANDLE;     /* as many did not come with it */
         if (fault == 0 && reply != (arrival->message.type == MESSAGE_METHOD_RETURN || arrival->message.type == MESSAGE_ERROR))
                 fault = MESSAGE_BAD_TYPE;
         if (fault != 0)
@@ -261,23 +283,84 @@ static int dispatch(struct arrival *arrival) {
         }
 }
 
-int in_message(struct session *session, const struct demux_message *message) {
+/* Takes the message's data, and the bundle. */
+static int deliver(struct session *session, struct remote *remote, const struct demux_message *message, struct bundle *bundle) {
         struct arrival arrival = {
                 .session = session,
-                .remote = message->stream ? table_get_number(session->remotes, message->stream) : NULL,
+                .remote = remote,
                 .from = message,
+                .bundle = bundle,
                 .data = message->data,
         };
         int r;
 
-        session->counters[COUNTER_MESSAGES_IN]++;
         r = dispatch(&arrival);
         if (arrival.data) {             /* nobody took it */
                 free(arrival.data);
                 if (r >= 0)
                         r = demux_taken(session->demux, message->stream, message->size);
         }
+        bundle_free(bundle);
         return r;
+}
+
+/* Behind what waits for copies, or because it does. Takes the message's data and the arriving, which has its bundle. */
+static int hold(struct remote *remote, const struct demux_message *message, struct arriving *arriving) {
+        struct arriving **p;
+
+        if (!arriving)
+                arriving = calloc(1, sizeof *arriving);
+        if (!arriving) {
+                free(message->data);
+                return -ENOMEM;
+        }
+        arriving->message = *message;
+        arriving->next = NULL;
+        for (p = &remote->held; *p; p = &(*p)->next)
+                ;
+        *p = arriving;
+        return 0;
+}
+
+int in_message(struct session *session, const struct demux_message *message) {
+        struct remote *remote = message->stream ? table_get_number(session->remotes, message->stream) : NULL;
+        struct arriving *arriving = NULL;
+        struct bundle *bundle = NULL;
+
+        session->counters[COUNTER_MESSAGES_IN]++;
+        if (remote && remote->gone) {
+                free(message->data);
+                return -EBADMSG;
+        }
+        if (message->flags & WIRE_MESSAGE_DESCRIPTORS) {
+                arriving = remote ? remote->bundles : NULL;
+                if (!arriving) {
+                        free(message->data);
+                        return -EBADMSG;
+                }
+                remote->bundles = arriving->next;
+                bundle = arriving->bundle;
+        }
+        if (remote && (remote->held || (bundle && !bundle_is_whole(bundle))))
+                return hold(remote, message, arriving);
+        free(arriving);
+        return deliver(session, remote, message, bundle);
+}
+
+int in_held(struct session *session, struct remote *remote) {
+        int r = 0;
+
+        while (r >= 0 && remote->held && (!remote->held->bundle || bundle_is_whole(remote->held->bundle))) {
+                struct arriving *arriving = remote->held;
+
+                remote->held = arriving->next;
+                r = deliver(session, remote, &arriving->message, arriving->bundle);
+                free(arriving);
+        }
+        if (r < 0 || remote->held || !remote->gone)
+                return r;
+        remote->gone = false;
+        return remote_gone(session, remote->id);
 }
 
 int in_refused(struct session *session, uint64_t id, const struct frame_text *untrusted_error, const struct frame_text *untrusted_text) {

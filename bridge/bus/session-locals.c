@@ -20,29 +20,37 @@ struct asking {
         char name[];
 };
 
+static struct asking *asking_new(struct session *session, const char *name) {
+        struct asking *asking = malloc(sizeof *asking + strlen(name) + 1);
+
+        if (asking) {
+                asking->session = session;
+                strcpy(asking->name, name);
+        }
+        return asking;
+}
+
 /* Asks the bus about a name. */
 static int ask(struct session *session, const char *member, const char *name, connection_reply_t on_answer) {
-        struct asking *asking = malloc(sizeof *asking + strlen(name) + 1);
+        struct asking *asking = asking_new(session, name);
         int r;
 
         if (!asking)
                 return -ENOMEM;
-        asking->session = session;
-        strcpy(asking->name, name);
         r = connection_call(session->listener, on_answer, asking, member, "s", name);
         if (r < 0)
                 free(asking);
         return r;
 }
 
-static void local_gone(struct session *session, const char *unique);
+static void local_leaves(struct session *session, const char *unique);
 
 static void on_has_owner(void *userdata, const struct message *reply) {
         struct asking *asking = userdata;
         bool has = true;
 
         if (reply && reply->type == MESSAGE_METHOD_RETURN && message_read(reply, "b", &has) >= 0 && !has)
-                local_gone(asking->session, asking->name);
+                local_leaves(asking->session, asking->name);
         free(asking);
 }
 
@@ -93,17 +101,65 @@ static void local_free(struct session *session, struct local *local) {
         free(local);
 }
 
-/* It has left the bus. */
-static void local_gone(struct session *session, const char *unique) {
-        struct local *local = table_remove_string(session->locals, unique);
-
-        if (!local)
-                return;
+static void local_gone(struct session *session, struct local *local) {
+        table_remove_string(session->locals, local->unique);
         table_remove_number(session->locals_by_id, local->id);
         mux_stream_close(session->mux, local->id);
         session->counters[COUNTER_PEERS_LOCAL]--;
         local_free(session, local);
         session_kick(session);
+}
+
+static void local_passed(struct session *session, const char *unique) {
+        struct local *local = local_of(session, unique);
+
+        if (local && --local->n_passing == 0)
+                local_gone(session, local);
+}
+
+/* A ghost has read all that came to it before the bus answered this; or it has ended. */
+static void on_passed(void *userdata, const struct message *reply) {
+        struct asking *asking = userdata;
+
+        if (!asking->session->over)
+                local_passed(asking->session, asking->name);
+        free(asking);
+}
+
+static int ask_ghost(struct local *local, struct remote *remote) {
+        struct asking *asking = asking_new(remote->session, local->unique);
+        int r;
+
+        if (!asking)
+                return -ENOMEM;
+        local->n_passing++;
+        r = connection_call(remote->connection, on_passed, asking, "GetId", "");
+        if (r < 0) {
+                local->n_passing--;
+                free(asking);
+        }
+        return r == -ENOTCONN ? 0 : r;
+}
+
+/*
+ * It has left the bus. What it sent before is on its way to ghosts that have not read it yet, and must arrive in its order and before its
+ * end: so it is gone when each of them has an answer to a call that it made now.
+ */
+static void local_leaves(struct session *session, const char *unique) {
+        struct local *local = local_of(session, unique);
+        struct remote *remote;
+        size_t iterator = 0;
+        int r = 0;
+
+        if (!local || local->n_passing > 0)
+                return;
+        local->n_passing = 1;
+        while (r >= 0 && (remote = table_next(session->remotes, &iterator)))
+                if (remote->connection)
+                        r = ask_ghost(local, remote);
+        local_passed(session, unique);
+        if (r < 0)
+                session_fail(session, r, "wait for the last messages of somebody who left");
 }
 
 /* Names */
@@ -211,7 +267,7 @@ static void on_name_owner_changed(struct session *session, const struct message 
                 return;
         if (is_unique(name)) {
                 if (*after == '\0')
-                        local_gone(session, name);
+                        local_leaves(session, name);
                 return;
         }
         r = remember_owner(session, name, *after ? after : NULL);
@@ -219,8 +275,8 @@ static void on_name_owner_changed(struct session *session, const struct message 
                 r = name_changed(session, name, *after ? after : NULL);
         if (r < 0)
                 session_fail(session, r, "tell the other domain of a name");
-        else if (*after == '\0')
-                remote_name_free(session, name);
+        else
+                remote_name_changed(session, name, *after ? after : NULL);
 }
 
 /* For the policy */

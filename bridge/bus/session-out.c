@@ -147,7 +147,7 @@ static int call_new(struct session *session, struct remote *remote, struct local
 }
 
 /* What stands in a call's way: an error's name, and a sentence in text. NULL if nothing does. */
-static const char *obstacle(struct remote *remote, const struct message *message, char *text, size_t n_text) {
+static const char *obstacle(struct remote *remote, const struct message *message, size_t size, char *text, size_t n_text) {
         struct session *session = remote->session;
         const char *const *names;
         size_t n;
@@ -159,11 +159,6 @@ static const char *obstacle(struct remote *remote, const struct message *message
                          message->destination ? message->destination : "(no name)", session->options.domain);
                 return BUS_NAME ".Error.AccessDenied";
         }
-        if (message->n_fds > 0) {
-                snprintf(text, n_text, "Descriptors do not pass to domain %u, and this call has %u", session->options.domain,
-                         message->n_fds);
-                return BUS_NAME ".Error.NotSupported";
-        }
         if (table_get_string(session->ghosts, message->sender)) {
                 snprintf(text, n_text, "%s and its caller are both in domain %u, and this is not the way between them", remote->unique,
                          session->options.domain);
@@ -174,7 +169,7 @@ static const char *obstacle(struct remote *remote, const struct message *message
                          session->options.domain, WIRE_CALLS_MAX);
                 return BUS_NAME ".Error.LimitsExceeded";
         }
-        return NULL;
+        return limits_out(session, size, text, n_text);
 }
 
 static int too_many_peers(struct remote *remote, const struct message *message) {
@@ -194,7 +189,7 @@ static int out_call(struct remote *remote, uint8_t **data, size_t size, const st
         uint8_t *taken = *data;
         int r;
 
-        error = obstacle(remote, message, text, sizeof text);
+        error = obstacle(remote, message, size, text, sizeof text);
         if (error)
                 return out_refuse(remote, message, error, text);
         r = local_ensure(session, message->sender, &local);
@@ -202,6 +197,11 @@ static int out_call(struct remote *remote, uint8_t **data, size_t size, const st
                 return too_many_peers(remote, message);
         if (r < 0)
                 return r;
+        if (message->n_fds > 0) {
+                error = descriptors_offer(session, local->id, remote->connection, message->n_fds, text, sizeof text);
+                if (error)
+                        return out_refuse(remote, message, error, text);
+        }
         if (message_expects_reply(message)) {
                 r = call_new(session, remote, local, message->serial, &call);
                 if (r < 0)
@@ -209,7 +209,23 @@ static int out_call(struct remote *remote, uint8_t **data, size_t size, const st
         }
         session->counters[COUNTER_CALLS_OUT]++;
         *data = NULL;
-        return forward(session, remote, local->id, remote->id, call ? call->id : 0, 0, taken, size);
+        return forward(session, remote, local->id, remote->id, call ? call->id : 0, message->n_fds > 0 ? WIRE_MESSAGE_DESCRIPTORS : 0, taken,
+                       size);
+}
+
+/* What stands in a reply's way, as obstacle() does of a call. local: who answers; NULL is the bus. */
+static const char *obstacle_of_reply(struct remote *remote, const struct local *local, const struct message *message, size_t size, char *text,
+                                     size_t n_text) {
+        struct session *session = remote->session;
+        const char *error = limits_out(session, size, text, n_text);
+
+        if (error || message->n_fds == 0)
+                return error;
+        if (!local) {
+                snprintf(text, n_text, "Who answers with descriptors cannot be made known to domain %u", session->options.domain);
+                return BUS_NAME ".Error.LimitsExceeded";
+        }
+        return descriptors_offer(session, local->id, remote->connection, message->n_fds, text, n_text);
 }
 
 /* A reply to a call that a ghost made. Of the bus itself, it goes on the bus's own stream. */
@@ -218,6 +234,8 @@ static int out_reply(struct remote *remote, uint8_t **data, size_t size, const s
         struct pending *pending = table_remove_number(remote->pending, message->reply_serial);
         struct local *local = NULL;
         uint8_t *taken = *data;
+        char text[WIRE_TEXT_MAX];
+        const char *error;
         uint64_t call;
         int r;
 
@@ -229,16 +247,19 @@ static int out_reply(struct remote *remote, uint8_t **data, size_t size, const s
         free(pending);
         session->n_pending--;
         session->counters[COUNTER_CALLS_WAITING_IN]--;
-        if (message->n_fds > 0)
-                return frame_append_result(mux_control(session->mux), WIRE_REFUSED, call, BUS_NAME ".Error.NotSupported",
-                                           "The answer has descriptors, which do not pass between domains");
         if (strcmp(message->sender, BUS_NAME) != 0) {
                 r = local_ensure(session, message->sender, &local);
                 if (r < 0 && r != -EMLINK)
                         return r;
         }
+        error = obstacle_of_reply(remote, local, message, size, text, sizeof text);
+        if (error) {
+                session_kick(session);
+                return frame_append_result(mux_control(session->mux), WIRE_REFUSED, call, error, text);
+        }
         *data = NULL;
-        return forward(session, remote, local ? local->id : 0, 0, call, WIRE_MESSAGE_REPLY, taken, size);
+        return forward(session, remote, local ? local->id : 0, 0, call,
+                       WIRE_MESSAGE_REPLY | (message->n_fds > 0 ? WIRE_MESSAGE_DESCRIPTORS : 0), taken, size);
 }
 
 /* A signal for one remote alone, or (remote is NULL) for everybody. */
@@ -246,10 +267,11 @@ static int forward_signal(struct session *session, struct remote *remote, uint8_
         struct local *local;
         uint8_t *taken = *data;
         const char *const *names;
+        char text[WIRE_TEXT_MAX];
         size_t n;
         int r;
 
-        if (message->n_fds > 0 || table_get_string(session->ghosts, message->sender))
+        if (message->n_fds > 0 || limits_out(session, size, text, sizeof text) || table_get_string(session->ghosts, message->sender))
                 return 0;
         r = names_of_unique(session, message->sender, &names, &n);
         if (r < 0)

@@ -11,6 +11,7 @@
  *     session-out.c       messages from this bus to the other domain
  *     session-in.c        messages from the other domain to this bus
  *     session-rules.c     what each side wants to hear of
+ *     session-limits.c    descriptors of messages, and how much may wait
  */
 
 #include "budget.h"
@@ -21,6 +22,7 @@
 #include "message.h"
 #include "mux.h"
 #include "session.h"
+#include "streams.h"
 #include "table.h"
 
 #define BUS_NAME "org.freedesktop.DBus"
@@ -35,6 +37,7 @@ struct local {
         uint32_t id;
         unsigned hops;                  /* 0: a program of this domain. 1: it is another domain's */
         unsigned n_names;               /* that it owns and that the other domain knows of */
+        size_t n_passing;               /* it has left its bus; ghosts that have not read yet what it sent before, and one */
         struct call *calls;             /* that it waits for */
         char unique[];
 };
@@ -56,7 +59,17 @@ struct remote {
         struct table *pending;          /* struct pending by serial: calls that the ghost made */
         struct call *calls;             /* that the ghost has to answer */
         struct owned *names;
+        struct arriving *bundles;       /* descriptors whose messages have not come; the oldest first */
+        struct arriving *held;          /* messages that wait for copies, and all after them */
+        bool gone;                      /* it has left its bus, and some are held */
         char unique[];                  /* there */
+};
+
+/* What a remote has sent and that has to wait: a bundle for its message, or a message with or without one. */
+struct arriving {
+        struct demux_message message;
+        struct bundle *bundle;
+        struct arriving *next;
 };
 
 /* A name that a remote owns there, and its ghost here if it could. */
@@ -104,7 +117,11 @@ struct session {
         struct frame_buffer out;        /* what the ring did not take yet */
         struct mux *mux;
         struct demux *demux;
-        struct budget memory_in, memory_out;
+        struct streams *streams;
+        struct budget memory_in, memory_out, memory_streams;
+        uint32_t message_max, their_message_max;        /* what the hellos have said: ours, and the other's */
+        bool passes_descriptors;                        /* the other end does */
+        uint64_t n_arriving;            /* bytes of messages that this bus has not taken yet */
         sd_event_source *kick;          /* there is something to write or to read */
         sd_event_source *timer;
         uint64_t last_heard_usec, last_progress_usec, ping_usec;
@@ -165,7 +182,7 @@ int remote_gone(struct session *session, uint32_t id);
 int remote_connect(struct remote *remote);              /* makes the ghost, if there is none; -EMLINK: policy lets it have no more */
 int remote_name(struct session *session, uint32_t id, const struct frame_text *name);
 int remote_name_gone(struct session *session, const struct frame_text *name);
-void remote_name_free(struct session *session, const char *name);      /* nobody owns it on this bus: we may try again */
+void remote_name_changed(struct session *session, const char *name, const char *owner);        /* on this bus; NULL: nobody has it now, and we may */
 int remote_activatable(struct session *session, const struct frame_text *name, bool is);
 int remotes_policy_changed(struct session *session);
 void remotes_retry(struct session *session);            /* there is memory again */
@@ -183,7 +200,17 @@ void release(struct session *session, uint8_t *data, size_t size);     /* a mess
 
 /* session-in.c */
 int in_message(struct session *session, const struct demux_message *message);
+int in_held(struct session *session, struct remote *remote);            /* a bundle is whole: those that need not wait any longer */
 int in_refused(struct session *session, uint64_t call, const struct frame_text *error, const struct frame_text *text);
+
+/* session-limits.c. Of errors, their names: a sentence is in text. */
+int limits_start(struct session *session);
+void limits_policy_changed(struct session *session);
+const char *limits_out(struct session *session, size_t size, char *text, size_t n_text);        /* may it wait here? NULL: it may */
+const char *limits_in(struct session *session, size_t size, char *text, size_t n_text);
+const char *descriptors_offer(struct session *session, uint32_t stream, struct connection *connection, unsigned n, char *text, size_t n_text);
+int descriptors_announced(struct session *session, const struct frame_content *content);
+struct arriving *arriving_free(struct arriving *arriving);              /* all of a list; NULL */
 
 /* session-rules.c */
 int rules_want(struct session *session, const char *rule);              /* this bus wants to hear of it; counted */

@@ -62,6 +62,8 @@ static void on_sent(void *userdata, uint32_t stream, uint32_t size) {
         int r;
 
         session->retry |= stream == SESSION_NO_STREAM;
+        if (stream != SESSION_NO_STREAM)
+                session->n_arriving -= size;
         r = session->over ? 0 : demux_taken(session->demux, stream, size);
         if (r < 0)
                 session_fail(session, r, "give credit");
@@ -231,18 +233,26 @@ static void remote_free(struct remote *remote) {
                 session->n_ghosts--;
         }
         table_free(remote->pending);
+        arriving_free(remote->bundles);
+        arriving_free(remote->held);
         free(remote);
 }
 
 int remote_gone(struct session *session, uint32_t id) {
-        struct remote *remote = table_remove_number(session->remotes, id);
+        struct remote *remote = remote_of(session, id);
         int r;
 
-        if (!remote)
+        if (!remote || remote->gone)
                 return -EBADMSG;
+        if (remote->held) {             /* in_held() comes back here */
+                remote->gone = true;
+                return 0;
+        }
+        table_remove_number(session->remotes, id);
         session->figures_used[remote->figures] = false;
         r = demux_stream_close(session->demux, id);
-        if (remote->connection)
+        /* Not before the bus has said hello: descriptors that come with a connection's first bytes are lost on dbus-daemon, and it ends. */
+        if (remote->connection && connection_unique(remote->connection))
                 connection_let_go(remote->connection);
         if (!remote->connection || connection_drain(remote->connection)) {
                 remote_free(remote);
@@ -264,10 +274,23 @@ struct request {
         char name[];
 };
 
+/*
+ * A program of this domain is replaced if it lets itself be, as one does that has handed over to another (docs/service-move.md); a ghost of a third domain
+ * always would, and is not.
+ */
+static bool may_replace(struct session *session, const char *name) {
+        const char *owner = table_get_string(session->owners, name);
+
+        return owner && !table_get_string(session->options.foreign, owner);
+}
+
 static int request_name(struct owned *owned, uint32_t flags) {
         struct remote *remote = owned->remote;
         struct request *request;
         int r;
+
+        if (may_replace(remote->session, owned->name))
+                flags |= REPLACE_EXISTING;
 
         r = remote_connect(remote);
         if (r < 0)
@@ -372,10 +395,18 @@ int remote_name_gone(struct session *session, const struct frame_text *name) {
         return 0;
 }
 
-void remote_name_free(struct session *session, const char *name) {
+void remote_name_changed(struct session *session, const char *name, const char *owner) {
         struct owned *owned = table_get_string(session->imports, name);
+        const char *unique = owned && owned->remote->connection ? connection_unique(owned->remote->connection) : NULL;
+        bool has = owner && unique && strcmp(owner, unique) == 0;
 
-        if (owned && !owned->refused && !owned->has)
+        if (!owned || owned->refused)
+                return;
+        if (has != owned->has && (has || owner)) {
+                owned->has = has;
+                session->handlers->name(session->userdata, name, has ? unique : NULL);
+        }
+        if (!owner && !owned->has)
                 request_name(owned, 0);
 }
 

@@ -44,6 +44,7 @@ static const char *const counter_names[_COUNTER_N] = {
         [COUNTER_CALLS_WAITING_IN] = "calls.waiting.in",
         [COUNTER_CALLS_WAITING_OUT] = "calls.waiting.out",
         [COUNTER_BYTES_QUEUED_OUT] = "bytes.queued.out",
+        [COUNTER_DESCRIPTORS] = "descriptors",
         [COUNTER_ROUND_TRIP_USEC] = "round-trip-us",
 };
 
@@ -267,6 +268,7 @@ int session_policy_changed(struct session *session) {
 
         if (session->over)
                 return 0;
+        limits_policy_changed(session);
         r = remotes_policy_changed(session);
         return r < 0 ? r : locals_policy_changed(session);
 }
@@ -305,10 +307,11 @@ static int say_hello(struct session *session) {
                 .magic = WIRE_MAGIC,
                 .version_min = WIRE_VERSION,
                 .version_max = WIRE_VERSION,
+                .features = WIRE_FEATURE_DESCRIPTORS,
                 .domain = session->options.own_domain,
                 .epoch = session->options.epoch,
                 .window = WIRE_WINDOW,
-                .message_max = WIRE_MESSAGE_MAX,
+                .message_max = session->message_max,
                 .peers_max = WIRE_PEERS_MAX,
                 .names_max = WIRE_NAMES_MAX,
         };
@@ -353,6 +356,9 @@ static int make_streams(struct session *session) {
         if (r < 0)
                 return r;
         r = mux_stream_open(session->mux, 0);
+        if (r < 0)
+                return r;
+        r = limits_start(session);
         if (r < 0)
                 return r;
         r = demux_new(&session->demux, WIRE_WINDOW, &session->memory_in, on_demux_credit, session);
@@ -401,7 +407,7 @@ int session_new(struct session **ret_session, const struct session_options *opti
         session->userdata = userdata;
         session->counters = options->counters;
         session->vchan = vchan;
-        session->memory_in.limit = session->memory_out.limit = SESSION_MEMORY_MAX;
+        session->memory_out.limit = SESSION_MEMORY_MAX;
         session->last_heard_usec = session->last_progress_usec = session_now();
         session->bus = (struct connection_bus) {
                 .event = options->event,
@@ -426,6 +432,7 @@ struct session *session_free(struct session *session) {
         locals_done(session);
         rules_done(session);
         table_free(session->calls);
+        streams_free(session->streams);
         mux_free(session->mux);
         demux_free(session->demux);
         frame_reader_free(session->reader);

@@ -43,6 +43,7 @@ enum session_counter {
         COUNTER_CALLS_WAITING_IN,       /* now */
         COUNTER_CALLS_WAITING_OUT,      /* now */
         COUNTER_BYTES_QUEUED_OUT,       /* now: bytes of messages that wait for the ring */
+        COUNTER_DESCRIPTORS,            /* now: carried, of either side */
         COUNTER_ROUND_TRIP_USEC,        /* now: what the last ping took */
         _COUNTER_N,
 };

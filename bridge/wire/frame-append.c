@@ -232,6 +232,48 @@ int frame_append_ping(struct frame_buffer *buffer, uint16_t type, uint64_t cooki
         return frame_append(buffer, type, &wire, sizeof wire, NULL, 0, NULL, 0);
 }
 
+int frame_append_descriptors(struct frame_buffer *buffer, uint32_t stream, const struct wire_descriptor *descriptors, uint16_t n) {
+        const struct wire_descriptors wire = { .stream = htole32(stream), .n = htole16(n) };
+        struct wire_descriptor list[WIRE_DESCRIPTORS_MAX];
+
+        if (n > WIRE_DESCRIPTORS_MAX)
+                return -EMSGSIZE;
+        for (unsigned i = 0; i < n; i++)
+                list[i] = (struct wire_descriptor) {
+                        .id = htole32(descriptors[i].id),
+                        .kind = htole16(descriptors[i].kind),
+                        .size = htole64(descriptors[i].size),
+                        .offset = htole64(descriptors[i].offset),
+                };
+        return frame_append(buffer, WIRE_DESCRIPTORS, &wire, sizeof wire, list, n * sizeof list[0], NULL, 0);
+}
+
+int frame_append_data(struct frame_buffer *buffer, uint32_t id, enum wire_side side, const void *bytes, size_t n_bytes) {
+        const struct wire_data wire = { .id = htole32(id), .side = (uint8_t) side };
+
+        return frame_append(buffer, WIRE_DATA, &wire, sizeof wire, bytes, n_bytes, NULL, 0);
+}
+
+int frame_append_data_credit(struct frame_buffer *buffer, uint32_t id, enum wire_side side, uint32_t n_bytes) {
+        const struct wire_data_credit wire = { .id = htole32(id), .side = (uint8_t) side, .n_bytes = htole32(n_bytes) };
+
+        return frame_append(buffer, WIRE_DATA_CREDIT, &wire, sizeof wire, NULL, 0, NULL, 0);
+}
+
+static int append_end(struct frame_buffer *buffer, uint16_t type, uint32_t id, enum wire_side side, enum wire_data_reason reason) {
+        const struct wire_data_end wire = { .id = htole32(id), .side = (uint8_t) side, .reason = (uint8_t) reason };
+
+        return frame_append(buffer, type, &wire, sizeof wire, NULL, 0, NULL, 0);
+}
+
+int frame_append_data_end(struct frame_buffer *buffer, uint32_t id, enum wire_side side, enum wire_data_reason reason) {
+        return append_end(buffer, WIRE_DATA_END, id, side, reason);
+}
+
+int frame_append_data_stop(struct frame_buffer *buffer, uint32_t id, enum wire_side side) {
+        return append_end(buffer, WIRE_DATA_STOP, id, side, WIRE_DATA_HALF);
+}
+
 int frame_append_goodbye(struct frame_buffer *buffer, enum wire_goodbye reason, const char *text) {
         uint16_t n_text = cut_text(text);
         const struct wire_goodbye_body wire = { .reason = htole32(reason), .n_text = htole16(n_text) };
@@ -245,7 +287,9 @@ static const char *const type_names[_WIRE_TYPE_N] = {
         [WIRE_START] = "start",           [WIRE_STARTED] = "started",   [WIRE_SUBSCRIBE] = "subscribe",
         [WIRE_UNSUBSCRIBE] = "unsubscribe", [WIRE_MESSAGE] = "message", [WIRE_FRAGMENT] = "fragment",
         [WIRE_REFUSED] = "refused",       [WIRE_CREDIT] = "credit",     [WIRE_PING] = "ping",
-        [WIRE_PONG] = "pong",             [WIRE_GOODBYE] = "goodbye",
+        [WIRE_PONG] = "pong",             [WIRE_GOODBYE] = "goodbye",   [WIRE_DESCRIPTORS] = "descriptors",
+        [WIRE_DATA] = "data",             [WIRE_DATA_CREDIT] = "data credit", [WIRE_DATA_END] = "data end",
+        [WIRE_DATA_STOP] = "data stop",
 };
 
 const char *wire_type_name(uint16_t type) {

@@ -228,6 +228,65 @@ static bool parse_ping(struct cursor *cursor, struct frame_content *content) {
         return true;
 }
 
+static bool parse_descriptors(struct cursor *cursor, struct frame_content *content) {
+        struct wire_descriptors descriptors;
+
+        if (!take_fixed(cursor, &descriptors, sizeof descriptors))
+                return false;
+        content->data.stream = le32toh(descriptors.stream);
+        content->data.n = le16toh(descriptors.n);
+        content->bytes = cursor->p;
+        content->n_bytes = content->data.n * sizeof(struct wire_descriptor);
+        return content->data.n > 0 && content->data.n <= WIRE_DESCRIPTORS_MAX && content->n_bytes <= cursor->left;
+}
+
+struct wire_descriptor frame_descriptor(const struct frame_content *content, unsigned i) {
+        struct wire_descriptor descriptor;
+
+        assert(i < content->data.n);
+        memcpy(&descriptor, content->bytes + i * sizeof descriptor, sizeof descriptor);
+        descriptor.id = le32toh(descriptor.id);
+        descriptor.kind = le16toh(descriptor.kind);
+        descriptor.size = le64toh(descriptor.size);
+        descriptor.offset = le64toh(descriptor.offset);
+        return descriptor;
+}
+
+/* What all of a descriptor's frames begin with. */
+static bool set_data(struct frame_content *content, uint32_t id, uint8_t side) {
+        content->data.id = le32toh(id);
+        content->data.is_receivers = side == WIRE_RECEIVERS;
+        return content->data.id != 0 && side <= WIRE_RECEIVERS;
+}
+
+static bool parse_data(struct cursor *cursor, struct frame_content *content) {
+        struct wire_data data;
+
+        if (!take_fixed(cursor, &data, sizeof data))
+                return false;
+        content->bytes = cursor->p;
+        content->n_bytes = cursor->left;
+        return set_data(content, data.id, data.side) && cursor->left > 0 && cursor->left <= WIRE_PACKET_MAX;
+}
+
+static bool parse_data_credit(struct cursor *cursor, struct frame_content *content) {
+        struct wire_data_credit credit;
+
+        if (!take_fixed(cursor, &credit, sizeof credit))
+                return false;
+        content->data.n_bytes = le32toh(credit.n_bytes);
+        return set_data(content, credit.id, credit.side) && content->data.n_bytes > 0;
+}
+
+static bool parse_data_end(struct cursor *cursor, struct frame_content *content) {
+        struct wire_data_end end;
+
+        if (!take_fixed(cursor, &end, sizeof end))
+                return false;
+        content->data.reason = end.reason;
+        return set_data(content, end.id, end.side);
+}
+
 static bool parse_goodbye(struct cursor *cursor, struct frame_content *content) {
         struct wire_goodbye_body goodbye;
 
@@ -271,6 +330,15 @@ static bool parse(const struct frame *frame, struct frame_content *content) {
         case WIRE_PING:
         case WIRE_PONG:
                 return parse_ping(&cursor, content);
+        case WIRE_DESCRIPTORS:
+                return parse_descriptors(&cursor, content);
+        case WIRE_DATA:
+                return parse_data(&cursor, content);
+        case WIRE_DATA_CREDIT:
+                return parse_data_credit(&cursor, content);
+        case WIRE_DATA_END:
+        case WIRE_DATA_STOP:
+                return parse_data_end(&cursor, content);
         case WIRE_GOODBYE:
                 return parse_goodbye(&cursor, content);
         default:

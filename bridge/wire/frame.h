@@ -54,17 +54,28 @@ struct frame_content {
                 struct wire_credit credit;
                 uint64_t tag;           /* start, started, refused; the cookie of a ping */
                 uint32_t reason;        /* goodbye */
+                struct {                /* descriptors, and all of data */
+                        uint32_t stream;        /* descriptors: the message's */
+                        uint32_t id;
+                        bool is_receivers;      /* the id is one of the receiver's of this frame */
+                        uint32_t n_bytes;       /* data credit */
+                        uint16_t reason;        /* data end */
+                        uint16_t n;             /* descriptors */
+                } data;
         };
         uint8_t hops;                   /* peer */
         bool is;                        /* activatable */
         struct frame_text text;         /* name, rule or sentence */
         struct frame_text error;        /* an error's name */
-        const uint8_t *bytes;           /* of a message */
+        const uint8_t *bytes;           /* of a message, or data; of descriptors, frame_descriptor() reads them */
         size_t n_bytes;
 };
 
 /* 0, or FRAME_VIOLATION. For types that are not known: 0, and nothing is set. */
 int frame_parse(const struct frame *frame, struct frame_content *ret_content);
+
+/* The descriptor of this number, less than content->data.n; its kind may be one that this version does not know. */
+struct wire_descriptor frame_descriptor(const struct frame_content *content, unsigned i);
 
 /* Making frames: a buffer that grows, and is taken from at its beginning. */
 struct frame_buffer {
@@ -99,6 +110,11 @@ int frame_append_message(struct frame_buffer *buffer, const struct wire_message 
 int frame_append_fragment(struct frame_buffer *buffer, uint32_t stream, const void *bytes, size_t n_bytes);
 int frame_append_credit(struct frame_buffer *buffer, uint32_t stream, uint32_t n_bytes);
 int frame_append_ping(struct frame_buffer *buffer, uint16_t type, uint64_t cookie);
+int frame_append_descriptors(struct frame_buffer *buffer, uint32_t stream, const struct wire_descriptor *descriptors, uint16_t n);
+int frame_append_data(struct frame_buffer *buffer, uint32_t id, enum wire_side side, const void *bytes, size_t n_bytes);
+int frame_append_data_credit(struct frame_buffer *buffer, uint32_t id, enum wire_side side, uint32_t n_bytes);
+int frame_append_data_end(struct frame_buffer *buffer, uint32_t id, enum wire_side side, enum wire_data_reason reason);
+int frame_append_data_stop(struct frame_buffer *buffer, uint32_t id, enum wire_side side);
 int frame_append_goodbye(struct frame_buffer *buffer, enum wire_goodbye reason, const char *text);
 
 static inline void frame_reader_freep(struct frame_reader **reader) {

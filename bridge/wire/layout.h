@@ -28,6 +28,12 @@ enum {
 #define WIRE_PEERS_MAX 1024u                    /* connections of one domain on the other's bus */
 #define WIRE_NAMES_MAX 1024u                    /* well-known names, owned or activatable, that one domain tells the other */
 #define WIRE_RULES_MAX 8192u                    /* subscriptions of one domain at the other's: bus.policy, matches-per-connection */
+#define WIRE_STREAMS_MAX 1024u                  /* descriptors that one domain has the other carry at once: as policy's limit fds */
+#define WIRE_STREAM_CREDIT_MAX (16u * 1024 * 1024)      /* bytes that a descriptor's sender may be allowed at once */
+#define WIRE_PACKET_MAX (32u * 1024)            /* bytes of one packet of a seqpacket socket: it goes in one frame */
+#define WIRE_PACKET_COST 32u                    /* of credit, that a packet takes besides its bytes: so many empty ones are not free */
+#define WIRE_COPY_MAX (64u * 1024 * 1024)       /* bytes of a descriptor that is copied */
+#define WIRE_DESCRIPTORS_MAX 253u               /* of one message: unix(7), SCM_MAX_FD */
 #define WIRE_CALLS_MAX 16384u                   /* calls without an answer, each way: bus.policy, replies-per-connection */
 
 /* A new type goes to the end. A type that is no longer used keeps its number. */
@@ -49,6 +55,11 @@ enum wire_type {
         WIRE_PING,
         WIRE_PONG,
         WIRE_GOODBYE,
+        WIRE_DESCRIPTORS,
+        WIRE_DATA,
+        WIRE_DATA_CREDIT,
+        WIRE_DATA_END,
+        WIRE_DATA_STOP,
         _WIRE_TYPE_N,
 };
 
@@ -59,6 +70,10 @@ enum wire_goodbye {                             /* why, for a program */
         WIRE_GOODBYE_VERSION,                   /* there is no version that both speak */
         WIRE_GOODBYE_IDENTITY,                  /* the receiver of this is not the domain that was expected */
         WIRE_GOODBYE_RESOURCES,                 /* a limit was reached that one cannot go on with */
+};
+
+enum wire_feature {                             /* bits of what a sender of a hello understands */
+        WIRE_FEATURE_DESCRIPTORS = 1,           /* WIRE_DESCRIPTORS and the types after it */
 };
 
 #define WIRE_PACKED __attribute__((packed))
@@ -74,7 +89,7 @@ _Static_assert(sizeof(struct wire_head) == 8, "docs/bridge-protocol.md");
 struct wire_hello {
         uint32_t magic;
         uint16_t version_min, version_max;      /* what the sender speaks; the highest that both do is what is spoken */
-        uint32_t features;                      /* what the sender understands beyond its version; none yet */
+        uint32_t features;                      /* what the sender understands beyond its version: enum wire_feature */
         uint32_t domain;                        /* the sender's id, as it has it */
         uint8_t uuid[16];                       /* the sender's, as it has it; 0 if it does not know */
         uint8_t instance[16];                   /* random, of this process */
@@ -152,6 +167,7 @@ _Static_assert(sizeof(struct wire_unsubscribe) == 4, "docs/bridge-protocol.md");
 
 enum wire_message_flag {
         WIRE_MESSAGE_REPLY = 1,                 /* it answers a call of the receiver's side */
+        WIRE_MESSAGE_DESCRIPTORS = 2,           /* the oldest WIRE_DESCRIPTORS of its stream that no message had is its own */
 };
 
 /* The beginning of a message; as much of its bytes as the frame has follows. */
@@ -187,5 +203,71 @@ struct wire_goodbye_body {
         uint16_t reserved;
 } WIRE_PACKED;
 _Static_assert(sizeof(struct wire_goodbye_body) == 8, "docs/bridge-protocol.md");
+
+/* What a descriptor is to whom it is given; it is carried as a stream of bytes, or of packets. */
+enum wire_descriptor_kind {
+        WIRE_PIPE_READER = 1,
+        WIRE_PIPE_WRITER,
+        WIRE_SOCKET_STREAM,
+        WIRE_SOCKET_PACKETS,
+        WIRE_TERMINAL,
+        WIRE_TERMINAL_MASTER,
+        WIRE_COPY_MEMORY,                       /* a sealed memfd */
+        WIRE_COPY_FILE,                         /* a file that can be read only */
+        _WIRE_DESCRIPTOR_KIND_N,
+};
+
+/* The descriptors of a message that is going to come, in their order; n of struct wire_descriptor follow. */
+struct wire_descriptors {
+        uint32_t stream;                        /* the message's */
+        uint16_t n;                             /* 1 to WIRE_DESCRIPTORS_MAX */
+        uint16_t reserved;
+} WIRE_PACKED;
+_Static_assert(sizeof(struct wire_descriptors) == 8, "docs/bridge-protocol.md");
+
+struct wire_descriptor {
+        uint32_t id;                            /* the sender's choice, of no other descriptor of its own that there is */
+        uint16_t kind;                          /* enum wire_descriptor_kind, or one that this version does not know */
+        uint16_t reserved;
+        uint64_t size;                          /* of a copy: bytes */
+        uint64_t offset;                        /* of a copy: where it is read next */
+} WIRE_PACKED;
+_Static_assert(sizeof(struct wire_descriptor) == 24, "docs/bridge-protocol.md");
+
+enum wire_side {                                /* whose id it is */
+        WIRE_SENDERS = 0,                       /* the descriptor was announced by who sends this frame */
+        WIRE_RECEIVERS = 1,
+};
+
+/* Bytes of a descriptor follow, or one packet. */
+struct wire_data {
+        uint32_t id;
+        uint8_t side;                           /* enum wire_side */
+        uint8_t reserved[3];
+} WIRE_PACKED;
+_Static_assert(sizeof(struct wire_data) == 8, "docs/bridge-protocol.md");
+
+struct wire_data_credit {
+        uint32_t id;
+        uint8_t side;
+        uint8_t reserved[3];
+        uint32_t n_bytes;
+} WIRE_PACKED;
+_Static_assert(sizeof(struct wire_data_credit) == 12, "docs/bridge-protocol.md");
+
+enum wire_data_reason {
+        WIRE_DATA_HALF = 0,                     /* nothing more is sent; what is sent to it, is taken */
+        WIRE_DATA_CLOSED,                       /* nobody has the descriptor any longer */
+        WIRE_DATA_FAILED,                       /* something went wrong: of a copy, it is not whole */
+};
+
+/* WIRE_DATA_END: nothing more comes of this descriptor. WIRE_DATA_STOP: nothing more is taken, what comes is dropped. */
+struct wire_data_end {
+        uint32_t id;
+        uint8_t side;
+        uint8_t reason;                         /* enum wire_data_reason; of WIRE_DATA_STOP, 0 */
+        uint8_t reserved[2];
+} WIRE_PACKED;
+_Static_assert(sizeof(struct wire_data_end) == 8, "docs/bridge-protocol.md");
 
 const char *wire_type_name(uint16_t type);      /* for the log; "unknown" for one that this version does not know */

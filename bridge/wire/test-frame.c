@@ -84,6 +84,11 @@ static void append_one_of_each(struct frame_buffer *buffer) {
         g_assert_cmpint(frame_append_ping(buffer, WIRE_PING, 1), ==, 0);
         g_assert_cmpint(frame_append_ping(buffer, WIRE_PONG, 1), ==, 0);
         g_assert_cmpint(frame_append_goodbye(buffer, WIRE_GOODBYE_STOPPING, "bye"), ==, 0);
+        g_assert_cmpint(frame_append_descriptors(buffer, 1, &(const struct wire_descriptor) { .id = 1, .kind = 1 }, 1), ==, 0);
+        g_assert_cmpint(frame_append_data(buffer, 1, WIRE_SENDERS, "x", 1), ==, 0);
+        g_assert_cmpint(frame_append_data_credit(buffer, 1, WIRE_RECEIVERS, 9), ==, 0);
+        g_assert_cmpint(frame_append_data_end(buffer, 1, WIRE_SENDERS, WIRE_DATA_HALF), ==, 0);
+        g_assert_cmpint(frame_append_data_stop(buffer, 1, WIRE_SENDERS), ==, 0);
 }
 
 static void test_any_pieces(void) {
@@ -159,6 +164,30 @@ static void test_values_survive(void) {
         frame_buffer_done(&buffer);
 }
 
+static void test_descriptors_survive(void) {
+        const struct wire_descriptor descriptors[] = {
+                { .id = 7, .kind = WIRE_PIPE_READER },
+                { .id = 0x12345678, .kind = WIRE_COPY_FILE, .size = UINT64_C(0x123456789a), .offset = 99 },
+        };
+        struct frame_buffer buffer = FRAME_BUFFER_NULL;
+        struct wire_descriptor read;
+        struct frame_content content;
+
+        g_assert_cmpint(frame_append_descriptors(&buffer, 5, descriptors, 2), ==, 0);
+        g_assert_cmpint(parse_one(&buffer, &content), ==, 0);
+        g_assert_cmpuint(content.data.stream, ==, 5);
+        g_assert_cmpuint(content.data.n, ==, 2);
+        for (unsigned i = 0; i < 2; i++) {
+                read = frame_descriptor(&content, i);
+                g_assert_cmpmem(&read, sizeof read, &descriptors[i], sizeof descriptors[i]);
+        }
+        frame_buffer_done(&buffer);
+        g_assert_cmpint(frame_append_data_end(&buffer, 7, WIRE_RECEIVERS, WIRE_DATA_FAILED), ==, 0);
+        g_assert_cmpint(parse_one(&buffer, &content), ==, 0);
+        g_assert_true(content.data.id == 7 && content.data.is_receivers && content.data.reason == WIRE_DATA_FAILED);
+        frame_buffer_done(&buffer);
+}
+
 /* Each frame, cut short by one byte or more, is a violation and never half understood. */
 static void test_truncated(void) {
         struct frame_buffer buffer = FRAME_BUFFER_NULL;
@@ -209,6 +238,11 @@ static void test_violations(void) {
         REFUSED(frame_append_fragment(&buffer, 1, "", 0));
         REFUSED(frame_append_credit(&buffer, 1, 0));
         REFUSED(frame_append_result(&buffer, WIRE_REFUSED, 1, "", "an error without a name"));
+        REFUSED(frame_append_descriptors(&buffer, 1, NULL, 0));
+        REFUSED(frame_append_data(&buffer, 1, WIRE_SENDERS, "", 0));
+        REFUSED(frame_append_data(&buffer, 0, WIRE_SENDERS, "x", 1));
+        REFUSED(frame_append_data(&buffer, 1, 2, "x", 1));
+        REFUSED(frame_append_data_credit(&buffer, 1, WIRE_SENDERS, 0));
         message.size = WIRE_MESSAGE_MIN - 1;
         REFUSED(frame_append_message(&buffer, &message, "0", 1));
         message.size = WIRE_MESSAGE_MAX + 1;
@@ -249,6 +283,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/frame/body-one-over-the-limit-is-a-violation", test_body_limit);
         g_test_add_func("/frame/newer-peer-is-understood", test_newer_peer);
         g_test_add_func("/frame/values-survive", test_values_survive);
+        g_test_add_func("/frame/descriptors-survive", test_descriptors_survive);
         g_test_add_func("/frame/truncated-is-a-violation", test_truncated);
         g_test_add_func("/frame/violations", test_violations);
         g_test_add_func("/frame/long-texts-are-cut-and-names-are-not", test_long_texts);

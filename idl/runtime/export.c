@@ -19,11 +19,30 @@ static int export_find(sd_bus *bus, const char *path, const char *interface, voi
         return export->find(path, export->userdata, ret_found);
 }
 
+static struct {
+        sd_bus *bus, *second;           /* not referenced */
+} mirror;
+
+void idl_export_mirror(sd_bus *bus, sd_bus *second) {
+        mirror.bus = second ? bus : NULL;
+        mirror.second = second;
+}
+
+sd_bus *idl_export_mirror_of(sd_bus *bus) {
+        return bus == mirror.bus ? mirror.second : NULL;
+}
+
 static int export_add(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, struct idl_interface *interface, struct export template) {
+        sd_bus *second = idl_export_mirror_of(bus);
         struct export *export;
         sd_bus_slot *slot;
         int r;
 
+        if (second) {
+                r = export_add(second, NULL, path, interface, template);
+                if (r < 0)
+                        return r;
+        }
         export = malloc(sizeof(*export));
         if (!export)
                 return -ENOMEM;

@@ -20,5 +20,12 @@ int idl_export(sd_bus *bus, sd_bus_slot **ret_slot, const char *path, struct idl
 int idl_export_tree(sd_bus *bus, sd_bus_slot **ret_slot, const char *prefix, struct idl_interface *interface, const void *handlers,
                     idl_find_t find, void *userdata);
 
+/*
+ * Whatever is exported on a bus from here on is exported on a second connection as well, until mirror is NULL. A service has one such pair at
+ * most: it is the process's, as counters are (interface.h). What is only on the second one ends with that connection.
+ */
+void idl_export_mirror(sd_bus *bus, sd_bus *mirror);
+sd_bus *idl_export_mirror_of(sd_bus *bus);      /* NULL: there is none */
+
 /* In a callback of the vtable: the handlers and the object. Before anything else is done with the bus. */
 const void *idl_export_current(sd_bus *bus, void *userdata, void **ret_object);

@@ -296,6 +296,45 @@ void database_rollback(struct database **transaction) {
         *transaction = NULL;
 }
 
+/* Copies */
+
+static int backup(struct database *db, sqlite3 *memory) {
+        sqlite3_backup *backup = sqlite3_backup_init(memory, "main", db->sqlite, "main");
+        int code;
+
+        if (!backup)
+                return -ENOMEM;
+        code = sqlite3_backup_step(backup, -1);
+        code = sqlite3_backup_finish(backup) == SQLITE_OK && code == SQLITE_DONE ? SQLITE_OK : code;
+        return code == SQLITE_OK ? 0 : fail(db, code);
+}
+
+int database_copy(struct database *db, size_t max, uint8_t **ret_data, size_t *ret_size) {
+        sqlite3 *memory = NULL;
+        sqlite3_int64 size = 0;
+        uint8_t *data = NULL;
+        int r = -ENOMEM;
+
+        if (sqlite3_open_v2(":memory:", &memory, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
+                r = backup(db, memory);
+        if (r >= 0) {
+                data = sqlite3_serialize(memory, "main", &size, 0);
+                r = !data ? -ENOMEM : (uint64_t) size > max ? -E2BIG : 0;
+        }
+        sqlite3_close(memory);
+        if (r < 0) {
+                sqlite3_free(data);
+                return r;
+        }
+        *ret_data = data;
+        *ret_size = (size_t) size;
+        return 0;
+}
+
+void database_copy_free(uint8_t *data) {
+        sqlite3_free(data);
+}
+
 /* Opening */
 
 static int exec(struct database *db, const char *sql) {

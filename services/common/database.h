@@ -84,6 +84,13 @@ int database_begin(struct database *db, struct database **ret_transaction);
 int database_commit(struct database **transaction);
 void database_rollback(struct database **transaction);
 
+/*
+ * A copy of all that is committed, as the bytes of a database file, by SQLite's backup API; nothing in this process may change it meanwhile.
+ * For database_copy_free(). -E2BIG: it would be larger than max bytes.
+ */
+int database_copy(struct database *db, size_t max, uint8_t **ret_data, size_t *ret_size);
+void database_copy_free(uint8_t *data);
+
 static inline void database_closep(struct database **db) {
         database_close(*db);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "export.h"
 
 struct item {
         uint64_t key;                   /* orders items as their paths do, as far as it goes, and is in the array itself */
@@ -112,6 +113,8 @@ int objects_new(struct objects **ret_objects, sd_bus *bus, const char *prefix) {
                 return -ENOMEM;
         objects->n_prefix = strlen(prefix);
         r = sd_bus_add_node_enumerator(bus, &objects->enumerator, prefix, on_enumerate, objects);
+        if (r >= 0 && idl_export_mirror_of(bus))
+                r = sd_bus_add_node_enumerator(idl_export_mirror_of(bus), NULL, prefix, on_enumerate, objects);
         if (r < 0)
                 return r;
         *ret_objects = objects;

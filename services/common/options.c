@@ -35,6 +35,9 @@ static const char help[] =
         "                            %s\n"
         "  --log-level LEVEL         error, warning, info (the default) or debug\n"
         "  --stop-timeout SECONDS    how long tasks may take to end once it was asked to stop; default %u\n"
+        "  --standby                 waits for the service that runs elsewhere to hand over to it (docs/service-move.md):\n"
+        "                            it owns the name with .standby behind it, and ends if nobody wants it\n"
+        "  --reclaim                 goes on with a state that was handed over, when it is certain that whoever got it is gone\n"
         "  --ready-fd FD             writes a newline to descriptor FD and closes it when it can be called;\n"
         "                            systemd is told through $NOTIFY_SOCKET, without an option\n"
         "  --help, --version\n"
@@ -197,6 +200,12 @@ static int parse_one(struct options *options, const char *name, int option, cons
         unsigned number;
 
         switch (option) {
+        case 'y':
+                options->stand_by = true;
+                return 0;
+        case 'r':
+                options->reclaim = true;
+                return 0;
         case 'b':
                 return is_set(value) ? replace(&options->bus_address, value) : refuse(name, "--bus-address is empty");
         case 'n':
@@ -229,6 +238,7 @@ int options_parse(struct options *options, const char *name, const char *about, 
                 { "log-level", required_argument, NULL, 'l' },   { "ready-fd", required_argument, NULL, 'f' },
                 { "stop-timeout", required_argument, NULL, 't' }, { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'v' },           { "bus-name", required_argument, NULL, 'n' },
+                { "standby", no_argument, NULL, 'y' },           { "reclaim", no_argument, NULL, 'r' },
                 {},
         };
         int option, r;

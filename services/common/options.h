@@ -24,6 +24,8 @@ struct options {
         int log_level;                  /* of syslog(3) */
         int ready_fd;                   /* gets a newline when the service can be called; -1 if there is none */
         uint64_t stop_timeout_usec;     /* how long tasks may take to end once the service was asked to */
+        bool stand_by;                  /* owns NAME.standby, and waits for another to hand its state over */
+        bool reclaim;                   /* goes on with a state that was handed over */
 };
 
 /* What the options depend on, besides the command line. NULL: not set. */

@@ -11,32 +11,13 @@
 #include <time.h>
 
 #include "cleanup.h"
-#include "diagnostics-object.h"
-#include "options.h"
 #include "readiness.h"
+#include "service-private.h"
 
 #define NAME_PREFIX "org.xen.xcp."
 #define PATH_PREFIX "/org/xen/xcp/"
 
 enum { EXIT_BAD_OPTIONS = 2 };
-
-struct service {
-        const struct service_kind *kind;
-        struct options options;
-        char *program;                  /* xcp-NAME */
-        char *bus_name;
-        char *path;
-        char instance[SD_ID128_STRING_MAX];
-        sd_event *event;
-        sd_bus *bus;
-        struct database *db;
-        struct tasks *tasks;
-        struct diagnostics diagnostics;
-        struct diagnostics_object *diagnostics_object;
-        void *userdata;
-        bool owns_name;
-        bool stopping;
-};
 
 sd_bus *service_bus(struct service *service) {
         return service->bus;
@@ -73,6 +54,11 @@ const char *service_state_dir(struct service *service) {
 static int failed(int r, const char *what, const char *which) {
         log_event(LOG_ERR, NULL, "Cannot %s %s: %s", what, which, strerrordesc_np(-r) ?: "unknown error");
         return r;
+}
+
+void service_quiet(struct service *service) {
+        if (service->handover)
+                handover_quiet(service->handover);
 }
 
 /* Starting */
@@ -139,27 +125,38 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
         return sd_event_exit(service->event, EXIT_FAILURE);
 }
 
-static int connect_bus(struct service *service) {
+int service_connect(struct service *service, sd_bus **ret_bus) {
         const char *address = service->options.bus_address;
+        AUTO(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         int r;
 
-        r = sd_bus_new(&service->bus);
+        r = sd_bus_new(&bus);
         if (r < 0)
                 return r;
-        r = sd_bus_set_address(service->bus, address);
+        r = sd_bus_set_address(bus, address);
         if (r < 0)
                 return failed(r, "use as the address of a bus", address);
-        r = sd_bus_set_bus_client(service->bus, true);
+        r = sd_bus_set_bus_client(bus, true);
         if (r < 0)
                 return r;
-        r = sd_bus_start(service->bus);
+        r = sd_bus_start(bus);
         if (r < 0)
                 return failed(r, "connect to the bus", address);
-        r = sd_bus_attach_event(service->bus, service->event, SD_EVENT_PRIORITY_NORMAL);
+        r = sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                "Disconnected", on_disconnected, service);
         if (r < 0)
                 return r;
-        return sd_bus_match_signal(service->bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
-                                   "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, service);
+        *ret_bus = bus;
+        bus = NULL;
+        return 0;
+}
+
+int service_listen(struct service *service) {
+        return sd_bus_get_event(service->bus) ? 0 : sd_bus_attach_event(service->bus, service->event, SD_EVENT_PRIORITY_NORMAL);
+}
+
+void service_hold(struct service *service) {
+        sd_bus_detach_event(service->bus);
 }
 
 /* Who is connected waits with calls until the loop runs: by then everything is there that could be called. */
@@ -229,6 +226,8 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
                 return sd_event_exit(service->event, EXIT_SUCCESS);
         }
         service->stopping = true;
+        if (!service->tasks)            /* it stands by */
+                return sd_event_exit(service->event, EXIT_SUCCESS);
         log_event(LOG_INFO, NULL, "Asked to stop by signal %d of process %d", (int) info->ssi_signo, (int) info->ssi_pid);
         readiness_stopping();
         r = sd_event_add_time_relative(service->event, NULL, CLOCK_MONOTONIC, service->options.stop_timeout_usec, 0, on_stop_timeout,
@@ -267,6 +266,48 @@ static void leave_bus(struct service *service) {
 
 /* All of it */
 
+int service_bring_up(struct service *service, const char *tasks_of_bus) {
+        bool stands_by = service->options.stand_by;
+        int r;
+
+        r = open_database(service);
+        if (r < 0)
+                return r;
+        r = sd_bus_add_object_manager(service->bus, NULL, service->path);
+        if (r < 0)
+                return r;
+        r = make_tasks(service);
+        if (r < 0)
+                return r;
+        r = make_diagnostics(service);
+        if (r < 0)
+                return failed(r, "set up diagnostics at", service->path);
+        r = stands_by ? 0 : own_name(service);
+        if (r < 0)
+                return r;
+        r = tasks_of_bus ? tasks_take_over(service->tasks, tasks_of_bus) : 0;
+        if (r >= 0)
+                r = tasks_load(service->tasks);
+        if (r < 0)
+                return failed(r, "load tasks from", service->options.state_dir);
+        r = service->kind->start(service, &service->userdata);
+        if (r >= 0 && service->kind->handover && !stands_by)
+                r = service->kind->handover->go(service->userdata);
+        if (r >= 0 && service->handover && !stands_by)
+                r = handover_export(service->handover);
+        return r < 0 ? failed(r, "start", service->program) : 0;
+}
+
+/* Whose the state is comes before everything that reads or changes it. */
+static int make_handover(struct service *service) {
+        if (service->kind->handover)
+                return handover_new(&service->handover, service);
+        if (!service->options.stand_by && !service->options.reclaim)
+                return 0;
+        log_event(LOG_ERR, NULL, "%s cannot be moved: there is no --standby and no --reclaim for it", service->program);
+        return -EOPNOTSUPP;
+}
+
 static int start(struct service *service) {
         int r;
 
@@ -283,31 +324,16 @@ static int start(struct service *service) {
         r = make_directory(service->options.state_dir);
         if (r < 0)
                 return r;
-        r = open_database(service);
+        r = make_handover(service);
         if (r < 0)
                 return r;
-        r = connect_bus(service);
+        r = service_connect(service, &service->bus);
         if (r < 0)
                 return r;
-        r = sd_bus_add_object_manager(service->bus, NULL, service->path);
-        if (r < 0)
-                return r;
-        r = make_tasks(service);
-        if (r < 0)
-                return r;
-        r = make_diagnostics(service);
-        if (r < 0)
-                return failed(r, "set up diagnostics at", service->path);
-        r = own_name(service);
-        if (r < 0)
-                return r;
-        r = tasks_load(service->tasks);
-        if (r < 0)
-                return failed(r, "load tasks from", service->options.state_dir);
-        r = service->kind->start(service, &service->userdata);
-        if (r < 0)
-                return failed(r, "start", service->program);
-        return 0;
+        if (service->options.stand_by)
+                return handover_stand_by(service->handover);
+        r = service_bring_up(service, NULL);
+        return r < 0 ? r : service_listen(service);
 }
 
 static int run(struct service *service) {
@@ -318,20 +344,22 @@ static int run(struct service *service) {
                 return EXIT_FAILURE;
         readiness_ready(service->options.ready_fd);
         log_event(LOG_INFO, LOG_FIELDS({ "XCP_INSTANCE", service->instance }, { "XCP_STATE_DIR", service->options.state_dir }),
-                  "%s is ready on %s", service->bus_name, service->options.bus_address);
+                  service->options.stand_by ? "%s stands by on %s" : "%s is ready on %s", service->bus_name, service->options.bus_address);
 
         r = sd_event_loop(service->event);
         if (r < 0) {
                 failed(r, "run the loop of", service->program);
                 return EXIT_FAILURE;
         }
-        tasks_interrupt(service->tasks);
+        if (service->tasks)
+                tasks_interrupt(service->tasks);
         leave_bus(service);
         log_event(LOG_INFO, LOG_FIELDS({ "XCP_INSTANCE", service->instance }), "%s has stopped", service->bus_name);
         return r;
 }
 
 static void done(struct service *service) {
+        service->handover = handover_free(service->handover);
         if (service->userdata && service->kind->stop)
                 service->kind->stop(service->userdata);
         diagnostics_object_free(service->diagnostics_object);

@@ -26,6 +26,7 @@
 #include "objects.h"
 #include "tasks.h"
 
+struct handover_kind;
 struct service;
 
 struct service_kind {
@@ -46,12 +47,18 @@ struct service_kind {
          */
         void (*stop)(void *userdata);
 
+        /* How it is moved to another process: handover.h. NULL: it cannot be. Needs a database. */
+        const struct handover_kind *handover;
+
         /* Adds what a bug report needs, and no secrets, to what the framework knows. May be NULL. */
         void (*dump)(void *userdata, FILE *f);
 };
 
 /* Runs a service until it is asked to stop. Returns the exit status. */
 int service_main(const struct service_kind *kind, int argc, char **argv);
+
+/* What the service's handover.quiesce() left to finish is finished. Nothing happens if nobody has asked. */
+void service_quiet(struct service *service);
 
 sd_bus *service_bus(struct service *service);
 sd_event *service_event(struct service *service);

@@ -150,6 +150,14 @@ int task_store_update(struct task_store *store, sd_bus *bus, const struct task *
                             task->error.message, details, n_details, (int64_t) task->id);
 }
 
+int task_store_take_over(struct task_store *store, const char *from_bus_id, const char *bus_id) {
+        return database_run(store->db, "UPDATE task SET bus = ?, caller = '' WHERE bus = ?", "ss", bus_id, from_bus_id);
+}
+
+int task_store_copy(struct task_store *store, size_t max, uint8_t **ret_data, size_t *ret_size) {
+        return database_copy(store->db, max, ret_data, ret_size);
+}
+
 int task_store_remove(struct task_store *store, uint64_t id) {
         return database_run(store->db, "DELETE FROM task WHERE id = ?", "x", (int64_t) id);
 }

@@ -36,6 +36,12 @@ int task_store_remove(struct task_store *store, uint64_t id);
 /* Loads the tasks of earlier instances. */
 int task_store_load(struct task_store *store, sd_bus *bus, const char *bus_id, uint64_t now_usec, struct task_list *list);
 
+/* Tasks of another bus are from here on this one's; their callers are nobody here. Before task_store_load(). */
+int task_store_take_over(struct task_store *store, const char *from_bus_id, const char *bus_id);
+
+/* All of it, for database_copy_free(). */
+int task_store_copy(struct task_store *store, size_t max, uint8_t **ret_data, size_t *ret_size);
+
 /* Makes an error of what the last function returned. Returns r. */
 int task_store_set_error(struct task_store *store, int r, struct idl_error *error);
 

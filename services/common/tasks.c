@@ -47,6 +47,8 @@ struct tasks {
         bool stopping;
         void (*idle)(void *userdata);
         void *idle_userdata;
+        tasks_caller_t caller;          /* whose a call is; NULL: his who sent it */
+        void *caller_userdata;
 };
 
 static uint64_t now_usec(void) {
@@ -180,6 +182,12 @@ static int begin(struct tasks *tasks, const struct task_origin *origin, const st
         return 0;
 }
 
+static const char *caller_of(struct tasks *tasks, sd_bus_message *message) {
+        const char *caller = tasks->caller ? tasks->caller(message, tasks->caller_userdata) : NULL;
+
+        return caller ?: sd_bus_message_get_sender(message) ?: "";
+}
+
 int work_begin(struct tasks *tasks, struct idl_call *call, const struct work_kind *kind, void *userdata, struct idl_error *error,
                struct work **ret_work) {
         sd_bus_message *message = idl_call_message(call);
@@ -196,7 +204,7 @@ int work_begin(struct tasks *tasks, struct idl_call *call, const struct work_kin
                 .operation = operation,
                 .object = sd_bus_message_get_path(message),
                 .description = kind->description ?: member,
-                .caller = sd_bus_message_get_sender(message) ?: "",
+                .caller = caller_of(tasks, message),
         };
         r = begin(tasks, &origin, kind, userdata, error, ret_work);
         if (r < 0) {
@@ -491,6 +499,36 @@ void tasks_stop(struct tasks *tasks, void (*idle)(void *userdata), void *userdat
                         work_cancel(work, NULL);
         }
         told_idle(tasks);
+}
+
+void tasks_when_idle(struct tasks *tasks, void (*idle)(void *userdata), void *userdata) {
+        tasks->idle = idle;
+        tasks->idle_userdata = userdata;
+        told_idle(tasks);
+}
+
+const struct task *tasks_active(struct tasks *tasks) {
+        for (size_t i = 0; tasks->n_active > 0 && i < tasks->list.n_tasks; i++)
+                if (!task_ended(tasks->list.tasks[i]))
+                        return tasks->list.tasks[i];
+        return NULL;
+}
+
+void tasks_set_caller(struct tasks *tasks, tasks_caller_t caller, void *userdata) {
+        tasks->caller = caller;
+        tasks->caller_userdata = userdata;
+}
+
+int tasks_take_over(struct tasks *tasks, const char *from_bus_id) {
+        return strcmp(from_bus_id, tasks->bus_id) == 0 ? 0 : task_store_take_over(tasks->store, from_bus_id, tasks->bus_id);
+}
+
+const char *tasks_bus_id(const struct tasks *tasks) {
+        return tasks->bus_id;
+}
+
+int tasks_copy(struct tasks *tasks, size_t max, uint8_t **ret_data, size_t *ret_size) {
+        return task_store_copy(tasks->store, max, ret_data, ret_size);
 }
 
 static void interrupt(struct work *work) {

@@ -94,6 +94,21 @@ int tasks_load(struct tasks *tasks);
 /* Takes no more work, and cancels what can be cancelled. idle is called when no work is left, at once if none is now. */
 void tasks_stop(struct tasks *tasks, void (*idle)(void *userdata), void *userdata);
 
+/* Calls idle once, when no work is left: at once if none is now. Work can still begin. */
+void tasks_when_idle(struct tasks *tasks, void (*idle)(void *userdata), void *userdata);
+
+/* A task whose work goes on, or NULL. */
+const struct task *tasks_active(struct tasks *tasks);
+
+/* For handover.c. Whose a call is that somebody has passed on; NULL: his who sent it. */
+typedef const char *(*tasks_caller_t)(sd_bus_message *message, void *userdata);
+void tasks_set_caller(struct tasks *tasks, tasks_caller_t caller, void *userdata);
+
+/* For handover.c. Tasks of another bus become this one's (before tasks_load()), and all tasks as a file, for database_copy_free(). */
+int tasks_take_over(struct tasks *tasks, const char *from_bus_id);
+const char *tasks_bus_id(const struct tasks *tasks);
+int tasks_copy(struct tasks *tasks, size_t max, uint8_t **ret_data, size_t *ret_size);
+
 /* Ends all tasks as interrupted: the service ends now. */
 void tasks_interrupt(struct tasks *tasks);
 

@@ -61,7 +61,8 @@ static void leave_list(struct operation *operation) {
                 operation->storage->operations = operation->next;
         if (operation->next)
                 operation->next->previous = operation->previous;
-        operation->storage->n_operations--;
+        if (--operation->storage->n_operations == 0)
+                service_quiet(operation->storage->service);
 }
 
 static void leave_ready(struct operation *operation) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "exported.h"
+#include "handover-storage.h"
 #include "operation.h"
 #include "operations.h"
 #include "store.h"
@@ -17,7 +18,7 @@
 #define PROBE_INTERVAL_USEC UINT64_C(5000000)   /* of storage repositories that are unreachable */
 
 /* In the build tree, the program beside this one. */
-static const char *find_io_program(void) {
+const char *storage_io_program(void) {
         static const char build_root[] = STORAGE_BUILD_ROOT "/";
         char path[PATH_MAX] = "";
         ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -40,7 +41,7 @@ static int on_probe(sd_event_source *source, uint64_t usec, void *userdata) {
         return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static int start_probes(struct storage *storage) {
+int storage_start_probes(struct storage *storage) {
         for (struct sr *sr = storage->srs, *next; sr; sr = next) {
                 next = sr->next;
                 sr_probe(sr);
@@ -66,7 +67,7 @@ static int storage_start(struct service *service, void **ret_userdata) {
         storage->bus = service_bus(service);
         storage->event = service_event(service);
         storage->db = service_database(service);
-        storage->io_program = find_io_program();
+        storage->io_program = storage_io_program();
 
         r = operations_init(storage);
         if (r >= 0)
@@ -82,7 +83,7 @@ static int storage_start(struct service *service, void **ret_userdata) {
         if (r < 0)
                 return r;
         check_qemu(storage);
-        return start_probes(storage);
+        return 0;
 }
 
 static void nothing(void *item) {
@@ -131,7 +132,7 @@ static void storage_dump(void *userdata, FILE *f) {
         }
 }
 
-static const char *const features[] = { "driver-directory", "driver-file", "data-path-file", "qcow2", NULL };
+static const char *const features[] = { "driver-directory", "driver-file", "data-path-file", "qcow2", "handover", NULL };
 
 int main(int argc, char **argv) {
         const struct service_kind kind = {
@@ -141,6 +142,7 @@ int main(int argc, char **argv) {
                 .schema = store_schema,
                 .start = storage_start,
                 .stop = storage_stop,
+                .handover = &storage_handover,
                 .dump = storage_dump,
         };
 

@@ -44,6 +44,7 @@ class Test:
     where: tuple[str, ...]
     deadline: float
     programs: tuple[str, ...]
+    files: dict[str, str]
     domains: tuple[Domain, ...]
     fails: str | None
 
@@ -99,7 +100,7 @@ def _name_of(path: pathlib.Path) -> str:
 
 
 def _tests_of(name: str, table: dict[str, Any]) -> list[Test]:
-    keys = {"title", "where", "deadline", "programs", "domain", "variants", "fails"}
+    keys = {"title", "where", "deadline", "programs", "files", "domain", "variants", "fails"}
     _known(table, keys, "the top level")
     variants = table.get("variants")
     if variants is None:
@@ -120,6 +121,7 @@ def _test_of(name: str, table: dict[str, Any], types: dict[str, str]) -> Test:
         where=where,
         deadline=float(table.get("deadline", 60)),
         programs=tuple(table.get("programs", [])),
+        files=dict(table.get("files", {})),
         domains=tuple(_domain_of(domain, types) for domain in table["domain"]),
         fails=table.get("fails"),
     )

@@ -55,6 +55,7 @@ class Message:
     signature: str = ""
     body: tuple = ()
     n_fds: int = None
+    fds: list = dataclasses.field(default_factory=list)  # of a message that came: to be closed by who takes it
     raw_body: bytes = None  # instead of body
     big_endian: bool = False
 
@@ -206,7 +207,7 @@ def decode(data):
 class Bus:
     """A connection to a bus, by the path of its socket. What comes and is no awaited answer is kept for receive()."""
 
-    def __init__(self, path, hello=True):
+    def __init__(self, path, hello=True, passes_fds=False):
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(DEADLINE)
         self._socket.connect(os.fspath(path))
@@ -214,13 +215,21 @@ class Bus:
         self._buffer = bytearray()
         self.queue = []
         self._socket.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
+        self._fds = [] if passes_fds else None
+        if not (line := self._read_line()).startswith(b"OK "):
+            raise Gone(line)
+        if passes_fds:
+            self._socket.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+            if self._read_line() != b"AGREE_UNIX_FD\r\n":
+                raise Gone("it passes no descriptors")
+        self._socket.sendall(b"BEGIN\r\n")
+        self.unique = self.driver("Hello")[0] if hello else None
+
+    def _read_line(self):
         line = b""
         while not line.endswith(b"\r\n"):
             line += self._socket.recv(1)
-        if not line.startswith(b"OK "):
-            raise Gone(line)
-        self._socket.sendall(b"BEGIN\r\n")
-        self.unique = self.driver("Hello")[0] if hello else None
+        return line
 
     def __enter__(self):
         return self
@@ -230,23 +239,30 @@ class Bus:
 
     def close(self):
         self._socket.close()
+        for fds in (self._fds or [], *(message.fds for message in self.queue)):
+            while fds:
+                os.close(fds.pop())
 
     def fileno(self):
         return self._socket.fileno()
 
-    def send(self, message):
-        """Sends it, with the next serial if it has none. Returns the serial."""
+    def send(self, message, fds=()):
+        """Sends it, with the next serial if it has none, and with descriptors. Returns the serial."""
         if not message.serial:
             self._serial += 1
             message.serial = self._serial
-        self._socket.sendall(encode(message))
+        data = encode(message)
+        sent = socket.send_fds(self._socket, [data], fds) if fds else 0
+        self._socket.sendall(data[sent:])
         return message.serial
 
     def send_bytes(self, data):
         self._socket.sendall(data)
 
     def call_async(self, destination, path, interface, member, signature="", *body, flags=0, **more):
-        return self.send(Message(CALL, 0, flags, path, interface, member, destination=destination, signature=signature, body=body, **more))
+        fds = more.pop("fds", ())
+        return self.send(Message(CALL, 0, flags, path, interface, member, destination=destination, signature=signature, body=body,
+                                 n_fds=len(fds) or None, **more), fds)
 
     def call(self, destination, path, interface, member, signature="", *body, flags=0, deadline=DEADLINE):
         """Calls, and returns the answer's body; raises CallFailed."""
@@ -279,14 +295,23 @@ class Bus:
 
     def pump(self, seconds):
         """Reads what there is, waiting so long for it. Returns whether anything came."""
-        if not select.select([self._socket], [], [], seconds)[0]:
+        poll = select.poll()  # there may be more than 1,024 descriptors
+        poll.register(self._socket, select.POLLIN)
+        if not poll.poll(max(0, seconds) * 1000):
             return False
-        data = self._socket.recv(1 << 20)
+        if self._fds is None:
+            data = self._socket.recv(1 << 20)
+        else:
+            data, fds, _, _ = socket.recv_fds(self._socket, 1 << 20, 253)
+            self._fds += fds
         if not data:
             raise Gone("the bus has ended the connection")
         self._buffer += data
         while (n := self._length()) and len(self._buffer) >= n:
-            self.queue.append(decode(bytes(self._buffer[:n])))
+            message = decode(bytes(self._buffer[:n]))
+            if message.n_fds and self._fds is not None:
+                message.fds, self._fds = self._fds[:message.n_fds], self._fds[message.n_fds:]
+            self.queue.append(message)
             del self._buffer[:n]
         return True
 
@@ -315,8 +340,9 @@ class Bus:
     def signal(self, path, interface, member, signature="", *body, destination=None):
         self.send(Message(SIGNAL, 0, 1, path, interface, member, destination=destination, signature=signature, body=body))
 
-    def answer_to(self, call, signature="", *body):
-        self.send(Message(RETURN, 0, 1, reply_serial=call.serial, destination=call.sender, signature=signature, body=body))
+    def answer_to(self, call, signature="", *body, fds=()):
+        self.send(Message(RETURN, 0, 1, reply_serial=call.serial, destination=call.sender, signature=signature, body=body,
+                          n_fds=len(fds) or None), fds)
 
     def fail(self, call, error, text):
         self.send(Message(ERROR, 0, 1, error=error, reply_serial=call.serial, destination=call.sender, signature="s", body=(text,)))
@@ -325,8 +351,8 @@ class Bus:
 class Service:
     """A program on a bus, a thread of the test: what comes is given to handle(bus, message), and calls are kept in .calls."""
 
-    def __init__(self, path, name, handle):
-        self.bus = Bus(path)
+    def __init__(self, path, name, handle, passes_fds=False):
+        self.bus = Bus(path, passes_fds=passes_fds)
         self.calls = []
         self._handle = handle
         self._end, self._ended = os.pipe()

@@ -63,7 +63,7 @@ class Contract(XenopsdTest):
         self.assertNotEqual(again, vm.path)
 
     def test_the_manager(self):
-        [noop] = self.caller.manager("ListBackends")[0]
+        noop = self.caller.manager("ListBackends")[0][0]
         self.assertEqual((noop["name"], noop["available"]), ("noop", True))
         self.assertIn("migrate", noop["features"])
         self.assertIn("boot-ms", noop["options"])

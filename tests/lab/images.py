@@ -48,23 +48,32 @@ def images_build() -> Images:
     return Images(_hypervisor_build() / "xen", kernel / "vmlinux", base / "dom0.cpio", base / "guest.cpio")
 
 
-def guest_image_write(images: Images, programs: list[str], built: dict[str, pathlib.Path], target: pathlib.Path) -> None:
+def guest_image_write(
+    images: Images, programs: list[str], built: dict[str, pathlib.Path], files: dict[str, pathlib.Path], target: pathlib.Path
+) -> None:
     """A run's image for the guests."""
     shutil.copy(images.guest, target)
     with target.open("ab") as file:
         archive = Archive(file)
         _programs_add(archive, programs, built, images.guest)
+        _files_add(archive, files)
         archive.close()
 
 
 def dom0_image_write(
-    images: Images, programs: list[str], built: dict[str, pathlib.Path], target: pathlib.Path, guest: pathlib.Path
+    images: Images,
+    programs: list[str],
+    built: dict[str, pathlib.Path],
+    files: dict[str, pathlib.Path],
+    target: pathlib.Path,
+    guest: pathlib.Path,
 ) -> None:
     """A run's image for dom0; the guests' kernel and image are in it, as files for xl."""
     shutil.copy(images.dom0, target)
     with target.open("ab") as file:
         archive = Archive(file)
         _programs_add(archive, programs, built, images.dom0)
+        _files_add(archive, files)
         archive.file("lab/vmlinux", images.kernel.read_bytes())
         archive.file("lab/guest.img", guest.read_bytes())
         archive.close()
@@ -85,6 +94,12 @@ def _programs_add(archive: Archive, programs: list[str], built: dict[str, pathli
             if place not in there:
                 archive.file(place, library.read_bytes(), 0o755)
                 there.add(place)
+
+
+def _files_add(archive: Archive, files: dict[str, pathlib.Path]) -> None:
+    """Files of the tree to where the tests want them, by absolute path."""
+    for place, path in sorted(files.items()):
+        archive.file(place.lstrip("/"), path.read_bytes())
 
 
 def _hypervisor_build() -> pathlib.Path:

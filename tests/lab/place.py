@@ -27,7 +27,15 @@ STORE_CLEAN = "for node in $(xenstore-list /local/domain/{0}/data 2>/dev/null); 
 class LabPlace:
     """Boots the lab, runs tests in it, powers it off."""
 
-    def __init__(self, images: Images, programs: list[str], built: dict[str, pathlib.Path], folder: pathlib.Path, report: Report) -> None:
+    def __init__(
+        self,
+        images: Images,
+        programs: list[str],
+        built: dict[str, pathlib.Path],
+        files: dict[str, pathlib.Path],
+        folder: pathlib.Path,
+        report: Report,
+    ) -> None:
         self._folder = folder
         self._consoles = folder / "consoles"
         self._report = report
@@ -35,7 +43,7 @@ class LabPlace:
         self._images = images
         self._dom0_image = folder / "dom0.img"
         self._consoles.mkdir(parents=True)
-        self._images_write(programs, built)
+        self._images_write(programs, built, files)
 
     def __enter__(self) -> "LabPlace":
         self._machine = Machine(self._images, self._dom0_image, self._consoles, on_terminal=False)
@@ -85,10 +93,10 @@ class LabPlace:
         if trouble := self._machine.trouble():
             print(f"     --- QEMU says: {trouble}")
 
-    def _images_write(self, programs: list[str], built: dict[str, pathlib.Path]) -> None:
+    def _images_write(self, programs: list[str], built: dict[str, pathlib.Path], files: dict[str, pathlib.Path]) -> None:
         guest = self._folder / "guest.img"
-        guest_image_write(self._images, programs, built, guest)
-        dom0_image_write(self._images, programs, built, self._dom0_image, guest)
+        guest_image_write(self._images, programs, built, files, guest)
+        dom0_image_write(self._images, programs, built, files, self._dom0_image, guest)
         guest.unlink()
         self._report.step(f"images written: {self._dom0_image.stat().st_size >> 20} MiB")
 

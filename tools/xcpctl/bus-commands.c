@@ -8,10 +8,9 @@
 #include "introspection.h"
 #include "objects.h"
 #include "operation.h"
+#include "quantity.h"
 #include "result.h"
 #include "value.h"
-
-#define BRIDGE "org.xen.xcp.bridge"
 
 /* A line of xcpctl services. */
 struct service_line {
@@ -35,7 +34,7 @@ static void ask_domain(struct context *context, bool has_bridge, struct service_
         line->domain = context->domain;
         if (!has_bridge)
                 return;
-        answer = client_call_briefly(context, BRIDGE, "/org/xen/xcp/bridge", "org.xen.xcp.bridge1.Manager", "GetConnectionDomain",
+        answer = client_call_briefly(context, CLIENT_BRIDGE, CLIENT_BRIDGE_ROOT, "org.xen.xcp.bridge1.Manager", "GetConnectionDomain",
                                      g_variant_new("(s)", line->name));
         if (answer && g_variant_is_of_type(answer, G_VARIANT_TYPE("(usts)")))
                 g_variant_get_child(answer, 0, "u", &line->domain);
@@ -89,7 +88,7 @@ static bool run_services(struct context *context, const struct arguments *argume
 
         table_align_right(table, 2);
         table_align_right(table, 5);
-        has_bridge = names && client_is_running(context, BRIDGE);
+        has_bridge = names && client_is_running(context, CLIENT_BRIDGE);
         for (char **name = names; name && *name; name++) {
                 struct service_line line = { .name = *name, .running = client_is_running(context, *name) };
 
@@ -305,6 +304,18 @@ static bool run_call(struct context *context, const struct arguments *arguments,
         return good;
 }
 
+static bool run_move(struct context *context, const struct arguments *arguments, GError **error) {
+        g_autofree char *name = client_service_name(arguments_get(arguments, "SERVICE"));
+        const char *to = arguments_get(arguments, "--to");
+        uint64_t domain;
+
+        if (!to)
+                return context_fail(error, CONTEXT_ERROR_USAGE, "--to DOMAIN is missing: the id of the domain that it is to go to");
+        if (!quantity_parse_number(to, UINT32_MAX, &domain, error))
+                return false;
+        return operation_call(context, arguments, g_variant_new("(su)", name, (guint32) domain), NULL, error);
+}
+
 #define SERVICE_PARAMETER { "SERVICE", PARAMETER_SERVICE, "A service's name: storage, or in full org.xen.xcp.storage." }
 #define PLACE_PARAMETERS                                                                                                                      \
         SERVICE_PARAMETER, { "PATH", PARAMETER_TEXT, "The object's path." }, { "INTERFACE", PARAMETER_TEXT, "The interface's name." }
@@ -317,6 +328,18 @@ const struct command bus_commands[] = {
                            "answer within 3 seconds is shown with no answer.",
                 .parameters = (const struct parameter[]) { {} },
                 .run = run_services,
+        },
+        {
+                .name = "service move",
+                .summary = "Move a service to another domain, without a call being lost.",
+                .details = "It finishes what it has begun, and calls wait until it goes on there, as it was. If that cannot be, everything stays as "
+                           "it is. The storage service can be moved; the policy of both bridges has to allow it.",
+                .parameters = (const struct parameter[]) {
+                        { "SERVICE", PARAMETER_SERVICE, "Its name: storage, or in full org.xen.xcp.storage." },
+                        { "--to", PARAMETER_NUMBER, "The id of the domain. Has to be given." },
+                        {},
+                },
+                .run = run_move, .interface = "org.xen.xcp.bridge1.Manager", .method = "MoveService",
         },
         {
                 .name = "tree",

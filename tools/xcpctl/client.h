@@ -12,6 +12,8 @@
 #define CLIENT_PREFIX "org.xen.xcp."
 #define CLIENT_XENOPSD "org.xen.xcp.xenopsd"
 #define CLIENT_STORAGE "org.xen.xcp.storage"
+#define CLIENT_BRIDGE "org.xen.xcp.bridge"
+#define CLIENT_BRIDGE_ROOT "/org/xen/xcp/bridge"
 #define CLIENT_DIAGNOSTICS "org.xen.xcp.Diagnostics1"
 #define CLIENT_TASK "org.xen.xcp.Task1"
 

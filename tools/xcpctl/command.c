@@ -13,6 +13,8 @@ const struct command_group command_groups[] = {
         { "Storage repositories", sr_commands },
         { "Disks", vdi_commands },
         { "Tasks", task_commands },
+        { "Links to other domains", bridge_commands },
+        { "Policy of the bridge", policy_commands },
         { "Watching", watch_commands },
         {},
 };
@@ -175,6 +177,8 @@ const char *parameter_placeholder(const struct parameter *parameter) {
                 return "VDI";
         case PARAMETER_SR:
                 return "SR";
+        case PARAMETER_LINK:
+                return "LINK";
         default:
                 return "TEXT";
         }

@@ -31,6 +31,7 @@ enum parameter_kind {
         PARAMETER_VDI,
         PARAMETER_SR,
         PARAMETER_TASK,
+        PARAMETER_LINK,                 /* of the bridge */
         PARAMETER_RECORD,               /* stands for options: one for each key of the record .type */
 };
 
@@ -80,6 +81,8 @@ extern const struct command vm_device_commands[];
 extern const struct command sr_commands[];
 extern const struct command vdi_commands[];
 extern const struct command task_commands[];
+extern const struct command bridge_commands[];
+extern const struct command policy_commands[];
 extern const struct command watch_commands[];
 
 /* NULL if there is none of that name. */

@@ -129,6 +129,7 @@ static void offer_values(struct line *line, const struct parameter *parameter) {
         case PARAMETER_VDI:
         case PARAMETER_SR:
         case PARAMETER_TASK:
+        case PARAMETER_LINK:
                 ask(line, parameter);
                 break;
         default:

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "bridge-links.h"
+
 #define STORAGE_MANAGER "org.xen.xcp.storage1.Manager"
 #define XENOPSD_MANAGER "org.xen.xcp.xenopsd1.Manager"
 
@@ -21,6 +23,7 @@ static const struct kind {
         { PARAMETER_SR, "SR", "org.xen.xcp.storage1.SR", CLIENT_STORAGE, "LookupSR" },
         { PARAMETER_VDI, "VDI", "org.xen.xcp.storage1.VDI", CLIENT_STORAGE, "LookupVDI" },
         { PARAMETER_TASK, "task", CLIENT_TASK, NULL, NULL },
+        { PARAMETER_LINK, "link", LINK_INTERFACE, CLIENT_BRIDGE, NULL },
         { PARAMETER_SERVICE, "service", NULL, NULL, NULL },
 };
 
@@ -129,6 +132,19 @@ static bool add_services(struct context *context, GPtrArray *candidates, GError 
         return services != NULL;
 }
 
+/* A link is called by the id of its domain. */
+static bool add_links(struct context *context, GPtrArray *candidates, GError **error) {
+        g_autoptr(GPtrArray) links = bridge_links(context, error);
+
+        for (unsigned i = 0; links && i < links->len; i++) {
+                const struct bridge_link *link = links->pdata[i];
+                g_autofree char *name = g_strdup_printf("%u", link->domain);
+
+                candidates_add(candidates, link->path, link->uuid, name);
+        }
+        return links != NULL;
+}
+
 static bool add_all(struct context *context, enum parameter_kind kind, const char *container, GPtrArray *candidates, GError **error) {
         g_autoptr(GVariant) listed = NULL;
 
@@ -146,6 +162,8 @@ static bool add_all(struct context *context, enum parameter_kind kind, const cha
                 return add_managed(context, CLIENT_XENOPSD, objects_interface(kind), container, candidates, error);
         case PARAMETER_TASK:
                 return add_tasks(context, candidates, error);
+        case PARAMETER_LINK:
+                return add_links(context, candidates, error);
         case PARAMETER_SERVICE:
                 return add_services(context, candidates, error);
         default:

@@ -20,6 +20,7 @@ enum status {
         STATUS_FAILED = 1,
         STATUS_USAGE = 2,
         STATUS_LEFT = 3,
+        STATUS_NO = 4,
 };
 
 static bool is_usage(const GError *error) {
@@ -29,6 +30,8 @@ static bool is_usage(const GError *error) {
 static enum status status_of(const GError *error) {
         if (is_usage(error))
                 return STATUS_USAGE;
+        if (g_error_matches(error, CONTEXT_ERROR, CONTEXT_ERROR_NO))
+                return STATUS_NO;
         return g_error_matches(error, CONTEXT_ERROR, CONTEXT_ERROR_LEFT) ? STATUS_LEFT : STATUS_FAILED;
 }
 
@@ -106,6 +109,8 @@ static enum status run(const struct arguments *arguments) {
         if (!arguments_command(arguments)->run(&context, arguments, &error)) {
                 if (is_usage(error) && !context.json)
                         status = report_usage(arguments, error);
+                else if (status_of(error) == STATUS_NO)
+                        status = STATUS_NO;
                 else
                         status = report(&context, error);
         }

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Emulated Xen whose domains have each a bus and a bridge, and the programs that measure them."""
+
+import contextlib
+import os
+import pathlib
+import time
+
+from comparison import Program
+from dbuswire import Bus
+from harness import Emulation, Failed, build_directory, wait_until
+from harness.process import survivors
+
+NAMES = "org.xen.xcp.bench"
+PATH = "/org/xen/xcp/bench"
+POLICY = f"allow in any {NAMES}.* from any\nallow out any {NAMES}.* to any\nallow own {NAMES}.* by any\n"
+JOIN_DEADLINE = 60.0
+
+# libxenvchan leaves `blocking` as malloc(3) gave it, and vchan-socket-proxy relies on zeroes (tests/integration/test-vchan-proxy.py).
+ZEROES = {"MALLOC_PERTURB_": "255", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
+PROXY = "/usr/lib/xen-4.17/bin/vchan-socket-proxy"
+
+
+def cpu_seconds(pid):
+    """The time that a process has used of all CPUs: its clock, as clock_getcpuclockid(3) makes its number."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def find(program, *words):
+    """The pids of processes that were started here, by a program's name and arguments."""
+    found = []
+    for pid in survivors():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            argv = pathlib.Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+            if pathlib.Path(argv[0]).name == program and all(any(word in argument for argument in argv) for word in words):
+                found.append(pid)
+    return found
+
+
+class Joined:
+    """A context manager: domain 0 and others that are linked to it. Programs that measure run beside them, on the domains' buses."""
+
+    def __init__(self, domains=1):
+        self._n_domains = domains
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.xen = stack.enter_context(Emulation(domains=self._n_domains))
+            self._stack = stack
+            for domain in range(self._n_domains + 1):
+                self._ready(domain, "bus/xcp-bus-run", "--broker", "dbus-daemon")
+                policy = self.xen.rundir / f"dom{domain}/bench.policy"  # of the run directory a domain sees only its own
+                policy.write_text(POLICY)
+                self._ready(domain, "bridge/xcp-bridge", "--policy", policy, "--log-level", "warning")
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        return self._stack.__exit__(*exception)
+
+    def _ready(self, domain, program, *arguments):
+        """Starts what has --ready-fd in a domain, and waits until it says that it is ready."""
+        reader, writer = os.pipe()
+        process = self.xen.start(domain, build_directory() / program, *arguments, "--ready-fd", "0", stdin=writer)
+        self._stack.callback(process.kill)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as ready:
+            if ready.read(1) != b"\n":
+                raise Failed(f"did not start: {process.wait()}")
+
+    def bus(self, domain):
+        return self.xen.rundir / f"dom{domain}/bus"
+
+    def address(self, domain):
+        return f"unix:path={self.bus(domain)}"
+
+    def program(self, name, *arguments, **options):
+        """Starts a measuring program, and waits until it is ready."""
+        program = Program([build_directory() / "bench" / name, *arguments], **options)
+        self._stack.callback(program.kill)
+        program.line("ready")
+        return program
+
+    def echo(self, domain, name):
+        """A service in a domain, which domain 0 knows when this returns."""
+        service = self.program("bus/echo-plain", self.address(domain), name)
+        with Bus(self.bus(0)) as bus:
+            wait_until(lambda: bus.owner(name) is not None, f"{name} of domain {domain} to come to domain 0", JOIN_DEADLINE)
+        return service
+
+    def caller(self, name, method, arguments="()", *options, address=None):
+        """A measuring program that calls a method, INTERFACE.MEMBER: from domain 0's bus, or one at an address."""
+        return self.program("bus/call", *options, "--", address or self.address(0), name, *method.rsplit(".", 1), arguments, PATH)
+
+    def broker_pids(self, *domains):
+        return [pid for domain in domains for pid in find("dbus-daemon", f"{self.xen.rundir}/dom{domain}/")]
+
+    def bridge_pids(self):
+        """The processes of all links, at both ends of each."""
+        return find("xcp-bridge", "--peer")
+
+    def proxy(self, target, name):
+        """A vchan between domains 1 and 0 that Debian's vchan-socket-proxy carries a stream over, to a socket in domain 1.
+
+        Returns the socket's path in domain 0, and the pids of both proxies. It carries one connection at a time.
+        """
+        entry = self.xen.rundir / f"dom0/{name}"
+        vchan = f"data/{name}"
+        self._proxy(1, "-m", "server", "-s", f"data/{name}-state", "0", vchan, target)
+        self._proxy(0, "-m", "client", "-s", f"data/{name}-state", "1", f"/local/domain/1/{vchan}", entry)
+        return f"unix:path={entry}", find("vchan-socket-proxy", vchan)
+
+    def _proxy(self, domain, *arguments):
+        process = self.xen.start(domain, "env", *(f"{key}={value}" for key, value in ZEROES.items()), PROXY, *arguments)
+        self._stack.callback(process.kill)
+        self.xen.wait_store(0, f"/local/domain/{domain}/{arguments[3]}", lambda state: state == "running")
+
+    def stdio_bridge(self):
+        """A socket in domain 1, each of whose connections systemd-stdio-bridge joins to the bus there, as `busctl --host` would have it."""
+        path = self.xen.rundir / "dom1/stdio"
+        bridge = ["/usr/bin/systemd-stdio-bridge", "--bus-path", self.address(1)]
+        process = self.xen.start(1, "systemd-socket-activate", "--accept", "--inetd", "--listen", path, *bridge)
+        self._stack.callback(process.kill)
+        wait_until(path.exists, f"{path}", JOIN_DEADLINE)
+        return path

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Domains with a bus and a bridge each, for tests of what uses bridges. (test-bridge.py, which is about their insides, has its own.)"""
+
+import os
+import signal
+import sys
+
+from dbuswire import Bus, CallFailed, Service
+from harness import Emulation, TestCase, build_directory, wait_until
+
+BRIDGE = build_directory() / "bridge/xcp-bridge"
+BUS_RUN = build_directory() / "bus/xcp-bus-run"
+
+MANAGER = ("org.xen.xcp.bridge", "/org/xen/xcp/bridge", "org.xen.xcp.bridge1.Manager")
+LINK = "org.xen.xcp.bridge1.Link"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+ECHO = "org.example.Echo"
+
+POLICY = """\
+allow in any org.example.* from any
+allow out any org.example.* to any
+allow own org.example.* by any
+"""
+
+
+def start_ready(xen, domain, *argv):
+    """Starts a program with --ready-fd, and returns it when it is ready."""
+    reader, writer = os.pipe()
+    process = xen.start(domain, *argv, "--ready-fd", "0", stdin=writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as ready:
+        if ready.read(1) != b"\n":
+            raise AssertionError(f"did not become ready: {process.wait()}")
+    return process
+
+
+class BridgeCase(TestCase):
+    """Domains 0 to .domains, all of them joined to domain 0. Clients and services are threads of the test."""
+
+    deadline = 120
+    domains = 1
+    broker = "dbus-daemon"
+    policy = POLICY
+
+    def setUp(self):
+        self.xen = self.enterContext(Emulation(domains=self.domains))
+        self.bridges = {}
+        for domain in range(self.domains + 1):
+            self.start_bus(domain)
+            self.start_bridge(domain)
+        for domain in range(1, self.domains + 1):
+            self.wait_link(domain)
+            self.wait_link(0, at=domain)
+
+    def directory(self, domain):
+        return self.xen.rundir / f"dom{domain}"
+
+    def policy_file(self, domain):
+        return self.directory(domain) / "test.policy"
+
+    def start_bus(self, domain):
+        policies = self.directory(domain) / "bus.d"
+        policies.mkdir(mode=0o755, exist_ok=True)
+        (policies / "test.policy").write_text("allow own org.example.* to owner\n")
+        self.addCleanup(start_ready(self.xen, domain, BUS_RUN, "--broker", self.broker).kill)
+
+    def start_bridge(self, domain):
+        self.policy_file(domain).write_text(self.policy)
+        bridge = start_ready(self.xen, domain, BRIDGE, "--policy", self.policy_file(domain))
+        self.addCleanup(self.show_log, domain, bridge)
+        self.addCleanup(self.end, bridge)
+        self.bridges[domain] = bridge
+
+    def show_log(self, domain, bridge):
+        """Of a test that failed, what the bridge had to say."""
+        if getattr(self._outcome.result, "_errors", None):
+            print(f"--- bridge of domain {domain}\n{bridge.stderr[-3000:]}", file=sys.stderr)
+
+    def end(self, bridge):
+        """Ends it as it should be ended, and sees that nothing that a sanitizer complains of has happened all the time."""
+        if bridge.running():
+            bridge.signal(signal.SIGTERM)
+            self.assertEqual(bridge.wait(deadline=10).status, 0)
+        self.assertNotRegex(bridge.stderr, "Sanitizer|runtime error")
+
+    def path(self, domain):
+        return self.directory(domain) / "bus"
+
+    def bus(self, domain):
+        bus = Bus(self.path(domain))
+        self.addCleanup(bus.close)
+        return bus
+
+    def service(self, domain, handle, name=ECHO):
+        service = Service(self.path(domain), name, handle)
+        self.addCleanup(service.close)
+        return service
+
+    def link_property(self, domain, name, at=0):
+        with Bus(self.path(at)) as bus:
+            return bus.call(MANAGER[0], f"{MANAGER[1]}/link/{domain}", PROPERTIES, "Get", "ss", LINK, name)[0][1]
+
+    def counters(self, domain, at=0):
+        with Bus(self.path(at)) as bus:
+            return bus.call(MANAGER[0], f"{MANAGER[1]}/link/{domain}", LINK, "GetCounters")[0]
+
+    def wait_link(self, domain, at=0):
+        def is_up():
+            try:
+                return self.link_property(domain, "State", at) == "Up"
+            except CallFailed:
+                return False
+
+        wait_until(is_up, f"the link of domain {at} to domain {domain}", deadline=20)
+
+    def wait_name(self, domain, name=ECHO):
+        """Waits until the name has an owner on the domain's bus; returns the owner."""
+        bus = self.bus(domain)
+        wait_until(lambda: bus.owner(name) is not None, f"{name} to come to domain {domain}", deadline=20)
+        return bus.owner(name)

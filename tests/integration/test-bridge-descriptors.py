@@ -1,0 +1,700 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Descriptors in messages that cross the bridge."""
+
+import errno
+import fcntl
+import hashlib
+import importlib.util
+import os
+import pathlib
+import random
+import select
+import signal
+import socket
+import struct
+import threading
+import tty
+
+from dbuswire import CALL, Message, Service, encode
+from harness import build_directory, wait_until
+from storageclient import Client
+from xenopsdclient import Caller
+
+K, M = 1 << 10, 1 << 20
+KEEP = "org.example.Keep"
+NOT_SUPPORTED = "org.freedesktop.DBus.Error.NotSupported"
+EXCEEDED = "org.freedesktop.DBus.Error.LimitsExceeded"
+SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
+DESCRIPTORS, DATA, DATA_CREDIT, DATA_END, DATA_STOP = range(18, 23)
+XENOPSD = build_directory() / "services/xenopsd/xcp-xenopsd"
+STORAGE = build_directory() / "services/storage/xcp-storage"
+
+
+def load_bridge():
+    path = pathlib.Path(__file__).with_name("test-bridge.py")
+    spec = importlib.util.spec_from_file_location("test_bridge_shared", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+bridge = load_bridge()
+
+
+def memfd(data, seals=SEALS):
+    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    if seals:
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+
+
+def n_descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+class Keeper:
+    """A service that keeps what it is given, and gives what it is told to."""
+
+    def __init__(self, path):
+        self.given = []  # the descriptors of each call
+        self.gives = []
+        self.arrived = threading.Condition()
+        self.service = Service(path, KEEP, self._handle, passes_fds=True)
+
+    def _handle(self, bus, call):
+        if call.type != CALL:
+            return
+        with self.arrived:
+            self.given.append(call.fds)
+            self.arrived.notify_all()
+        if call.flags & 1:
+            return
+        if call.member == "Get":
+            fds, self.gives = self.gives, []
+            bus.answer_to(call, "h" * len(fds), *range(len(fds)), fds=fds)
+            for fd in fds:
+                os.close(fd)
+        else:
+            bus.answer_to(call, "u", len(call.fds))
+
+    def take(self):
+        with self.arrived:
+            assert self.arrived.wait_for(lambda: self.given, timeout=30), "no call has come within 30 s"
+            return self.given.pop(0)
+
+    def close(self):
+        self.service.close()
+        for fds in self.given:
+            for fd in fds:
+                os.close(fd)
+
+
+class DescriptorTest(bridge.BridgeTest):
+    def setUp(self):
+        super().setUp()
+        self.keeper = Keeper(self.path(1))
+        self.addCleanup(self.keeper.close)
+        self.wait_name(0, KEEP)
+        self.client = bridge.Bus(self.path(0), passes_fds=True)
+        self.addCleanup(self.client.close)
+
+    def own(self, fd):
+        """Closes it at the end."""
+        self.addCleanup(self.close, fd)
+        return fd
+
+    def close(self, fd):
+        try:
+            os.close(fd)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+
+    def passing(self, *fds, member="Keep", flags=0):
+        """The call's answer; the descriptors are closed here."""
+        try:
+            serial = self.client.call_async(KEEP, "/", KEEP, member, "h" * len(fds), *range(len(fds)), fds=fds, flags=flags)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return None if flags else self.client.answer(serial)
+
+    def give(self, *fds):
+        """Passes them in a call, and returns what has arrived."""
+        self.assertEqual(self.passing(*fds), (len(fds),))
+        return self.keeper.take()
+
+    def get(self, *fds):
+        """Passes them in an answer."""
+        self.keeper.gives = list(fds)
+        reply = self.client.reply_to(self.client.call_async(KEEP, "/", KEEP, "Get"))
+        self.keeper.take()
+        if reply.error:
+            raise bridge.CallFailed(reply.error, reply.body[0])
+        return reply.fds
+
+    def ways(self):
+        return (self.give, "call"), (self.get, "answer")
+
+    def bridges_of(self):
+        """The processes of the link, one at each side."""
+        return [self.process_of(0, 1), self.process_of(1, 0)]
+
+    def process_of(self, domain, other):
+        pids = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and self.is_process_of(pid, domain)]
+        self.assertEqual(len(pids), 1, f"processes of domain {domain} for domain {other}")
+        return pids[0]
+
+    def is_process_of(self, pid, domain):
+        try:
+            argv = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return b"--peer" in argv and os.fsencode(self.directory(domain)) in argv
+
+    def read(self, fd, n, what="bytes"):
+        data = b""
+        while len(data) < n:
+            self.wait_readable(fd, what)
+            piece = os.read(fd, n - len(data))
+            self.assertTrue(piece, f"the end after {len(data)} of {n} bytes, {what}")
+            data += piece
+        return data
+
+    def wait_readable(self, fd, what):
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        self.assertTrue(poll.poll(30000), f"nothing to read within 30 s: {what}")
+
+    def assert_end(self, fd):
+        self.wait_readable(fd, "the end")
+        try:
+            self.assertEqual(os.read(fd, 100), b"")
+        except OSError as error:
+            self.assertIn(error.errno, (errno.ECONNRESET, errno.EIO))
+
+
+class Kinds(DescriptorTest):
+    def test_the_reading_end_of_a_pipe(self):
+        for way, name in self.ways():
+            with self.subTest(name):
+                reader, writer = os.pipe()
+                [arrived] = way(reader)
+                os.write(writer, b"hello")
+                self.assertEqual(self.read(arrived, 5), b"hello")
+                os.write(writer, b"last")
+                os.close(writer)
+                self.assertEqual(self.read(arrived, 4), b"last")
+                self.assert_end(arrived)
+                os.close(arrived)
+
+    def test_the_writing_end_of_a_pipe(self):
+        for way, name in self.ways():
+            with self.subTest(name):
+                reader, writer = os.pipe()
+                [arrived] = way(writer)
+                os.write(arrived, b"hello")
+                self.assertEqual(self.read(reader, 5), b"hello")
+                os.close(arrived)
+                self.assert_end(reader)
+                os.close(reader)
+
+    def test_who_writes_to_a_pipe_that_nobody_reads_is_told(self):
+        reader, writer = os.pipe()
+        [arrived] = self.give(reader)
+        os.close(arrived)
+
+        def is_broken():
+            try:
+                os.write(writer, b"x")
+                return False
+            except BrokenPipeError:
+                return True
+
+        wait_until(is_broken, "the writer to be told")
+        os.close(writer)
+
+    def test_a_pipe_is_as_it_was_for_who_has_it_too(self):
+        reader, writer = os.pipe()
+        kept = self.own(os.dup(reader))
+        [arrived] = self.give(reader)
+        os.write(writer, b"x")
+        self.read(arrived, 1)
+        self.assertTrue(os.get_blocking(kept))
+        os.close(writer)
+        os.close(arrived)
+
+    def test_a_socket_both_ways_with_half_close(self):
+        for way, name in self.ways():
+            with self.subTest(name):
+                here, passed = socket.socketpair()
+                [arrived] = way(passed.detach())
+                there = socket.socket(fileno=arrived)
+                self.assertEqual(there.type, socket.SOCK_STREAM)
+                here.sendall(b"question")
+                self.assertEqual(self.read(there.fileno(), 8), b"question")
+                here.shutdown(socket.SHUT_WR)
+                self.assert_end(there.fileno())
+                there.sendall(b"answer")
+                self.assertEqual(self.read(here.fileno(), 6), b"answer")
+                there.close()
+                self.assert_end(here.fileno())
+                here.close()
+
+    def test_a_socket_of_tcp(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            passed = socket.create_connection(server.getsockname())
+            here, _ = server.accept()
+        with here:
+            [arrived] = self.give(passed.detach())
+            here.sendall(b"ping")
+            self.assertEqual(self.read(arrived, 4), b"ping")
+            os.write(arrived, b"pong")
+            self.assertEqual(self.read(here.fileno(), 4), b"pong")
+            os.close(arrived)
+            self.assert_end(here.fileno())
+
+    def test_packets_keep_their_bounds(self):
+        here, passed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        [arrived] = self.give(passed.detach())
+        there = socket.socket(fileno=arrived)
+        with here, there:
+            self.assertEqual(there.type, socket.SOCK_SEQPACKET)
+            packets = [b"one", b"two" * 1000, bytes(32 * K)] + [b"%d" % n for n in range(2000)]
+            sender = threading.Thread(target=lambda: [here.send(packet) for packet in packets])
+            sender.start()
+            there.settimeout(30)
+            for packet in packets:
+                self.assertEqual(there.recv(64 * K), packet)
+            sender.join()
+            there.send(b"back")
+            here.settimeout(30)
+            self.assertEqual(here.recv(100), b"back")
+
+    def test_a_terminal(self):
+        for which in (0, 1):
+            with self.subTest(("master", "slave")[which]):
+                ends = os.openpty()
+                tty.setraw(ends[1])
+                here, passed = ends[1 - which], ends[which]
+                [arrived] = self.give(passed)
+                self.assertTrue(os.isatty(arrived))
+                os.write(here, b"login: ")
+                self.assertEqual(self.read(arrived, 7), b"login: ")
+                os.write(arrived, b"root\n")
+                self.assertEqual(self.read(here, 5), b"root\n")
+                os.close(arrived)
+                self.assert_end(here)
+                os.close(here)
+
+    def test_a_sealed_memfd_is_copied(self):
+        data = random.randbytes(3 * M + 17)
+        for way, name in self.ways():
+            with self.subTest(name):
+                [arrived] = way(memfd(data))
+                self.assertEqual(os.fstat(arrived).st_size, len(data))
+                self.assertEqual(os.pread(arrived, len(data), 0), data)
+                self.assertEqual(fcntl.fcntl(arrived, fcntl.F_GET_SEALS) & SEALS, SEALS)
+                os.close(arrived)
+        [empty] = self.give(memfd(b""))
+        self.assertEqual(os.fstat(empty).st_size, 0)
+        os.close(empty)
+
+    def test_a_file_is_copied_with_its_place(self):
+        path = pathlib.Path(self.temporary_directory()) / "file"
+        path.write_bytes(b"0123456789")
+        fd = os.open(path, os.O_RDONLY)
+        os.lseek(fd, 4, os.SEEK_SET)
+        [arrived] = self.give(fd)
+        self.assertEqual(os.read(arrived, 100), b"456789")
+        with self.assertRaises(OSError):
+            os.write(arrived, b"x")
+        os.close(arrived)
+
+    def test_order_is_kept_behind_a_copy(self):
+        data = random.randbytes(2 * M)
+        self.passing(memfd(data), flags=1)
+        for _ in range(10):
+            self.client.call_async(KEEP, "/", KEEP, "Keep", flags=1)
+        self.passing(memfd(b"small"), flags=1)
+        self.client.driver("GetId")
+        self.client.close()  # what the bus has handled arrives all the same
+        taken = [self.keeper.take() for _ in range(12)]
+        self.assertEqual([len(fds) for fds in taken], [1] + 10 * [0] + [1])
+        self.assertEqual(os.pread(taken[0][0], len(data), 0), data)
+        self.assertEqual(os.pread(taken[-1][0], 100, 0), b"small")
+        for fds in taken:
+            for fd in fds:
+                os.close(fd)
+
+    def test_several_of_all_kinds_in_one_message(self):
+        reader, writer = os.pipe()
+        here, passed = socket.socketpair()
+        arrived = self.give(memfd(b"copied"), reader, passed.detach(), memfd(b"too"))
+        self.assertEqual(os.read(arrived[0], 10), b"copied")
+        self.assertEqual(os.read(arrived[3], 10), b"too")
+        os.write(writer, b"pipe")
+        self.assertEqual(self.read(arrived[1], 4), b"pipe")
+        here.sendall(b"socket")
+        self.assertEqual(self.read(arrived[2], 6), b"socket")
+        for fd in (writer, *arrived):
+            os.close(fd)
+        here.close()
+
+    def test_what_cannot_be_carried_is_refused_by_its_kind(self):
+        directory = self.temporary_directory()
+        path = pathlib.Path(directory) / "file"
+        path.write_bytes(b"x")
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(f"{directory}/socket")
+        listening.listen()
+        epoll = select.epoll()
+        kinds = {
+            "a directory": os.open(directory, os.O_RDONLY),
+            "one of epoll": os.dup(epoll.fileno()),
+            "one of eventfd": os.eventfd(0),
+            "a device": os.open("/dev/null", os.O_RDWR),
+            "a file that is open for writing": os.open(path, os.O_RDWR),
+            "a memfd that is not sealed": memfd(b"x", seals=0),
+            "a datagram socket": socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).detach(),
+            "a listening socket": listening.detach(),
+            "a socket that is not connected": socket.socket(socket.AF_UNIX).detach(),
+            "a place in a file system": os.open(path, os.O_PATH),
+            "of a file system that bytes": os.open("/proc/self/status", os.O_RDONLY),
+            "one of pidfd": os.pidfd_open(os.getpid()),
+        }
+        for what, fd in kinds.items():
+            for way, name in ((self.passing, "call"), (self.get, "answer")):
+                with self.subTest(what, way=name):
+                    refused = self.error(way, os.dup(fd))
+                    self.assertEqual(refused.name, NOT_SUPPORTED)
+                    self.assertIn(what, refused.text)
+            os.close(fd)
+        reader, writer = os.pipe()
+        self.assertEqual(self.error(self.passing, reader, os.open("/dev/zero", os.O_RDONLY)).name, NOT_SUPPORTED)
+        with self.assertRaises(BrokenPipeError):  # nothing of it has crossed, and nobody has kept it
+            os.write(writer, b"x")
+        os.close(writer)
+        too_large = os.memfd_create("large", os.MFD_ALLOW_SEALING)
+        os.ftruncate(too_large, 64 * M + 1)
+        fcntl.fcntl(too_large, fcntl.F_ADD_SEALS, SEALS)
+        self.assertEqual(self.error(self.passing, too_large).name, EXCEEDED)
+        self.assertEqual(self.keeper.given, [])
+        wait_until(lambda: self.counters(1)["descriptors"] == 0, "all of them to be forgotten")
+
+
+class KindsOnDbusBroker(Kinds):
+    broker = "dbus-broker"
+
+
+class Flow(DescriptorTest):
+    def test_what_is_not_read_stops_nothing_else(self):
+        reader, writer = os.pipe()
+        [stalled] = self.give(reader)
+        os.set_blocking(writer, False)
+        n = 0
+
+        def is_full():
+            nonlocal n
+            try:
+                while True:
+                    n += os.write(writer, bytes(64 * K))
+            except BlockingIOError:
+                return n >= 64 * K
+
+        wait_until(is_full, "the pipe to be full")
+        for _ in range(20):
+            self.assertEqual(self.passing(), (0,))
+            self.keeper.take()
+        other_reader, other_writer = os.pipe()
+        [other] = self.give(other_reader)
+        data = random.randbytes(8 * M)
+        threading.Thread(target=lambda: (self.write_all(other_writer, data), os.close(other_writer))).start()
+        self.assertEqual(self.read(other, len(data)), data)
+        wait_until(is_full, "the pipe to be full")
+        self.assertLess(n, 1 * M)  # what two pipes and a window hold
+        for fd in (stalled, other, writer):
+            os.close(fd)
+
+    def write_all(self, fd, data):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view):]
+
+    def test_many_at_once_and_none_is_left(self):
+        self.passing()  # the caller has its ghost
+        self.keeper.take()
+        before = [n_descriptors(pid) for pid in self.bridges_of()]
+        for _ in range(3):
+            pairs = [os.pipe() for _ in range(100)]
+            arrived = self.give(*(reader for reader, _ in pairs))
+            for number, (_, writer) in enumerate(pairs):
+                os.write(writer, struct.pack("I", number))
+                os.close(writer)
+            for number, fd in enumerate(arrived):
+                self.assertEqual(struct.unpack("I", self.read(fd, 4))[0], number)
+                self.assert_end(fd)
+                os.close(fd)
+        wait_until(lambda: [n_descriptors(pid) for pid in self.bridges_of()] == before,
+                   lambda: f"the descriptors to be {before} again: {[n_descriptors(pid) for pid in self.bridges_of()]}")
+        for domain, at in ((1, 0), (0, 1)):
+            wait_until(lambda: self.counters(domain, at=at)["descriptors"] == 0, "none to be counted")
+
+    def test_those_for_who_takes_none_are_closed(self):
+        service = self.service(1)  # has not told its bus that it can be passed any
+        self.wait_name(0, bridge.ECHO)
+        self.passing()  # the caller has its ghost
+        before = [n_descriptors(pid) for pid in self.bridges_of()]
+        reader, writer = os.pipe()
+        serial = self.client.call_async(bridge.ECHO, "/", bridge.ECHO, "Echo", "h", 0, fds=[reader])
+        os.close(reader)
+        self.assertTrue(self.client.reply_to(serial).error)
+        wait_until(lambda: [n_descriptors(pid) for pid in self.bridges_of()] == before, "the descriptors to be closed")
+        with self.assertRaises(BrokenPipeError):
+            os.write(writer, b"x")
+        os.close(writer)
+        service.close()
+
+
+class Limits(DescriptorTest):
+    def limit(self, domain, line):
+        self.write_policy(domain, self.policy + line + "\n")
+        with bridge.Bus(self.path(domain)) as bus:
+            bus.call(*bridge.MANAGER, "ReloadPolicy")
+
+    def pipes(self, n):
+        pairs = [os.pipe() for _ in range(n)]
+        self.addCleanup(lambda: [self.close(writer) for _, writer in pairs])
+        return [reader for reader, _ in pairs]
+
+    def test_a_thousand(self):
+        kept = []
+        for _ in range(8):
+            kept += self.give(*self.pipes(125))
+        self.assertEqual(len(kept), 1000)
+        self.assertEqual(self.counters(1)["descriptors"], 1000)
+        failed = self.error(self.passing, *self.pipes(25))
+        self.assertEqual(failed.name, EXCEEDED)
+        self.assertRegex(failed.text, "25 descriptors, 1000 are carried already, and 1024 may be")
+        kept += self.give(*self.pipes(24))
+        for fd in kept:
+            os.close(fd)
+
+    def test_of_a_domain(self):
+        self.limit(1, "limit fds 3 for any")  # where they arrive
+        kept = self.give(*self.pipes(2))
+        failed = self.error(self.passing, *self.pipes(2))
+        self.assertEqual((failed.name, "and 3 may be (limit fds)" in failed.text), (EXCEEDED, True))
+        kept += self.give(*self.pipes(1))
+        self.limit(0, "limit fds 4 for any")  # where they are passed
+        self.assertEqual(self.error(self.passing, *self.pipes(2)).name, EXCEEDED)
+        for fd in kept:
+            os.close(fd)
+        wait_until(lambda: self.counters(0, at=1)["descriptors"] == 0, "those to be forgotten")
+        for fd in self.give(*self.pipes(3)):
+            os.close(fd)
+
+    def test_bytes_that_wait(self):
+        self.limit(1, "limit queued-bytes 128K for any")
+        kept = self.give(*self.pipes(2))  # 64 KiB each
+        failed = self.error(self.passing, *self.pipes(1))
+        self.assertEqual((failed.name, "limit queued-bytes" in failed.text), (EXCEEDED, True))
+        self.assertEqual(self.error(self.passing, memfd(bytes(100))).name, EXCEEDED)
+        large = self.error(self.client.call, KEEP, "/", KEEP, "Keep", "ay", bytes(200 * K))
+        self.assertEqual((large.name, "limit queued-bytes" in large.text), (EXCEEDED, True))
+        self.assertEqual(self.passing(), (0,))
+        for fd in kept:
+            os.close(fd)
+        self.limit(0, "limit queued-bytes 1K for any")
+        out = self.error(self.client.call, KEEP, "/", KEEP, "Keep", "ay", bytes(2 * K))
+        self.assertEqual((out.name, "limit queued-bytes" in out.text), (EXCEEDED, True))
+
+    def test_what_the_other_side_said_that_it_takes(self):
+        self.limit(1, "limit queued-bytes 1M for any")
+        before = self.link_property(1, "Epoch")
+        self.client.call("org.xen.xcp.bridge", self.link(1), "org.xen.xcp.bridge1.Link", "Reconnect")
+        wait_until(lambda: self.is_up(1) and self.link_property(1, "Epoch") != before, "another link", deadline=20)
+        self.wait_name(0, KEEP)
+        failed = self.error(self.client.call, KEEP, "/", KEEP, "Keep", "ay", bytes(M))
+        self.assertEqual((failed.name, failed.text.endswith(f"and domain 1 takes {M}")), (EXCEEDED, True), failed)
+        self.assertEqual(self.client.call(KEEP, "/", KEEP, "Keep", "ay", bytes(512 * K)), (0,))
+
+
+class Deaths(DescriptorTest):
+    def test_a_bridge_killed_on_either_side(self):
+        for domain, other in ((0, 1), (1, 0)):
+            with self.subTest(domain=domain):
+                self.wait_link(1)
+                self.wait_name(0, KEEP)
+                here, passed = socket.socketpair()
+                reader, writer = os.pipe()
+                arrived = self.give(passed.detach(), reader)
+                here.sendall(b"x")
+                self.read(arrived[0], 1)
+                victim, others = self.process_of(domain, other), self.process_of(other, domain)
+                os.kill(victim, signal.SIGKILL)
+                self.assert_end(here.fileno())
+                self.assert_end(arrived[0])
+                self.assert_end(arrived[1])
+                wait_until(lambda: not pathlib.Path(f"/proc/{others}/fd").exists(), "the other process to end")
+                with self.assertRaises(BrokenPipeError):
+                    os.write(writer, b"x")
+                here.close()
+                for fd in (writer, *arrived):
+                    os.close(fd)
+                wait_until(lambda: self.is_up(1), "the link", deadline=20)
+
+    def test_a_domain_destroyed(self):
+        here, passed = socket.socketpair()
+        self.give(passed.detach())
+        self.xen.destroy(1)
+        self.assert_end(here.fileno())
+        here.close()
+
+
+class Services(bridge.BridgeTest):
+    """Ours, in another domain."""
+
+    policy = """\
+allow in any org.xen.xcp.storage from any
+allow in any org.xen.xcp.xenopsd from any
+allow out any org.xen.xcp.storage to any
+allow out any org.xen.xcp.xenopsd to any
+allow own org.xen.xcp.storage by any
+allow own org.xen.xcp.xenopsd by any
+"""
+
+    def start_service(self, program, name):
+        process = bridge.start_ready(self.xen, 1, program, "--bus-address", f"unix:path={self.path(1)}", "--state-dir",
+                                     self.directory(1) / "state")
+        self.addCleanup(process.kill)
+        self.wait_name(0, name)
+
+    def address(self):
+        return f"unix:path={self.path(0)}"
+
+    def test_a_console(self):
+        self.start_service(XENOPSD, "org.xen.xcp.xenopsd")
+        caller = Caller(self.address(), "org.xen.xcp.xenopsd")
+        self.addCleanup(caller.close)
+        vm = caller.create("one", {"boot-ms": "10"})
+        self.assertEqual(vm.start().wait()[0], "Succeeded")
+        with vm.open_console() as console:
+            console.settimeout(30)
+            console.sendall(b"hello\n")
+            said = b""
+            while b"hello" not in said:
+                piece = console.recv(4096)
+                self.assertTrue(piece, said)
+                said += piece
+
+    def test_a_disk_in_and_out(self):
+        self.start_service(STORAGE, "org.xen.xcp.storage")
+        client = Client(self.address())
+        self.addCleanup(client.close)
+        sr = client.create_sr("d", "directory", path=self.directory(1) / "sr")
+        data = random.randbytes(16 * M)
+        reader, writer = os.pipe()
+        task = client.begin_import(sr, reader, name="disk", size=len(data))
+        os.close(reader)
+        with os.fdopen(writer, "wb") as source:
+            source.write(data)
+        vdi = client.wait(task, 60)["vdi"]
+        reader, writer = os.pipe()
+        task = client.begin_export(vdi, writer)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as sink:
+            back = sink.read()
+        self.assertEqual(len(back), len(data))
+        self.assertEqual(hashlib.sha256(back).hexdigest(), hashlib.sha256(data).hexdigest())
+        client.wait(task, 60)
+
+
+def descriptors(stream, *entries):
+    return bridge.frame(DESCRIPTORS, struct.pack("<IHH", stream, len(entries), 0) + b"".join(struct.pack("<IHHQQ", number, kind, 0, size, 0)
+                                                                                         for number, kind, size in entries))
+
+
+def data(number, content, side=0):
+    return bridge.frame(DATA, struct.pack("<IB3x", number, side) + content)
+
+
+def end(number, reason=0, side=0):
+    return bridge.frame(DATA_END, struct.pack("<IBB2x", number, side, reason))
+
+
+class Hostile(bridge.BridgeTest):
+    """A guest with something else than a bridge."""
+
+    domains = 2
+    deadline = 240
+    setUp = bridge.Hostile.setUp
+    meet = bridge.Hostile.meet
+    send = bridge.Hostile.send
+    wait_said = bridge.Hostile.wait_said
+    wait_frame = bridge.Hostile.wait_frame
+    wait_end = bridge.Hostile.wait_end
+    assert_others_are_well = bridge.Hostile.assert_others_are_well
+
+    def call(self, number, n_fds, destination=KEEP, flags=2):
+        message = Message(CALL, number, path="/", interface=KEEP, member="Keep", destination=destination, n_fds=n_fds)
+        return bridge.message(1, encode(message), call=number, flags=flags)
+
+    def test_what_is_no_protocol_ends_the_link(self):
+        start = bridge.hello(features=1) + bridge.peer(1, ":1.1")
+        pipe = descriptors(1, (1, 1, 0))
+        cases = {
+            "none at all": start + descriptors(1),
+            "more than there are": start + bridge.frame(DESCRIPTORS, struct.pack("<IHH", 1, 5, 0) + bytes(24)),
+            "of nobody": start + descriptors(7, (1, 1, 0)),
+            "with the number 0": start + descriptors(1, (0, 1, 0)),
+            "twice": start + pipe + pipe,
+            "twice at once": start + descriptors(1, (1, 1, 0), (1, 1, 0)),
+            "too many": start + b"".join(descriptors(1, (number, 1, 0)) for number in range(1, 1026)),
+            "too many that are refused": start + b"".join(descriptors(1, (number, 99, 0)) + end(number) for number in range(1, 1026)),
+            "a message that has none": start + self.call(1, 1),
+            "data of nothing": start + data(9, b"x"),
+            "data of something that was not passed": start + data(1, b"x", side=1),
+            "no data": start + pipe + data(1, b""),
+            "more than was allowed": start + pipe + b"".join(data(1, bytes(16 * K)) for _ in range(4 * 64)),
+            "data the wrong way": start + descriptors(1, (1, 2, 0)) + data(1, b"x"),
+            "data after the end": start + pipe + end(1) + data(1, b"x"),
+            "two ends": start + pipe + end(1) + end(1),
+            "more than a copy has": start + descriptors(1, (1, 7, 3)) + data(1, b"four"),
+            "too much credit": start + pipe + bridge.frame(DATA_CREDIT, struct.pack("<IB3xI", 1, 0, 0xffffffff)),
+            "a side that there is not": start + pipe + data(1, b"x", side=2),
+        }
+        for what, frames in cases.items():
+            with self.subTest(what):
+                self.meet(frames)
+                self.wait_end()
+        self.assert_others_are_well()
+
+    def test_a_message_that_claims_others_than_it_has(self):
+        keeper = Keeper(self.path(2))
+        self.addCleanup(keeper.close)
+        self.wait_name(0, KEEP)
+        pipe = descriptors(1, (1, 1, 0))
+        self.meet(bridge.hello(features=1), bridge.peer(1, ":1.1"), self.call(1, 1, flags=0),  # it has none
+                  pipe, self.call(2, 2),  # it has one
+                  descriptors(1, (2, 99, 0)), self.call(3, 1),  # of a kind that there will be
+                  descriptors(1, (3, 7, 1 << 40)), self.call(4, 1),
+                  descriptors(1, (4, 7, 10)), data(4, b"short"), end(4), self.call(5, 1))
+        for number, error in enumerate((b"InconsistentMessage", b"InconsistentMessage", b"NotSupported", b"LimitsExceeded", b"IOError")):
+            self.assertIn(error, self.wait_frame(bridge.REFUSED, rf"{number + 1:02x}00000000000000"))
+        self.send(bridge.frame(DATA_STOP, struct.pack("<IB3x", 77, 0)), end(1), end(2), end(3))
+        wait_until(lambda: self.counters(1)["descriptors"] == 0, "none to be left")
+        self.assertTrue(self.is_up(1))
+        self.assertEqual(keeper.given, [])
+
+    def test_a_bridge_that_does_not_carry_them(self):
+        self.meet(bridge.hello(), bridge.peer(1, ":1.1"), bridge.name(1, "org.example.Old"))
+        self.wait_name(0, "org.example.Old")
+        reader, writer = os.pipe()
+        with bridge.Bus(self.path(0), passes_fds=True) as bus:
+            failed = self.error(lambda: bus.answer(bus.call_async("org.example.Old", "/", KEEP, "Keep", "h", 0, fds=[reader])))
+        self.assertEqual(failed.name, NOT_SUPPORTED)
+        os.close(reader)
+        os.close(writer)

@@ -1,0 +1,663 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Moving a service: the storage service goes from one process to another under a steady load of calls, and whatever may come in between."""
+
+import os
+import pathlib
+import signal
+import sys
+import threading
+import time
+
+from dbuswire import Bus as Wire
+from dbuswire import CallFailed
+from harness import Emulation, Process, TestCase, build_directory, run, wait_until
+from harness.bus import Bus
+
+BUILD = build_directory()
+STORAGE = BUILD / "services/storage/xcp-storage"
+MOVE = BUILD / "bridge/xcp-move"
+BRIDGE = BUILD / "bridge/xcp-bridge"
+BUS_RUN = BUILD / "bus/xcp-bus-run"
+XCPCTL = BUILD / "tools/xcpctl/xcpctl"
+
+NAME = "org.xen.xcp.storage"
+ROOT = "/org/xen/xcp/storage"
+MANAGER = "org.xen.xcp.storage1.Manager"
+SR = "org.xen.xcp.storage1.SR"
+VDI = "org.xen.xcp.storage1.VDI"
+TASK = "org.xen.xcp.Task1"
+HANDOVER = "org.xen.xcp.Handover1"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+NO_REPLY = "org.freedesktop.DBus.Error.NoReply"
+
+STEPS = ("rehearse", "quiesce", "copy", "load", "retire", "activate", "relay")
+MOVED = r"^(moved|failed) (.*)$"
+
+
+class Client(Wire):
+    """Calls the service by its name, wherever it is."""
+
+    def ask(self, path, interface, method, signature="", *arguments, destination=NAME):
+        return self.call(destination, path, interface, method, signature, *arguments, deadline=60)
+
+    def finish(self, task):
+        """Waits for a task and destroys it; its result."""
+        properties = {}
+
+        def ended():
+            properties.update(self.ask(task, PROPERTIES, "GetAll", "s", TASK)[0])
+            return properties["State"][1] in ("Succeeded", "Failed", "Cancelled")
+
+        wait_until(ended, f"the end of {task}", deadline=60)
+        self.ask(task, TASK, "Destroy")
+        if properties["State"][1] != "Succeeded":
+            raise CallFailed(*properties["Error"][1][:2])
+        return {key: value for key, (_, value) in properties["Result"][1].items()}
+
+    def run(self, path, interface, method, signature="", *arguments):
+        return self.finish(self.ask(path, interface, method, signature, *arguments)[0])
+
+    def create(self, sr, name):
+        return self.run(sr, SR, "CreateVDI", "a{sv}", {"name": ("s", name), "size": ("t", 1 << 20)})["vdi"]
+
+    def names(self, sr):
+        return sorted(name for _, _, name, *_ in self.ask(sr, SR, "ListVDIs")[0])
+
+
+class Load:
+    """Clients that call without a pause until they are told to end. What failed is in .failures, what was done in .done."""
+
+    def __init__(self, path, sr, vdi, by_unique_name=True):
+        self.failures, self.created, self.attempted = [], [], []
+        self.done = {}
+        self.longest = 0.0
+        self._path, self._sr, self._vdi = path, sr, vdi
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        jobs = [self.list, self.list, self.create, self.create, self.pipeline] + [self.hold_on] * by_unique_name
+        self._n_kinds = len(set(jobs))
+        self._threads = [threading.Thread(target=self._run, args=(job, number), daemon=True) for number, job in enumerate(jobs)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, job, number):
+        with Client(self._path) as client:
+            state = {"owner": client.owner(NAME), "n": 0, "number": number}
+            while not self._stop.is_set():
+                before = time.monotonic()
+                try:
+                    job(client, state)
+                except CallFailed as failed:
+                    with self._lock:
+                        self.failures.append((job.__name__, failed.name, failed.text))
+                except Exception as error:  # it is the test's to say so
+                    self.failures.append((job.__name__, type(error).__name__, str(error)))
+                    return
+                with self._lock:
+                    self.longest = max(self.longest, time.monotonic() - before)
+                    self.done[job.__name__] = self.done.get(job.__name__, 0) + 1
+
+    def list(self, client, state):
+        assert len(client.ask(ROOT, MANAGER, "ListSRs")[0]) == 1
+
+    def create(self, client, state):
+        name = f"{state['number']}-{state['n']}"
+        state["n"] += 1
+        self.attempted.append(name)
+        client.create(self._sr, name)
+        self.created.append(name)
+
+    def pipeline(self, client, state):
+        """Calls that are sent without waiting are handled in their order, also when the service moves in between."""
+        serials = []
+        for _ in range(10):
+            state["n"] += 1
+            serials.append(client.call_async(NAME, self._vdi, PROPERTIES, "Set", "ssv", VDI, "Description", ("s", str(state["n"]))))
+        serials.append(client.call_async(NAME, self._vdi, PROPERTIES, "Get", "ss", VDI, "Description"))
+        answers = [client.answer(serial, deadline=60) for serial in serials]
+        assert answers[-1][0][1] == str(state["n"]), f"{answers[-1]} is not {state['n']}"
+
+    def hold_on(self, client, state):
+        """A client that has asked once who owns the name, as many bindings do, and notices a little later that somebody else does."""
+        client.ask(ROOT, MANAGER, "ListSRs", destination=state["owner"])
+        state["n"] += 1
+        if state["n"] % 100 == 0:
+            state["owner"] = client.owner(NAME) or state["owner"]
+
+    def wait_for_more(self, n=10):
+        """Waits until each of the clients has done n things more."""
+        before = dict(self.done)
+        wait_until(lambda: len(self.done) == self._n_kinds and all(self.done[job] >= before.get(job, 0) + n for job in self.done) or self.failures,
+                   lambda: f"{n} more of each of {self.done}, {before}", deadline=60)
+
+    def end(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(90)
+            assert not thread.is_alive(), "a client still waits for an answer"
+
+
+class HandoverTest(TestCase):
+    """A bus; the storage service, with a storage repository; and one that stands by."""
+
+    deadline = 180
+
+    def setUp(self):
+        self.root = pathlib.Path(self.temporary_directory())
+        self.bus = Bus(self.root)
+        self.addCleanup(self.bus.kill)
+        self.path = self.root / "bus"
+        (self.root / "sr").mkdir()
+        self.old = self.start("a")
+        self.client = self.connect()
+        spec = {"name": ("s", "d"), "driver": ("s", "directory"), "config": ("a{ss}", {"path": str(self.root / "sr")})}
+        self.sr = self.client.run(ROOT, MANAGER, "CreateSR", "a{sv}", spec)["sr"]
+        self.vdi = self.client.create(self.sr, "first")
+        self.new = self.start("b", "--standby")
+        self.changes = self.connect()
+        self.changes.match(f"type='signal',member='NameOwnerChanged',arg0='{NAME}'")
+
+    def connect(self):
+        client = Client(self.path)
+        self.addCleanup(client.close)
+        return client
+
+    def start(self, state, *arguments):
+        reader, writer = os.pipe()
+        service = Process([STORAGE, "--bus-address", self.bus.address, "--state-dir", self.root / state, "--ready-fd", "0", *arguments],
+                          stdin=writer)
+        self.addCleanup(self.end, service)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as ready:
+            if ready.read(1) != b"\n":
+                self.fail(str(service.wait()))
+        return service
+
+    def end(self, service):
+        """Ends it as it should be ended, and sees that nothing that a sanitizer complains of has happened."""
+        if service.running():
+            service.signal(signal.SIGTERM)
+            service.wait()
+        self.assertNotRegex(service.stderr, "Sanitizer|runtime error")
+
+    def mover(self, *arguments):
+        mover = Process([MOVE, NAME, *arguments], env={"XCP_BUS_ADDRESS": self.bus.address})
+        self.addCleanup(mover.kill)
+        return mover
+
+    def move(self):
+        """All of a move. Its last line: moved or failed, and what more it says."""
+        return self.mover().wait_output(MOVED, 60).groups()
+
+    def move_until(self, step):
+        """A move that waits before a step."""
+        mover = self.mover(step)
+        mover.wait_output(f"^step {step}$", 60)
+        return mover
+
+    def load(self):
+        load = Load(self.path, self.sr, self.vdi)
+        self.addCleanup(load.end)
+        load.wait_for_more()
+        return load
+
+    def owner_pid(self):
+        owner = self.client.owner(NAME)
+        return owner and self.client.driver("GetConnectionUnixProcessID", "s", owner)[0]
+
+    def n_changes(self):
+        """How often the name has changed hands since the last question."""
+        self.changes.driver("GetId")  # what was sent before has arrived
+        changes = [m.body for m in self.changes.queue if m.member == "NameOwnerChanged"]
+        self.changes.queue.clear()
+        return changes
+
+    def check_done_once(self, load, failed=()):
+        """Nothing failed but what may; what was acknowledged is there, and nothing twice."""
+        load.end()
+        self.assertEqual([f for f in load.failures if f[1] not in failed], [])
+        names = self.client.names(self.sr)
+        self.assertEqual(len(names), len(set(names)), "executed twice")
+        self.assertEqual(set(load.created) - set(names), set(), "lost")
+        if not load.failures:
+            self.assertEqual(names, sorted(["first", *load.attempted]))
+
+    def check_is_back(self, service, load=None, failed=()):
+        """It serves, as if nothing had been."""
+        wait_until(lambda: self.owner_pid() == service.pid, "the name to come back", deadline=30)
+        self.client.create(self.sr, "after all")
+        if load:
+            load.attempted.append("after all")
+            load.wait_for_more()
+            self.check_done_once(load, failed)
+
+    def wait_gone(self, service):
+        wait_until(lambda: not service.running(), f"the end of {service}", deadline=30)
+
+
+class Moves(HandoverTest):
+    def test_under_load(self):
+        reader = ("vm", "ReadWrite", ["File"])
+        path = self.client.run(self.vdi, VDI, "Attach", "ssas", *reader)
+        self.client.run(self.vdi, VDI, "Activate", "s", "vm")
+        load = self.load()
+        outcome, figures = self.move()
+        self.assertEqual(outcome, "moved", figures)
+        pause, waiting, epoch = map(int, figures.split())
+        self.assertEqual(epoch, 2)
+        self.assertEqual(self.owner_pid(), self.new.pid)
+        load.wait_for_more(30)
+        self.check_done_once(load)
+        (name, before, after), = self.n_changes()
+        self.assertTrue(before and after, "nobody owned the name for a moment")
+        print(f"# the pause: {pause / 1000:.1f} ms, {waiting} calls waited at the old one; "
+              f"the longest call took {load.longest * 1000:.1f} ms; calls: {load.done}")
+        self.wait_gone(self.old)
+        self.assertEqual(self.old.wait().status, 0)
+        self.assertEqual(self.client.run(self.vdi, VDI, "Attach", "ssas", *reader), path)
+        self.client.run(self.vdi, VDI, "Deactivate", "s", "vm")
+        self.client.run(self.vdi, VDI, "Detach", "s", "vm")
+
+    def test_there_and_back(self):
+        """Each time the state goes along, and the one who was left behind can be taken again."""
+        load = self.load()
+        for n, (here, there) in enumerate((("a", "b"), ("b", "a"), ("a", "b"))):
+            if n > 0:
+                self.wait_gone(self.old)
+                self.old, self.new = self.new, self.start(there, "--standby")
+            outcome, figures = self.move()
+            self.assertEqual((outcome, figures.split()[-1]), ("moved", str(n + 2)), figures)
+            self.assertEqual(self.owner_pid(), self.new.pid)
+            load.wait_for_more()
+        self.check_done_once(load)
+        self.assertEqual(len(self.n_changes()), 3)
+
+    def test_tasks_go_along(self):
+        task, = self.client.ask(self.sr, SR, "CreateVDI", "a{sv}", {"name": ("s", "kept"), "size": ("t", 1 << 20)})
+        wait_until(lambda: self.client.ask(task, PROPERTIES, "Get", "ss", TASK, "State")[0][1] == "Succeeded", "the task's end")
+        other = self.connect()
+        gone, = other.ask(self.sr, SR, "CreateVDI", "a{sv}", {"name": ("s", "other"), "size": ("t", 1 << 20)})
+        self.assertEqual(self.move()[0], "moved")
+        properties, = self.client.ask(task, PROPERTIES, "GetAll", "s", TASK)
+        self.assertEqual((properties["State"][1], properties["Owner"][1]), ("Succeeded", self.client.unique))
+        self.client.finish(task)
+        other.close()
+
+        def is_collected():
+            try:
+                self.client.ask(gone, PROPERTIES, "Get", "ss", TASK, "State")
+            except CallFailed:
+                return True
+            return False
+
+        wait_until(is_collected, "the task of a caller who has left to be collected")
+
+    def test_calls_passed_on_belong_to_their_callers(self):
+        """A call that had come to the old one becomes a task of its caller, not of him who has passed it on."""
+        mover = self.move_until("copy")
+        serial = self.client.call_async(NAME, self.sr, SR, "CreateVDI", "a{sv}", {"name": ("s", "waited"), "size": ("t", 1 << 20)})
+        mover.write("go\n")
+        self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
+        task, = self.client.answer(serial, deadline=60)
+        self.assertEqual(self.client.ask(task, PROPERTIES, "Get", "ss", TASK, "Owner")[0][1], self.client.unique)
+        self.client.finish(task)
+        self.assertEqual(self.client.names(self.sr), ["first", "waited"])
+
+    def test_descriptors_are_passed_on(self):
+        """A call that has one lies at the old owner, and is handled by the new."""
+        from gi.repository import Gio, GLib
+        from storageclient import VDI_SPEC, pack
+        from storageclient import Client as GioClient
+
+        client = GioClient(self.bus.address)
+        self.addCleanup(client.close)
+        source = self.root / "source"
+        source.write_bytes(b"x" * (1 << 20))
+        replies = []
+        mover = self.move_until("copy")
+        with open(source, "rb") as file:
+            passed = Gio.UnixFDList.new()
+            passed.append(file.fileno())
+        body = GLib.Variant("(a{sv}hs)", (pack(VDI_SPEC, {"name": "imported", "size": 1 << 20}), 0, "Raw"))
+        client.connection.call_with_unix_fd_list(NAME, self.sr, SR, "ImportVDI", body, None, Gio.DBusCallFlags.NONE, 60_000, passed, None,
+                                                 lambda connection, result: replies.append(connection.call_with_unix_fd_list_finish(result)))
+        client.connection.flush_sync(None)
+        mover.write("go\n")
+        self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
+        client.wait_until(lambda: replies, "the answer of the new owner")
+        wait_until(lambda: "imported" in self.client.names(self.sr), "the import")
+
+
+class Rollback(HandoverTest):
+    """What fails leaves everything as it was, and no call has noticed more than a pause."""
+
+    def test_cancelled(self):
+        load = self.load()
+        for step in STEPS[:4]:
+            with self.subTest(step):
+                mover = self.move_until(step)
+                mover.write("cancel\n")
+                outcome, why = mover.wait_output(MOVED, 60).groups()
+                self.assertEqual((outcome, why.split()[0]), ("failed", "org.xen.xcp.Error.Cancelled"))
+                self.wait_gone(self.new)
+                self.assertEqual(self.owner_pid(), self.old.pid)
+                load.wait_for_more()
+                self.new = self.start("b", "--standby")
+        self.check_done_once(load)
+        self.assertEqual(self.n_changes(), [])
+
+    def test_too_late_to_cancel(self):
+        load = self.load()
+        mover = self.move_until("retire")
+        mover.write("cancel\n")
+        mover.wait_output("^too late$", 60)
+        self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
+        load.wait_for_more()
+        self.check_done_once(load)
+
+    def test_new_one_killed(self):
+        load = self.load()
+        for step in STEPS[:-1]:
+            with self.subTest(step):
+                mover = self.move_until(step)
+                self.new.kill()
+                mover.write("go\n")
+                self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+                self.assertEqual(self.owner_pid(), self.old.pid)
+                load.wait_for_more()
+                self.new = self.start("b", "--standby")
+        self.check_done_once(load)
+        self.assertEqual(self.n_changes(), [])
+        self.assertEqual(self.move()[0], "moved")
+
+    def test_new_one_killed_with_the_name(self):
+        """Calls that the bus had given to it are lost with it, and their callers are told at once: none was executed."""
+        load = self.load()
+        mover = self.move_until("relay")
+        self.new.kill()
+        mover.write("go\n")
+        self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+        self.check_is_back(self.old, load, failed=(NO_REPLY,))
+        self.assertEqual([bool(after) for _, _, after in self.n_changes()], [True, True])
+
+    def test_old_one_killed(self):
+        for step in STEPS[:5]:
+            with self.subTest(step):
+                mover = self.move_until(step)
+                self.old.kill()
+                mover.write("go\n")
+                self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+                self.wait_gone(self.new)
+                self.old = self.start("a")
+                self.assertEqual(self.client.names(self.sr), ["first"])
+                self.new = self.start("b", "--standby")
+        self.assertEqual(self.move()[0], "moved")
+
+    def test_old_one_killed_after_it_has_retired(self):
+        """The new one has all that there is to have, and goes on."""
+        for n, step in enumerate(("activate", "relay")):
+            with self.subTest(step):
+                if n > 0:
+                    self.old, self.new = self.new, self.start("a", "--standby")
+                mover = self.move_until(step)
+                self.old.kill()
+                mover.write("go\n")
+                self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
+                wait_until(lambda: self.owner_pid() == self.new.pid, "the new one to have the name")
+                self.client.create(self.sr, step)
+        self.assertEqual(self.client.names(self.sr), ["activate", "first", "relay"])
+
+    def test_mover_killed(self):
+        """The two find out by themselves, within the bounds of docs/service-move.md."""
+        load = self.load()
+        for step in ("copy", "activate", "relay"):
+            with self.subTest(step):
+                mover = self.move_until(step)
+                mover.kill()
+                # at relay, what has come to the new one is lost with it
+                wait_until(lambda: self.owner_pid() == self.old.pid, "the name to come back", deadline=30)
+                load.wait_for_more()
+                if step == "copy":
+                    self.assertEqual(load.failures, [])
+                    run("busctl", f"--address={self.bus.address}", "call", f"{NAME}.standby", ROOT, HANDOVER, "Abandon")
+                self.wait_gone(self.new)
+                self.new = self.start("b", "--standby")
+        self.check_done_once(load, failed=(NO_REPLY,))
+        self.assertEqual(self.move()[0], "moved")
+
+    def test_storage_out_of_reach(self):
+        """Found in the rehearsal, before anybody had to wait."""
+        os.rename(self.root / "sr", self.root / "elsewhere")
+        outcome, why = self.move()
+        os.rename(self.root / "elsewhere", self.root / "sr")
+        self.assertEqual((outcome, why.split()[0]), ("failed", "org.xen.xcp.Error.Unreachable"))
+        self.assertIn("'d'", why)
+        self.assertNotIn("Quiescing", self.old.stderr)
+        self.check_is_back(self.old)
+
+    def test_state_cannot_be_loaded(self):
+        load = self.load()
+        (self.root / "b/tasks.db").mkdir()
+        outcome, why = self.move()
+        self.assertEqual(outcome, "failed", why)
+        self.assertEqual(self.owner_pid(), self.old.pid)
+        self.check_is_back(self.old, load)
+        self.assertEqual(self.n_changes(), [])
+
+    def test_long_work_is_in_the_way(self):
+        """It is named at once, and nobody has to wait."""
+        from storageclient import Client as GioClient
+
+        client = GioClient(self.bus.address)
+        self.addCleanup(client.close)
+        reader, writer = os.pipe()
+        client.begin_import(self.sr, reader, name="slow", size=1 << 20)
+        os.close(reader)
+        outcome, why = self.move()
+        self.assertEqual((outcome, why.split()[0]), ("failed", "org.xen.xcp.Error.Busy"))
+        self.assertIn("slow", why)
+        os.write(writer, b"x" * 4096)
+        os.close(writer)
+        wait_until(lambda: "slow" in self.client.names(self.sr), "the import that went on")
+        self.new = self.start("b2", "--standby")
+        self.assertEqual(self.move()[0], "moved")
+
+
+class Owners(HandoverTest):
+    """Two never serve."""
+
+    def refuses(self, state, *arguments):
+        result = run(STORAGE, "--bus-address", self.bus.address, "--state-dir", self.root / state, *arguments, check=None)
+        self.assertEqual(result.status, 1, result)
+        return result.stderr
+
+    def test_who_was_left_behind_does_not_start(self):
+        self.assertEqual(self.move()[0], "moved")
+        self.wait_gone(self.old)
+        self.new.kill()
+        self.assertIn("was handed over", self.refuses("a"))
+        self.new = self.start("b")
+        self.assertEqual(self.client.names(self.sr), ["first"])
+
+    def test_who_did_not_take_over_does_not_start(self):
+        mover = self.move_until("relay")
+        self.new.kill()
+        mover.write("go\n")
+        mover.wait_output("^failed", 60)
+        self.check_is_back(self.old)
+        self.end(self.old)
+        self.assertIn("was handed over", self.refuses("b"))
+        self.start("a")
+
+    def test_reclaimed(self):
+        self.assertEqual(self.move()[0], "moved")
+        self.wait_gone(self.old)
+        self.new.kill()
+        self.start("a", "--reclaim")
+        self.assertEqual(self.client.names(self.sr), ["first"])
+        self.assertEqual(self.client.ask(ROOT, PROPERTIES, "Get", "ss", HANDOVER, "Epoch")[0][1], 3)
+
+    def test_a_state_is_not_run_over(self):
+        self.end(self.new)
+        self.end(self.old)
+        self.assertIn("would be lost", self.refuses("a", "--standby"))
+
+    def test_who_stands_by_answers_for_itself(self):
+        state, = self.client.ask(ROOT, PROPERTIES, "Get", "ss", HANDOVER, "State", destination=f"{NAME}.standby")
+        self.assertEqual(state[1], "StandBy")
+        for method, signature, arguments in (("Quiesce", "u", (1,)), ("Open", "s", ("x" * 32,)), ("Load", "", ()), ("Export", "t", (0,))):
+            with self.assertRaises(CallFailed) as caught:
+                self.client.ask(ROOT, HANDOVER, method, signature, *arguments, destination=f"{NAME}.standby")
+            self.assertIn(caught.exception.name.rpartition(".")[2], ("BadState", "Corrupt"))
+
+
+class Across(TestCase):
+    """Domains that are joined by bridges, and see the same directory of disks, as domains on a shared file system do."""
+
+    deadline = 240
+    domains = 2
+    broker = os.environ.get("XCP_BROKER", "dbus-daemon")
+    policy = "".join(f"{line}\n" for name in (NAME, f"{NAME}.*") for line in (
+        f"allow in any {name} from any", f"allow out any {name} to any", f"allow own {name} by any"))
+
+    def setUp(self):
+        self.shared = pathlib.Path(self.temporary_directory())
+        self.xen = self.enterContext(Emulation(domains=self.domains, arguments=("--keep", self.shared, "--keep", BUILD)))
+        for domain in range(self.domains + 1):
+            self.start_ready(domain, BUS_RUN, "--broker", self.broker)
+            (self.directory(domain) / "test.policy").write_text(self.policy)
+            self.start_ready(domain, BRIDGE, "--policy", self.directory(domain) / "test.policy")
+        self.client = self.connect(0)
+        for domain in range(1, self.domains + 1):
+            wait_until(lambda: self.link_is_up(domain), f"the link to domain {domain}", deadline=60)
+        self.start_ready(0, STORAGE, "--bus-address", f"unix:path={self.path(0)}", "--state-dir", self.directory(0) / "state/storage")
+        (self.shared / "sr").mkdir()
+        spec = {"name": ("s", "d"), "driver": ("s", "directory"), "config": ("a{ss}", {"path": str(self.shared / "sr")})}
+        self.sr = self.client.run(ROOT, MANAGER, "CreateSR", "a{sv}", spec)["sr"]
+        self.vdi = self.client.create(self.sr, "first")
+
+    def directory(self, domain):
+        return self.xen.rundir / f"dom{domain}"
+
+    def path(self, domain):
+        return self.directory(domain) / "bus"
+
+    def start_ready(self, domain, *argv):
+        reader, writer = os.pipe()
+        process = self.xen.start(domain, *argv, "--ready-fd", "0", stdin=writer)
+        self.addCleanup(self.end, process)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as ready:
+            if ready.read(1) != b"\n":
+                self.fail(str(process.wait()))
+        return process
+
+    def end(self, process):
+        """Ends it as it should be ended. Of a test that failed, what it had to say is shown."""
+        if process.running():
+            process.signal(signal.SIGTERM)
+            process.wait()
+        if self._outcome.result is not None and self._outcome.result._errors:
+            print(f"--- {process}\n{process.stderr[-3000:]}", file=sys.stderr)
+        self.assertNotRegex(process.stderr, "Sanitizer|runtime error")
+
+    def connect(self, domain):
+        client = Client(self.path(domain))
+        self.addCleanup(client.close)
+        return client
+
+    def bridge(self, method, signature="", *arguments):
+        return self.client.ask("/org/xen/xcp/bridge", "org.xen.xcp.bridge1.Manager", method, signature, *arguments,
+                               destination="org.xen.xcp.bridge")
+
+    def link_is_up(self, domain):
+        try:
+            return self.client.ask(f"/org/xen/xcp/bridge/link/{domain}", PROPERTIES, "Get", "ss", "org.xen.xcp.bridge1.Link", "State",
+                                   destination="org.xen.xcp.bridge")[0][1] == "Up"
+        except CallFailed:
+            return False
+
+    def move(self, domain):
+        """Moves it; the result, and what became of the task's progress."""
+        task, = self.bridge("MoveService", "su", NAME, domain)
+        properties = {}
+
+        def ended():
+            properties.update(self.client.ask(task, PROPERTIES, "GetAll", "s", TASK, destination="org.xen.xcp.bridge")[0])
+            return properties["State"][1] in ("Succeeded", "Failed", "Cancelled")
+
+        wait_until(ended, f"the end of {task}", deadline=90)
+        if properties["State"][1] != "Succeeded":
+            raise CallFailed(*properties["Error"][1][:2])
+        return {key: value for key, (_, value) in properties["Result"][1].items()}
+
+    def n_changes(self, client):
+        client.driver("GetId")
+        changes = [m.body for m in client.queue if m.member == "NameOwnerChanged"]
+        client.queue.clear()
+        return changes
+
+    def test_under_load(self):
+        """Out, on to the next, and home; domain 0's programs, and their names for things, stay the same."""
+        changes = self.connect(0)
+        changes.match(f"type='signal',member='NameOwnerChanged',arg0='{NAME}'")
+        load = Load(self.path(0), self.sr, self.vdi, by_unique_name=False)  # which no policy allows when it has no name any more
+        self.addCleanup(load.end)
+        load.wait_for_more()
+        for domain in (1, 0):
+            moved = self.move(domain)
+            self.assertEqual(self.bridge("GetServiceDomain", "s", NAME), (domain, True))
+            load.wait_for_more()
+            (name, before, after), = self.n_changes(changes)
+            wait_until(lambda: not self.client.owner(f"{NAME}.standby") and not self.client.owner(f"{NAME}.handover"),
+                       "the old one to be gone", deadline=90)
+            self.assertTrue(before and after, "nobody owned the name for a moment")
+            print(f"# to domain {domain}: the pause: {moved['pause_us'] / 1000:.1f} ms, {moved['waiting_calls']} calls were passed on")
+        load.end()
+        self.assertEqual(load.failures[:5], [])
+        self.assertEqual(self.client.names(self.sr), sorted(["first", *load.attempted]))
+        print(f"# the longest call took {load.longest * 1000:.1f} ms; calls: {load.done}")
+
+    def test_the_command(self):
+        xcpctl = [XCPCTL, "--address", f"unix:path={self.path(0)}"]
+        run(*xcpctl, "service", "move", "storage", "--to", "1", deadline=90)
+        self.assertEqual(self.bridge("GetServiceDomain", "s", NAME), (1, True))
+        self.assertEqual(self.client.names(self.sr), ["first"])
+        with self.assertRaises(CallFailed) as caught:
+            self.move(1)
+        self.assertEqual(caught.exception.name, "org.xen.xcp.Error.BadState")
+        with self.assertRaises(CallFailed) as caught:
+            self.move(2)
+        self.assertEqual(caught.exception.name, "org.xen.xcp.Error.NotSupported")
+        with self.assertRaises(CallFailed) as caught:
+            self.move(77)
+        self.assertEqual(caught.exception.name, "org.xen.xcp.Error.DoesNotExist")
+
+    def test_the_domain_does_not_see_the_disks(self):
+        """Found in the rehearsal: nobody has to wait, and the service stays where it is."""
+        os.rename(self.shared / "sr", self.shared / "elsewhere")
+        with self.assertRaises(CallFailed) as caught:
+            self.move(1)
+        os.rename(self.shared / "elsewhere", self.shared / "sr")
+        self.assertEqual(caught.exception.name, "org.xen.xcp.Error.Unreachable")
+        self.assertEqual(self.bridge("GetServiceDomain", "s", NAME), (0, True))
+        self.client.create(self.sr, "after all")
+
+    def test_the_domain_dies(self):
+        """At any moment of the move: either it is undone, or the service has moved and died there. No two of it serve."""
+        load = Load(self.path(0), self.sr, self.vdi, by_unique_name=False)
+        self.addCleanup(load.end)
+        load.wait_for_more()
+        task, = self.bridge("MoveService", "su", NAME, 1)
+
+        def begun():
+            return self.client.ask(task, PROPERTIES, "Get", "ss", TASK, "Progress", destination="org.xen.xcp.bridge")[0][1] > 0.2
+
+        wait_until(begun, "the rehearsal", deadline=60)
+        self.xen.destroy(1)
+        wait_until(lambda: self.client.ask(task, PROPERTIES, "Get", "ss", TASK, "State", destination="org.xen.xcp.bridge")[0][1] in
+                   ("Succeeded", "Failed"), "the end of the move", deadline=60)
+        load.end()
+        if self.client.ask(task, PROPERTIES, "Get", "ss", TASK, "State", destination="org.xen.xcp.bridge")[0][1] == "Failed":
+            wait_until(lambda: self.client.owner(NAME), "the old one to have the name again", deadline=30)
+            self.assertEqual(set(load.created) - set(self.client.names(self.sr)), set(), "lost")
