@@ -181,12 +181,13 @@ static int handle_trusted(void *object, struct idl_call *call, struct idl_error 
 static int handle_default(void *object, struct idl_call *call, int32_t a, int32_t b, const char *const *strings, size_t n_strings,
                           struct idl_error *error) {
         struct test_object *self = object;
+        int32_t sum = (int32_t)((uint32_t)a + (uint32_t)b);     /* wraps: a caller may send any two numbers */
         int r;
 
-        r = test1_everything_emit_hinted(self->service->bus, self->path, a + b, strings, n_strings);
+        r = test1_everything_emit_hinted(self->service->bus, self->path, sum, strings, n_strings);
         if (r < 0)
                 return r;
-        return test1_everything_reply_default(call, a + b, strings, n_strings);
+        return test1_everything_reply_default(call, sum, strings, n_strings);
 }
 
 static int handle_emit_everything(void *object, struct idl_call *call, enum test_color color, const struct test_item *items, size_t n_items,
