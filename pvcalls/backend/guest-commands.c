@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -161,6 +162,7 @@ static int execute_bind(struct guest *guest, const struct pvcalls_request *reque
         if (bind(socket->fd, (const struct sockaddr *) &address, sizeof address) < 0)
                 return -errno;
         socket->bound = true;
+        socket->bound_elsewhere = memcmp(&asked, &address, sizeof asked) != 0;
         socket->bind_address = asked;
         socket->state = SOCKET_BOUND;
         return 0;
@@ -231,14 +233,16 @@ void guest_execute(struct guest *guest, const struct pvcalls_request *request) {
                 [PVCALLS_ACCEPT] = execute_accept,
                 [PVCALLS_POLL] = execute_poll,
         };
+        struct pvcalls_response response = { .req_id = request->req_id, .cmd = request->cmd, .id = request->u.id };
         int r = -ENOTSUP;
 
         guest->terms->counters.commands++;
         if (request->cmd < sizeof executors / sizeof executors[0])
                 r = executors[request->cmd](guest, request);
-        else
+        else if (!guest_execute_extension(guest, request, &response, &r))
                 guest->terms->counters.unknown_commands++;
-        if (r != ANSWERED_LATER)
-                guest_respond(guest, request->cmd, request->req_id, request->u.id,
-                              r == -ENOTSUP ? PVCALLS_ENOTSUP : r == 0 ? 0 : pvcalls_error_to_wire(r));
+        if (r == ANSWERED_LATER)
+                return;
+        response.ret = r == -ENOTSUP ? PVCALLS_ENOTSUP : pvcalls_error_to_wire(r);
+        guest_respond_with(guest, &response);
 }

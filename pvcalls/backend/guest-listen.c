@@ -52,22 +52,45 @@ static int park(struct socket *socket, uint32_t cmd, uint32_t req_id, struct soc
         return 0;
 }
 
-/* Takes the first that waits with this command, and answers it. What it expected is the caller's then. Returns false if there is none. */
-static bool answer_first(struct socket *socket, uint32_t cmd, int32_t number, struct socket **ret_expected) {
+/* Takes the first that waits with this command out of the line. The caller has to free it. NULL if there is none. */
+static struct parked *take_first(struct socket *socket, uint32_t cmd) {
         struct parked **at = &socket->parked, *found;
 
         while (*at && (*at)->cmd != cmd)
                 at = &(*at)->next;
         found = *at;
         if (!found)
-                return false;
+                return NULL;
         *at = found->next;
         if (!*at)
                 socket->parked_tail = at;
+        return found;
+}
+
+/* Takes it and answers it. What it expected is the caller's then. Returns false if there is none. */
+static bool answer_first(struct socket *socket, uint32_t cmd, int32_t number, struct socket **ret_expected) {
+        struct parked *found = take_first(socket, cmd);
+
+        if (!found)
+                return false;
         *ret_expected = found->expected;
         guest_respond(socket->guest, cmd, found->req_id, socket->id, number);
         free(found);
         return true;
+}
+
+/* Hands a connection to the ACCEPT that came first, of which there is one. Returns what it is from now on. */
+static struct socket *answer_accept(struct socket *socket, int fd, const struct sockaddr_in *remote) {
+        struct parked *accept = take_first(socket, PVCALLS_ACCEPT);
+        struct pvcalls_response response = { .req_id = accept->req_id, .cmd = PVCALLS_ACCEPT, .id = socket->id };
+        struct socket *expected = accept->expected;
+
+        expected->fd = fd;
+        expected->remote = *remote;
+        guest_tell_peer(expected, &response);
+        guest_respond_with(socket->guest, &response);
+        free(accept);
+        return expected;
 }
 
 static bool has_parked(const struct socket *socket, uint32_t cmd) {
@@ -88,9 +111,7 @@ static int accept_one(struct socket *socket) {
         fd = accept4(socket->fd, (struct sockaddr *) &remote, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
                 return errno == ECONNABORTED || errno == EINTR ? 0 : -errno;    /* that one is gone; there may be others */
-        answer_first(socket, PVCALLS_ACCEPT, 0, &expected);
-        expected->fd = fd;
-        expected->remote = remote;
+        expected = answer_accept(socket, fd, &remote);
         guest->terms->counters.accepted++;
         r = guest_watch(guest, expected, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
         if (r < 0)
@@ -147,6 +168,7 @@ int guest_accept(struct socket *socket, const struct pvcalls_request *request) {
         expected->state = SOCKET_EXPECTED;
         expected->bound = true;         /* allowed as long as its listener is */
         expected->bind_address = socket->bind_address;
+        expected->bound_elsewhere = socket->bound_elsewhere;
         r = socket_attach(expected, request->u.accept.ref, request->u.accept.evtchn);
         if (r == 0)
                 r = park(socket, PVCALLS_ACCEPT, request->req_id, expected);

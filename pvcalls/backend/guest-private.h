@@ -3,7 +3,7 @@
 
 /*
  * What the parts of a guest share: guest.c has its life and the loop, guest-table.c finds sockets, guest-commands.c does what requests ask
- * for, guest-attach.c has pages and ports, guest-listen.c has listeners and who waits at them, guest-streams.c runs connected sockets and ends them.
+ * for, guest-extensions.c what those of the extensions do, guest-attach.c has pages and ports, guest-listen.c has listeners and who waits at them, guest-streams.c runs connected sockets and ends them.
  */
 
 #include <time.h>
@@ -52,6 +52,7 @@ struct socket {
         int fd;
         uint32_t req_id;                /* of the CONNECT or RELEASE that is not answered */
         bool bound, connect_asked;      /* what the policy was asked, and about what */
+        bool bound_elsewhere;           /* the policy has replaced the address, and the guest is not told */
         struct sockaddr_in bind_address, connect_address, remote;
         struct attachment attachment;
         struct stream stream;
@@ -105,6 +106,7 @@ static inline uint64_t now_usec(void) {
 /* guest.c */
 void guest_violated(struct guest *guest, const char *reason);
 void guest_respond(struct guest *guest, uint32_t cmd, uint32_t req_id, uint64_t id, int32_t number);
+void guest_respond_with(struct guest *guest, const struct pvcalls_response *response);
 int guest_watch(struct guest *guest, struct socket *socket, int op, uint32_t events);
 void guest_set_timer(struct guest *guest);
 
@@ -126,6 +128,12 @@ void guest_forget_kept(struct guest *guest);
 /* guest-commands.c */
 void guest_execute(struct guest *guest, const struct pvcalls_request *request);
 void guest_connect_ready(struct socket *socket);
+
+/* guest-extensions.c */
+/* Whether it is one of theirs; then r is what to answer, and the answer may have been given more. */
+bool guest_execute_extension(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response, int *ret_r);
+/* Says the address of a connection's peer in the answer to ACCEPT. */
+void guest_tell_peer(const struct socket *socket, struct pvcalls_response *response);
 
 /* guest-listen.c */
 int guest_listen(struct socket *socket, uint32_t backlog);

@@ -32,11 +32,15 @@ void guest_violated(struct guest *guest, const char *reason) {
         guest->terms->counters.violations++;
 }
 
-void guest_respond(struct guest *guest, uint32_t cmd, uint32_t req_id, uint64_t id, int32_t number) {
-        struct pvcalls_response response = { .req_id = req_id, .cmd = cmd, .ret = number, .id = id };
-
-        if (command_ring_back_put(&guest->ring, &response))
+void guest_respond_with(struct guest *guest, const struct pvcalls_response *response) {
+        if (command_ring_back_put(&guest->ring, response))
                 guest->notify_due = true;
+}
+
+void guest_respond(struct guest *guest, uint32_t cmd, uint32_t req_id, uint64_t id, int32_t number) {
+        const struct pvcalls_response response = { .req_id = req_id, .cmd = cmd, .ret = number, .id = id };
+
+        guest_respond_with(guest, &response);
 }
 
 int guest_watch(struct guest *guest, struct socket *socket, int op, uint32_t events) {

@@ -117,6 +117,9 @@ void store_look(const struct store *store, struct handshake_view *view) {
         view->frontend_exists = (state || backend_id) && xs_is_domain_introduced(store->xs, store->domid);
 }
 
+/* docs/pvcalls-extensions.md */
+static const char *const features[] = { "feature-notification-suppression", "feature-names", "feature-shutdown" };
+
 static int publish_in(const struct store *store, xs_transaction_t transaction, uint32_t max_page_order) {
         char order[16];
         int r;
@@ -127,8 +130,8 @@ static int publish_in(const struct store *store, xs_transaction_t transaction, u
                 r = node_write(store, transaction, store->backend, "max-page-order", order);
         if (r == 0)
                 r = node_write(store, transaction, store->backend, "function-calls", "1");
-        if (r == 0)
-                r = node_write(store, transaction, store->backend, "feature-notification-suppression", "1");
+        for (size_t i = 0; r == 0 && i < sizeof features / sizeof features[0]; i++)
+                r = node_write(store, transaction, store->backend, features[i], "1");
         return r;
 }
 

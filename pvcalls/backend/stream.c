@@ -69,10 +69,36 @@ static int find_room(struct stream *stream, struct iovec pieces[2], size_t *ret_
 static int find_data(struct stream *stream, struct iovec pieces[2], size_t *ret_n) {
         int r = data_consumer_data(&stream->out, pieces, ret_n);
 
-        if (r < 0 || *ret_n > 0)
-                return r;
-        r = data_consumer_sleep(&stream->out);
-        return r <= 0 ? r : data_consumer_data(&stream->out, pieces, ret_n);
+        if (r == 0 && *ret_n == 0) {
+                r = data_consumer_sleep(&stream->out);
+                if (r > 0)
+                        r = data_consumer_data(&stream->out, pieces, ret_n);
+        }
+        if (r == 0 && stream->out_ends && *ret_n > stream->out_end - stream->out.cons)
+                *ret_n = stream->out_end - stream->out.cons;
+        return r;
+}
+
+/* Ends the connection's sending direction where the guest has said. */
+static void end_out_there(struct stream *stream) {
+        if (!stream->out_ends || stream->out_done || stream->out.cons != stream->out_end)
+                return;
+        (void) shutdown(stream->fd, SHUT_WR);   /* if it has failed, the other direction says so */
+        end_out(stream, pvcalls_error_to_wire(-EPIPE));
+}
+
+void stream_shutdown_in(struct stream *stream) {
+        (void) shutdown(stream->fd, SHUT_RD);
+        end_in(stream, PVCALLS_ENOTCONN);
+}
+
+int stream_shutdown_out(struct stream *stream, uint32_t untrusted_out_prod) {
+        if (untrusted_out_prod - stream->out.cons > stream->out.size)
+                return -EINVAL;
+        if (!stream->out_ends)          /* the first is the end */
+                stream->out_end = untrusted_out_prod;
+        stream->out_ends = true;
+        return 0;
 }
 
 /* Reads once into the ring. Returns the number of bytes, 0 if there is nothing to do for now, or -EPROTO. */
@@ -164,6 +190,7 @@ int stream_run(struct stream *stream, size_t budget, size_t *ret_moved) {
         more_out = turn(stream, send_once, &stream->writable, &stream->out_done, budget, &stream->n_sent);
         if (more_out < 0)
                 return more_out;
+        end_out_there(stream);
         if (!stream->draining)
                 more_in = turn(stream, receive_once, &stream->readable, &stream->in_done, budget, &stream->n_received);
         if (more_in < 0)

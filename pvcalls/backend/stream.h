@@ -33,6 +33,8 @@ struct stream {
         bool hung_up;                   /* the peer has sent its end: a short read does not mean that there is no more */
         bool in_done, out_done;         /* this direction has ended, and the guest was told */
         bool draining;                  /* the guest has released it: only what it has already sent matters */
+        bool out_ends;                  /* the guest has said where out ends: what is beyond is not sent */
+        uint32_t out_end;
         uint64_t n_received, n_sent;    /* bytes to and from the guest */
 };
 
@@ -50,6 +52,13 @@ int stream_run(struct stream *stream, size_t budget, size_t *ret_moved);
 
 /* Ends both directions with a negative errno. The guest must be notified. */
 void stream_fail(struct stream *stream, int error);
+
+/*
+ * The guest's half closes. What comes from the peer is not wanted any more: in ends at once. out ends when all up to the index has been
+ * sent, by the connection's end; -EINVAL: it cannot be there. The stream must be run then.
+ */
+void stream_shutdown_in(struct stream *stream);
+int stream_shutdown_out(struct stream *stream, uint32_t untrusted_out_prod);
 
 /* While draining: nothing is left to be sent, or nothing can be. */
 bool stream_is_drained(const struct stream *stream);

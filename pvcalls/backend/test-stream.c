@@ -236,11 +236,39 @@ static void test_failing_ends_both_ways(void) {
         rig_done(&rig);
 }
 
+static void test_the_guest_ends_its_direction(void) {
+        struct rig rig;
+        uint8_t buffer[HALF];
+
+        rig_init(&rig, false);
+        g_assert_cmpint(stream_shutdown_out(&rig.stream, HALF + 1), ==, -EINVAL);
+        g_assert_cmpint(stream_shutdown_out(&rig.stream, (uint32_t) -1), ==, -EINVAL);
+        guest_send(&rig, 0, 10);
+        g_assert_cmpint(stream_shutdown_out(&rig.stream, 10), ==, 0);
+        guest_send(&rig, 10, 5);        /* against its word */
+        g_assert_cmpint(stream_shutdown_out(&rig.stream, 15), ==, 0);
+        g_assert_cmpint(run(&rig) & STREAM_NOTIFY, ==, STREAM_NOTIFY);
+        g_assert_cmpint(read(rig.peer, buffer, sizeof buffer), ==, 10);
+        g_assert_cmpint(read(rig.peer, buffer, sizeof buffer), ==, 0);
+        g_assert_cmpint(data_producer_error(&rig.out), ==, -32);
+        g_assert_true(stream_is_drained(&rig.stream));
+
+        g_assert_cmpint(write(rig.peer, "\1", 1), ==, 1);       /* the other direction goes on, until the guest does not want it */
+        stream_ready(&rig.stream, EPOLLIN);
+        run(&rig);
+        g_assert_cmpint(data_producer_error(&(struct data_producer) { .shared = &rig.indexes->in }), ==, 0);
+        stream_shutdown_in(&rig.stream);
+        g_assert_cmpint(run(&rig) & STREAM_NOTIFY, ==, STREAM_NOTIFY);
+        g_assert_cmpint(data_producer_error(&(struct data_producer) { .shared = &rig.indexes->in }), ==, -107);
+        rig_done(&rig);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/stream/both-ways-around-the-ring", test_both_ways_around_the_ring);
         g_test_add_func("/stream/the-last-bytes-come-before-the-end", test_the_last_bytes_come_before_the_end);
         g_test_add_func("/stream/half-closed", test_half_closed);
+        g_test_add_func("/stream/the-guest-ends-its-direction", test_the_guest_ends_its_direction);
         g_test_add_func("/stream/nothing-is-lost-when-both-are-full", test_nothing_is_lost_when_both_are_full);
         g_test_add_func("/stream/a-turn-is-bounded", test_a_turn_is_bounded);
         g_test_add_func("/stream/a-released-one-only-sends", test_a_released_one_only_sends);

@@ -10,7 +10,9 @@
  *      connect-raw ID ADDRESS PORT LEN FAMILY REF PORT | accept-raw ID NEW-ID REF PORT
  *      release-kept ID NEW-ID                  with reuse set; the pages are then another id's, for which
  *      connect-kept NEW-ID ADDRESS PORT        uses them again
- *      await NUMBER [MS]                       the response: "ok RET ID"
+ *      getname ID WHICH [OFFSET] | shutdown ID HOW [OUT-PROD]
+ *      await NUMBER [MS]                       the response: "ok RET ID CMD"
+ *      await-long NUMBER                       with what extensions say in it: "ok RET LEN PIECE", in hexadecimal digits
  *      echo ID BYTES                           sends, and receives the same from a peer that sends it back
  *      send ID BYTES | receive ID BYTES        of the pattern, which goes on from call to call; "ok BYTES ERROR"
  *      poke ID in.cons|out.prod|order|ref VALUE | poke-ring VALUE | storm ID COUNT
@@ -272,6 +274,16 @@ static int64_t make_request(struct toy *toy, char **words) {
                 request.cmd = PVCALLS_CONNECT;
                 request.u.connect.len = address_put(words, 2, request.u.connect.addr);
                 return request_kept(toy, &request);
+        } else if (is(words, "getname")) {
+                request.cmd = PVCALLS_GETNAME;
+                request.u.getname.which = (uint32_t) number(words, 2);
+                request.u.getname.offset = (uint32_t) number(words, 3);
+        } else if (is(words, "shutdown")) {
+                const struct toy_socket *socket = toy_socket_find(toy, request.u.id);
+
+                request.cmd = PVCALLS_SHUTDOWN;
+                request.u.shutdown.how = (uint32_t) number(words, 2);
+                request.u.shutdown.out_prod = words[3] || !socket ? (uint32_t) number(words, 3) : socket->out.prod;
         } else if (is(words, "raw")) {
                 request.cmd = (uint32_t) number(words, 1);
                 request.u.id = number(words, 2);
@@ -289,6 +301,20 @@ static void do_await(struct toy *toy, char **words) {
                 answer_errno(r);
         else
                 printf("ok %d %llu %u\n", response.ret, (unsigned long long) response.id, response.cmd);
+}
+
+static void do_await_long(struct toy *toy, char **words) {
+        struct pvcalls_response response;
+        int r = toy_await(toy, (uint32_t) number(words, 1), TOY_DEADLINE_MS, &response);
+
+        if (r < 0) {
+                answer_errno(r);
+                return;
+        }
+        printf("ok %d %u ", response.ret, response.len);
+        for (size_t i = 0; i < sizeof response.piece; i++)
+                printf("%02x", response.piece[i]);
+        printf("\n");
 }
 
 static void do_transfer(struct toy *toy, char **words, bool send, bool receive) {
@@ -368,6 +394,8 @@ static void execute(struct toy *toy, char **words) {
                 do_backend_node(toy, words);
         } else if (is(words, "await")) {
                 do_await(toy, words);
+        } else if (is(words, "await-long")) {
+                do_await_long(toy, words);
         } else if (is(words, "echo")) {
                 do_transfer(toy, words, true, true);
         } else if (is(words, "send")) {

@@ -76,7 +76,8 @@ ASSERT_REQUEST(u.poll.id, 8, 8);
 /* "Response" */
 typedef struct pvcalls_response response;
 typedef struct xen_pvcalls_response xen_response;
-_Static_assert(sizeof(response) == 24 && sizeof(response) == sizeof(xen_response), "a response");
+_Static_assert(offsetof(response, len) == 24 && sizeof(xen_response) == 24, "what version 1 has of a response");
+_Static_assert(sizeof(response) == 64, "extensions fill the slot");
 AT(response, req_id, 0, 4);
 SAME(response, req_id, xen_response, req_id);
 AT(response, cmd, 4, 4);
@@ -130,3 +131,14 @@ AT(indexes, in.cons_event, 16, 4);
 AT(indexes, out.prod_event, 76, 4);
 AT(indexes, out.cons_event, 80, 4);
 _Static_assert(offsetof(xen_indexes, pad1) == 12 && offsetof(xen_indexes, pad2) == 76, "padding");
+
+/* docs/pvcalls-extensions.md */
+_Static_assert(PVCALLS_GETNAME == 256 && PVCALLS_SHUTDOWN == 257, "numbers of the extensions");
+AT(request, u.getname.id, 8, 8);
+AT(request, u.getname.which, 16, 4);
+AT(request, u.getname.offset, 20, 4);
+AT(request, u.shutdown.id, 8, 8);
+AT(request, u.shutdown.how, 16, 4);
+AT(request, u.shutdown.out_prod, 20, 4);
+AT(response, len, 24, 4);
+AT(response, piece, 28, 36);

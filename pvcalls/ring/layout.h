@@ -17,6 +17,7 @@
 #define PVCALLS_ORDER_MAX 9u            /* the largest whose references fit into the indexes page: 2^9 of them, of 991 */
 #define PVCALLS_REFS_MAX (1u << PVCALLS_ORDER_MAX)
 #define PVCALLS_ADDRESS_SIZE 28u        /* "Connect", addr */
+#define PVCALLS_PIECE_SIZE 36u          /* docs/pvcalls-extensions.md: what a request or a response can carry of an address or an option */
 
 /* "Commands": the numbers of the defines. The text beside each command counts from before SOCKET was 0. */
 enum pvcalls_command {
@@ -27,6 +28,23 @@ enum pvcalls_command {
         PVCALLS_LISTEN,
         PVCALLS_ACCEPT,
         PVCALLS_POLL,
+};
+
+/* docs/pvcalls-extensions.md. Their numbers keep clear of those that a later version 1 may add. */
+enum pvcalls_extension {
+        PVCALLS_GETNAME = 256,
+        PVCALLS_SHUTDOWN,
+};
+
+enum pvcalls_name {                     /* of GETNAME */
+        PVCALLS_NAME_LOCAL,
+        PVCALLS_NAME_PEER,
+};
+
+enum pvcalls_shutdown {                 /* of SHUTDOWN; the numbers of shutdown(2) */
+        PVCALLS_SHUTDOWN_READ,
+        PVCALLS_SHUTDOWN_WRITE,
+        PVCALLS_SHUTDOWN_BOTH,
 };
 
 /* "Commands". A copy of a slot: never a pointer into one. */
@@ -64,17 +82,32 @@ struct pvcalls_request {
                 struct {
                         uint64_t id;
                 } poll;
+                struct {
+                        uint64_t id;
+                        uint32_t which; /* enum pvcalls_name */
+                        uint32_t offset;
+                } getname;
+                struct {
+                        uint64_t id;
+                        uint32_t how;   /* enum pvcalls_shutdown */
+                        uint32_t out_prod;
+                } shutdown;
                 uint8_t bytes[56];
         } u;
 };
 
-/* "Response". */
+/*
+ * "Response", and behind it what extensions say in the rest of the slot: with version 1 alone it means nothing, and its frontends do not
+ * look at it.
+ */
 struct pvcalls_response {
         uint32_t req_id;
         uint32_t cmd;
         int32_t ret;                    /* 0, or a number of error.h */
         uint32_t pad;
         uint64_t id;                    /* that of the request; of ACCEPT, the listener's */
+        uint32_t len;                   /* of the whole address or option, of which piece is a part */
+        uint8_t piece[PVCALLS_PIECE_SIZE];
 };
 
 /* The page of the command ring: ring.h's header, and slots that hold a request until it was taken, and then a response. */

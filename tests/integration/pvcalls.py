@@ -6,12 +6,13 @@ import os
 import socket
 import threading
 
-from harness import build_directory, wait_until
+from harness import Emulation, TestCase, build_directory, wait_until
 
 LINUX = {"EPERM": 1, "EBADF": 9, "ENOMEM": 12, "EACCES": 13, "EBUSY": 16, "EEXIST": 17, "EINVAL": 22, "EMFILE": 24, "EPIPE": 32,
          "EAFNOSUPPORT": 97, "EADDRINUSE": 98, "ECONNABORTED": 103, "ECONNRESET": 104, "ENOBUFS": 105, "EISCONN": 106, "ENOTCONN": 107,
          "ECONNREFUSED": 111, "EALREADY": 114, "ENOTSUP": 524}
 
+DOM = 1  # of the frontend
 ALLOW_LOOPBACK = "allow inet 127.0.0.0/8\n"
 
 
@@ -129,6 +130,16 @@ class Frontend:
     def call(self, *words):
         return self.result(self.request(*words))
 
+    def call_long(self, *words):
+        """For a request of an extension: the result, and if it is 0, the bytes that the response has, and how many there are."""
+        result, n, piece = self.do("await-long", self.request(*words))
+        return name_of(int(result)), int(n), bytes.fromhex(piece)[: int(n)]
+
+    def name(self, socket_id, which):
+        """A socket's address or its peer's: (address, port), or the name of an error. which: LOCAL or PEER."""
+        result, n, piece = self.call_long("getname", socket_id, which)
+        return result or parse_name(piece[:n])
+
     def is_answered(self, number, milliseconds=300):
         try:
             self.do("await", number, milliseconds)
@@ -146,6 +157,18 @@ class Frontend:
         """Returns how many bytes went, and the name of the error that ended it or 0."""
         moved, error = self.do(how, socket_id, n)
         return int(moved), name_of(int(error))
+
+
+LOCAL, PEER = 0, 1  # of getname
+READ, WRITE, BOTH = 0, 1, 2  # of shutdown
+
+
+def parse_name(data):
+    """A socket address as it is on the ring: (address, port)."""
+    family = int.from_bytes(data[:2], "little")
+    if family != 2 or len(data) != 16:
+        raise AssertionError(f"{data.hex()} is no address")
+    return socket.inet_ntop(socket.AF_INET, data[4:8]), int.from_bytes(data[2:4], "big")
 
 
 def name_of(number):
@@ -202,3 +225,48 @@ def echo(connection):
 
 def keep(connection):
     """Does nothing with it."""
+
+
+class Attached(TestCase):
+    """Domain 1 with a device, a backend for it in domain 0, and a frontend that is connected."""
+
+    policy = ALLOW_LOOPBACK
+    arguments = ()
+    prefix = ()  # in front of the backend's command line
+    suppress = False
+    emulation = ()
+
+    def setUp(self):
+        stack = contextlib.ExitStack()
+        self.addCleanup(stack.close)
+        self.xen = stack.enter_context(Emulation(domains=1, arguments=self.emulation))
+        make_device(self.xen, DOM)
+        self.before = self.used()
+        self.backend = stack.enter_context(Backend(self.xen, DOM, self.policy, self.arguments, self.prefix))
+        self.frontend = stack.enter_context(Frontend(self.xen, DOM))
+        self.stack = stack
+        self.frontend.attach(self.suppress)
+
+    def serve(self, handle=echo):
+        return self.stack.enter_context(Server(handle))
+
+    def used(self):
+        """What domain 0 has of Xen."""
+        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
+        return {what: domain[what]["used"] for what in ("ports", "maptrack")}
+
+    def wait_used(self, expected):
+        wait_until(lambda: self.used() == expected, lambda: f"domain 0 using {expected} in place of {self.used()}")
+
+    def listen(self, socket_id, backlog=16):
+        """Returns the port."""
+        self.assertEqual(self.frontend.call("socket", socket_id), 0)
+        self.assertEqual(self.frontend.call("bind", socket_id, "127.0.0.1", 0), 0)
+        self.assertEqual(self.frontend.call("listen", socket_id, backlog), 0)
+        line = next(line for line in self.backend.sockets() if " Listening " in line)
+        return int(line.split()[4])
+
+    def dial(self, port):
+        connection = self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        connection.settimeout(20)
+        return connection

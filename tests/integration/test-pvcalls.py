@@ -7,56 +7,10 @@ import re
 import signal
 import socket
 
-from harness import Emulation, TestCase, TimedOut, wait_until
-from pvcalls import ALLOW_LOOPBACK, Backend, Frontend, Refused, Server, echo, keep, make_device
+from harness import TimedOut, wait_until
+from pvcalls import ALLOW_LOOPBACK, DOM, Attached, Backend, Frontend, Refused, echo, keep
 
 MIB = 1 << 20
-DOM = 1
-
-
-class Attached(TestCase):
-    """Domain 1 with a device, a backend for it in domain 0, and a frontend that is connected."""
-
-    policy = ALLOW_LOOPBACK
-    arguments = ()
-    prefix = ()  # in front of the backend's command line
-    suppress = False
-    emulation = ()
-
-    def setUp(self):
-        stack = contextlib.ExitStack()
-        self.addCleanup(stack.close)
-        self.xen = stack.enter_context(Emulation(domains=1, arguments=self.emulation))
-        make_device(self.xen, DOM)
-        self.before = self.used()
-        self.backend = stack.enter_context(Backend(self.xen, DOM, self.policy, self.arguments, self.prefix))
-        self.frontend = stack.enter_context(Frontend(self.xen, DOM))
-        self.stack = stack
-        self.frontend.attach(self.suppress)
-
-    def serve(self, handle=echo):
-        return self.stack.enter_context(Server(handle))
-
-    def used(self):
-        """What domain 0 has of Xen."""
-        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
-        return {what: domain[what]["used"] for what in ("ports", "maptrack")}
-
-    def wait_used(self, expected):
-        wait_until(lambda: self.used() == expected, lambda: f"domain 0 using {expected} in place of {self.used()}")
-
-    def listen(self, socket_id, backlog=16):
-        """Returns the port."""
-        self.assertEqual(self.frontend.call("socket", socket_id), 0)
-        self.assertEqual(self.frontend.call("bind", socket_id, "127.0.0.1", 0), 0)
-        self.assertEqual(self.frontend.call("listen", socket_id, backlog), 0)
-        line = next(line for line in self.backend.sockets() if " Listening " in line)
-        return int(line.split()[4])
-
-    def dial(self, port):
-        connection = self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
-        connection.settimeout(20)
-        return connection
 
 
 class Data(Attached):
