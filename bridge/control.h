@@ -16,6 +16,8 @@
 
 #define CONTROL_FD 3                    /* in the process */
 #define CONTROL_FIGURES_FD 4            /* memory that both have: struct control_figures */
+#define CONTROL_NEWS_FD 5               /* memory of the hub's: struct control_news */
+#define CONTROL_WATCH_FD 6              /* an epoll descriptor, readable while the bus has told the hub what it has not read yet */
 
 enum control_type {
         /* From the process */
@@ -26,6 +28,8 @@ enum control_type {
         CONTROL_ACTIVATABLE,            /* first: the name, value: 1 or 0 */
         CONTROL_STARTED,                /* number: the tag, first: an error's name or "", second: a sentence */
         CONTROL_DENIED,                 /* struct control_denied */
+        CONTROL_LISTENER,               /* first: unique name of its connection that hears of signals */
+        CONTROL_SYNC,                   /* answered by CONTROL_SYNCED */
 
         /* From the hub */
         CONTROL_PEER_KNOWN,             /* first */
@@ -33,6 +37,9 @@ enum control_type {
         CONTROL_FOREIGN_GONE,           /* first */
         CONTROL_START,                  /* number: a tag, first: a name */
         CONTROL_RELOAD,
+        CONTROL_WANT,                   /* first: a match rule of somebody on this bus, which was nobody's before */
+        CONTROL_UNWANT,                 /* first: one that is nobody's any longer */
+        CONTROL_SYNCED,                 /* number: the generation of what was told before this */
         CONTROL_END,                    /* first: why */
 };
 
@@ -49,6 +56,16 @@ struct control {
 struct control_figures {
         uint64_t counters[64];          /* by enum session_counter */
         struct session_figures peers[SESSION_FIGURES_MAX];
+};
+
+/*
+ * What clients want to hear is known to the hub first, and a process must not pass on what they call afterwards before it knows, too. It does, and
+ * need not ask (CONTROL_SYNC), if there is nothing to be read at CONTROL_WATCH_FD, the hub is not busy, and the generation is what it was; it has to
+ * look in this order.
+ */
+struct control_news {
+        uint32_t busy;                  /* reading what the bus has told */
+        uint32_t generation;            /* one more for each change */
 };
 
 /*

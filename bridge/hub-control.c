@@ -153,6 +153,12 @@ int hub_link_handle(struct hub_link *link, const struct control *control) {
                 hub_started(link, control->number, control->first, control->second);
                 hub_move_started(link, control->number, control->first, control->second);
                 return 0;
+        case CONTROL_LISTENER:
+                return hub_wants_listener(link, control->first);
+        case CONTROL_SYNC:
+                hub_monitor_settle(link->hub);
+                hub_link_send(link, CONTROL_SYNCED, 0, link->hub->news->generation, NULL);
+                return 0;
         case CONTROL_DENIED:
                 hub_denied(link, control);
                 return 0;

@@ -168,9 +168,11 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
 
 /* Its beginning */
 
+#define N_FDS (CONTROL_WATCH_FD - CONTROL_FD + 1)
+
 #define ARGUMENTS_MAX (24 + 2 * HUB_POLICIES_MAX)
 
-static int spawn(struct hub_link *link, int control_fd, int figures_fd) {
+static int spawn(struct hub_link *link, const int fds[N_FDS]) {
         const struct hub *hub = link->hub;
         const char *argv[ARGUMENTS_MAX];
         char domain[16], own[16], epoch[24], level[8];
@@ -197,9 +199,8 @@ static int spawn(struct hub_link *link, int control_fd, int figures_fd) {
         r = posix_spawn_file_actions_init(&actions);
         if (r != 0)
                 return -r;
-        r = posix_spawn_file_actions_adddup2(&actions, control_fd, CONTROL_FD);
-        if (r == 0)
-                r = posix_spawn_file_actions_adddup2(&actions, figures_fd, CONTROL_FIGURES_FD);
+        for (int i = 0; r == 0 && i < N_FDS; i++)
+                r = posix_spawn_file_actions_adddup2(&actions, fds[i], CONTROL_FD + i);
         if (r == 0)
                 r = posix_spawn(&link->pid, "/proc/self/exe", &actions, NULL, (char *const *) argv, environ);
         posix_spawn_file_actions_destroy(&actions);
@@ -208,7 +209,7 @@ static int spawn(struct hub_link *link, int control_fd, int figures_fd) {
 
 /* Descriptors that are not those which they become in the process, as one could take the other's place. */
 static int above(int fd) {
-        int copy = fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_FIGURES_FD + 1);
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_WATCH_FD + 1);
 
         close(fd);
         return copy < 0 ? -errno : copy;
@@ -245,19 +246,25 @@ static void tell_foreign(struct hub_link *link) {
 
 static int start(struct hub_link *link) {
         AUTO_CLOSE int figures_fd = -1;
+        AUTO_CLOSE int watch_fd = -1;
         AUTO_CLOSE int theirs = -1;
         int fds[2], r;
 
         figures_fd = map_figures(link);
         if (figures_fd < 0)
                 return figures_fd;
+        watch_fd = hub_monitor_watch(link->hub);
+        if (watch_fd >= 0)
+                watch_fd = above(watch_fd);
+        if (watch_fd < 0)
+                return watch_fd;
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
                 return -errno;
         link->fd = fds[0];
         theirs = above(fds[1]);
         if (theirs < 0)
                 return theirs;
-        r = spawn(link, theirs, figures_fd);
+        r = spawn(link, (const int[N_FDS]) { theirs, figures_fd, link->hub->news_fd, watch_fd });
         if (r < 0)
                 return r;
         r = sd_event_add_child(link->hub->event, &link->child, link->pid, WEXITED, on_child, link);
@@ -268,6 +275,7 @@ static int start(struct hub_link *link) {
                 return r;
         }
         tell_foreign(link);
+        hub_wants_tell(link);
         return 0;
 }
 

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "guard-policy.h"
 
@@ -102,11 +104,17 @@ static int hub_start(struct service *service, void **ret_userdata) {
         hub->bus = service_bus(service);
         hub->event = service_event(service);
         hub->options = hub_options;
+        hub->news_fd = -1;
         sigemptyset(&set);
         sigaddset(&set, SIGCHLD);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)     /* as sd_event_add_child(3) asks for */
                 return -errno;
         r = make(hub);
+        if (r < 0)
+                return r;
+        r = hub_wants_new(hub);
+        if (r >= 0)
+                r = hub_monitor_new(hub);
         if (r < 0)
                 return r;
         r = hub_store_new(&hub->store, hub->event, on_found, on_lost, hub);
@@ -153,10 +161,16 @@ static void hub_stop(void *userdata) {
                 hub_link_free(link);
         hub_store_free(hub->store);
         hub_activation_free(hub);
+        hub_monitor_free(hub);
+        hub_wants_free(hub);
         objects_free(hub->links);
         table_free(hub->by_domain);
         table_free(hub->peers);
         table_free(hub->names);
+        if (hub->news)
+                munmap(hub->news, sizeof *hub->news);
+        if (hub->news_fd >= 0)
+                close(hub->news_fd);
         free(hub->bus_path);
         free(hub->own_uuid);
         free(hub);

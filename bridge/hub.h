@@ -73,6 +73,7 @@ struct hub_link {
         sd_event_source *control, *child, *retry;
         struct hub_packet *first, **last;
         size_t n_packets;
+        uint64_t listener;              /* the process's connection that hears of signals: a number of hub-wants.c; 0: not known */
         bool removed;                   /* its domain is gone: freed when the process has ended */
         struct hub_found *next;         /* another domain that has got the same id meanwhile */
         uint64_t wait_usec;             /* before the next process */
@@ -92,6 +93,10 @@ struct hub {
         char *own_uuid;
         char *bus_path;
         const struct hub_options *options;
+        struct hub_wants *wants;        /* what clients of this bus want to hear: hub-wants.c */
+        struct hub_monitor *monitor;    /* how that is known: hub-monitor.c */
+        struct control_news *news;
+        int news_fd;
         uint32_t policy_generation;
         uint64_t epoch;
         struct hub_activation *activation;
@@ -112,6 +117,25 @@ void hub_link_send(struct hub_link *link, enum control_type type, uint32_t value
 int hub_link_handle(struct hub_link *link, const struct control *control);
 void hub_link_forget(struct hub_link *link);            /* who and what it had here */
 void hub_link_set_state(struct hub_link *link, enum xcp_link_state state, unsigned version, const char *reason);
+
+/*
+ * hub-wants.c: the match rules of all connections to this bus, each told to every process for as long as anybody has it but that process itself. Of whom
+ * not all is known, everything may be wanted.
+ */
+int hub_wants_new(struct hub *hub);
+void hub_wants_free(struct hub *hub);
+int hub_wants_add(struct hub *hub, const char *unique, const char *rule);
+void hub_wants_remove(struct hub *hub, const char *unique, const char *rule);
+int hub_wants_everything(struct hub *hub, const char *unique);
+void hub_wants_leave(struct hub *hub, const char *unique);      /* the connection has ended */
+int hub_wants_listener(struct hub_link *link, const char *unique);
+void hub_wants_tell(struct hub_link *link);             /* all, to a new process */
+
+/* hub-monitor.c */
+int hub_monitor_new(struct hub *hub);
+void hub_monitor_free(struct hub *hub);
+void hub_monitor_settle(struct hub *hub);               /* reads all that the bus has told */
+int hub_monitor_watch(struct hub *hub);                 /* a descriptor for a process: CONTROL_WATCH_FD */
 
 /* hub-objects.c */
 int hub_objects_export(struct hub *hub);

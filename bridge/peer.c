@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,8 @@
 #include "table.h"
 #include "xcp-types.h"
 
+#define HUB_MSEC 10000                  /* for the hub to answer, before it is taken for dead */
+#define PRIORITY_LATER (PRIORITY_HUB - 1)
 #define PRIORITY_HUB (SD_EVENT_PRIORITY_NORMAL - 20)    /* who is another domain's is known before the bus tells of it: docs/bridge.md */
 
 struct peer {
@@ -39,13 +42,26 @@ struct peer {
         struct session *session;
         struct guard *guard;
         struct table *foreign;
+        struct wants *wants;
         struct control_figures *figures;
+        const struct control_news *news;
+        uint32_t generation;            /* of the wants */
+        struct later *later, **last_later;
+        sd_event_source *later_source;
+};
+
+/* What the hub said while something else was asked of it. */
+struct later {
+        struct control control;
+        struct later *next;
 };
 
 /* What the hub is told. That it is gone is noticed where it is read from. */
 static void tell(enum control_type type, uint32_t value, uint64_t number, const char *first, const char *second) {
         control_send(CONTROL_FD, true, type, value, number, first, second);
 }
+
+static int settle(void *userdata);
 
 /* The session */
 
@@ -54,6 +70,10 @@ static void on_up(void *userdata, unsigned version, uint64_t remote_epoch) {
 
         log_event(LOG_INFO, NULL, "The link to domain %u is up", peer->options.domain);
         tell(CONTROL_STATE, XCP_LINK_STATE_UP, version, "", NULL);
+}
+
+static void on_listener(void *userdata, const char *unique) {
+        tell(CONTROL_LISTENER, 0, 0, unique, NULL);
 }
 
 static void on_stalled(void *userdata, bool stalled) {
@@ -94,6 +114,8 @@ static void on_ended(void *userdata, const char *reason) {
 
 static const struct session_handlers session_handlers = {
         .up = on_up,
+        .listener = on_listener,
+        .settle = settle,
         .stalled = on_stalled,
         .peer = on_peer,
         .peer_gone = on_peer_gone,
@@ -155,19 +177,59 @@ static void on_reload(struct peer *peer) {
                 end(peer, "the policy could not be read again");
 }
 
+static int on_wanted(struct peer *peer, const char *rule, bool wanted) {
+        const struct match *match;
+        struct match *taken = NULL;
+        int r;
+
+        if (wanted)
+                r = wants_add(peer->wants, rule, &match);
+        else {
+                match = taken = wants_take(peer->wants, rule);
+                r = match ? 0 : -ENOENT;
+        }
+        if (r >= 0 && peer->session)
+                r = session_wants(peer->session, match, wanted);
+        match_free(taken);
+        return r == -EEXIST || r == -ENOENT ? 0 : r;
+}
+
+/* What only has to be known. Returns 1 if it was that, 0 if it is something else, or a negative errno. */
+static int on_news(struct peer *peer, const struct control *control) {
+        int r = 0;
+
+        switch (control->type) {
+        case CONTROL_FOREIGN:
+                table_remove_string(peer->foreign, control->first);
+                r = table_add_string(peer->foreign, control->first, (void *) (uintptr_t) (control->value + 1));
+                break;
+        case CONTROL_FOREIGN_GONE:
+                table_remove_string(peer->foreign, control->first);
+                break;
+        case CONTROL_WANT:
+        case CONTROL_UNWANT:
+                r = on_wanted(peer, control->first, control->type == CONTROL_WANT);
+                break;
+        case CONTROL_SYNCED:
+                peer->generation = (uint32_t) control->number;
+                break;
+        default:
+                return 0;
+        }
+        return r < 0 ? r : 1;
+}
+
 static void on_control(struct peer *peer, const struct control *control) {
+        int r = on_news(peer, control);
+
+        if (r < 0)
+                end(peer, "what the hub says cannot be kept in mind");
+        if (r != 0)
+                return;
         switch (control->type) {
         case CONTROL_PEER_KNOWN:
                 if (peer->session)
                         session_peer_known(peer->session, control->first);
-                break;
-        case CONTROL_FOREIGN:
-                table_remove_string(peer->foreign, control->first);
-                if (table_add_string(peer->foreign, control->first, (void *) (uintptr_t) (control->value + 1)) < 0)
-                        end(peer, "there is no memory left");
-                break;
-        case CONTROL_FOREIGN_GONE:
-                table_remove_string(peer->foreign, control->first);
                 break;
         case CONTROL_START:
                 if (!peer->session || session_start_service(peer->session, control->number, control->first) < 0)
@@ -179,6 +241,63 @@ static void on_control(struct peer *peer, const struct control *control) {
         default:
                 end(peer, control->first);
         }
+}
+
+/* While a session settles, nothing is done that could end it. */
+
+static int on_later(sd_event_source *source, void *userdata) {
+        struct peer *peer = userdata;
+        struct later *later;
+
+        while ((later = peer->later)) {
+                peer->later = later->next;
+                on_control(peer, &later->control);
+                free(later);
+        }
+        peer->last_later = &peer->later;
+        return 0;
+}
+
+static int put_off(struct peer *peer, const struct control *control) {
+        struct later *later = malloc(sizeof *later);
+
+        if (!later)
+                return -ENOMEM;
+        *later = (struct later) { .control = *control };
+        *peer->last_later = later;
+        peer->last_later = &later->next;
+        return sd_event_source_set_enabled(peer->later_source, SD_EVENT_ONESHOT);
+}
+
+static bool is_settled(const struct peer *peer) {
+        struct pollfd watch = { .fd = CONTROL_WATCH_FD, .events = POLLIN };
+
+        return poll(&watch, 1, 0) == 0 && !__atomic_load_n(&peer->news->busy, __ATOMIC_ACQUIRE) &&
+               __atomic_load_n(&peer->news->generation, __ATOMIC_ACQUIRE) == peer->generation;
+}
+
+/* The hub answers at once: it waits for nobody. */
+static int settle(void *userdata) {
+        struct peer *peer = userdata;
+        struct pollfd hub = { .fd = CONTROL_FD, .events = POLLIN };
+        struct control control = { .type = 0 };
+        int r = 0;
+
+        if (is_settled(peer))
+                return 0;
+        tell(CONTROL_SYNC, 0, 0, NULL, NULL);
+        while (control.type != CONTROL_SYNCED) {
+                if (poll(&hub, 1, HUB_MSEC) <= 0)
+                        return -ETIMEDOUT;
+                r = control_receive(CONTROL_FD, &control);
+                if (r == 0)
+                        continue;
+                if (r > 0)
+                        r = on_news(peer, &control) ?: put_off(peer, &control);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
 }
 
 static int on_hub(sd_event_source *source, int fd, uint32_t events, void *userdata) {
@@ -277,7 +396,20 @@ static int watch(struct peer *peer) {
         if (r >= 0)
                 r = sd_event_source_set_floating(hub, true);
         sd_event_source_unref(hub);
-        return r;
+        if (r >= 0)
+                r = sd_event_add_defer(peer->event, &peer->later_source, on_later, peer);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(peer->later_source, SD_EVENT_OFF);
+        return r < 0 ? r : sd_event_source_set_priority(peer->later_source, PRIORITY_LATER);
+}
+
+/* Memory that the hub has given. */
+static int map_memory(struct peer *peer) {
+        peer->figures = mmap(NULL, sizeof *peer->figures, PROT_READ | PROT_WRITE, MAP_SHARED, CONTROL_FIGURES_FD, 0);
+        if (peer->figures == MAP_FAILED)
+                return -errno;
+        peer->news = mmap(NULL, sizeof *peer->news, PROT_READ, MAP_SHARED, CONTROL_NEWS_FD, 0);
+        return peer->news == MAP_FAILED ? -errno : 0;
 }
 
 static int start(struct peer *peer) {
@@ -289,9 +421,13 @@ static int start(struct peer *peer) {
         };
         int r;
 
-        peer->figures = mmap(NULL, sizeof *peer->figures, PROT_READ | PROT_WRITE, MAP_SHARED, CONTROL_FIGURES_FD, 0);
-        if (peer->figures == MAP_FAILED)
-                return -errno;
+        peer->last_later = &peer->later;
+        r = map_memory(peer);
+        if (r < 0)
+                return r;
+        r = wants_new(&peer->wants);
+        if (r < 0)
+                return r;
         r = table_new(&peer->foreign);
         if (r < 0)
                 return r;
@@ -307,6 +443,7 @@ static int start(struct peer *peer) {
         peer->options.event = peer->event;
         peer->options.guard = peer->guard;
         peer->options.foreign = peer->foreign;
+        peer->options.wants = peer->wants;
         peer->options.counters = peer->figures->counters;
         peer->options.figures = peer->figures->peers;
         r = watch(peer);
@@ -336,6 +473,12 @@ int peer_main(int argc, char **argv) {
         rendezvous_free(peer.rendezvous);
         guard_free(peer.guard);
         table_free(peer.foreign);
+        wants_free(peer.wants);
+        sd_event_source_disable_unref(peer.later_source);
+        for (struct later *later; (later = peer.later);) {
+                peer.later = later->next;
+                free(later);
+        }
         sd_event_unref(peer.event);
         return r < 0 ? EXIT_FAILURE : r;
 }

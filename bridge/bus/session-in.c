@@ -304,7 +304,7 @@ static int deliver(struct session *session, struct remote *remote, const struct 
         return r;
 }
 
-/* Behind what waits for copies, or because it does. Takes the message's data and the arriving, which has its bundle. */
+/* Behind what waits for copies or for a subscription, or because it does. Takes the message's data and the arriving, which has its bundle. */
 static int hold(struct remote *remote, const struct demux_message *message, struct arriving *arriving) {
         struct arriving **p;
 
@@ -341,7 +341,7 @@ int in_message(struct session *session, const struct demux_message *message) {
                 remote->bundles = arriving->next;
                 bundle = arriving->bundle;
         }
-        if (remote && (remote->held || (bundle && !bundle_is_whole(bundle))))
+        if (remote && (remote->held || session->n_adding > 0 || (bundle && !bundle_is_whole(bundle))))
                 return hold(remote, message, arriving);
         free(arriving);
         return deliver(session, remote, message, bundle);
@@ -350,7 +350,7 @@ int in_message(struct session *session, const struct demux_message *message) {
 int in_held(struct session *session, struct remote *remote) {
         int r = 0;
 
-        while (r >= 0 && remote->held && (!remote->held->bundle || bundle_is_whole(remote->held->bundle))) {
+        while (r >= 0 && remote->held && session->n_adding == 0 && (!remote->held->bundle || bundle_is_whole(remote->held->bundle))) {
                 struct arriving *arriving = remote->held;
 
                 remote->held = arriving->next;

@@ -311,7 +311,11 @@ void out_from_ghost(struct remote *remote, uint8_t *data, size_t size, const str
         if (session->listener && table_count(session->rules) > 0)
                 connection_drain_input(session->listener);
 
-        if (!message->sender)
+        /* And what its sender wanted to hear before, the other domain has to be told before it gets this. */
+        r = session->handlers->settle(session->userdata);
+        if (r < 0)
+                ;
+        else if (!message->sender)
                 r = -EBADMSG;
         else if (message->type == MESSAGE_METHOD_RETURN || message->type == MESSAGE_ERROR)
                 r = out_reply(remote, &data, size, message);

@@ -10,7 +10,8 @@
  *     session-remotes.c   ghosts, and the names they own
  *     session-out.c       messages from this bus to the other domain
  *     session-in.c        messages from the other domain to this bus
- *     session-rules.c     what each side wants to hear of
+ *     session-rules.c     what each side has asked the other for
+ *     session-wants.c     what the other side is asked for
  *     session-limits.c    descriptors of messages, and how much may wait
  */
 
@@ -78,6 +79,7 @@ struct owned {
         struct owned *next;             /* of the same remote */
         bool has;                       /* the ghost owns it */
         bool refused;                   /* policy does not let it */
+        bool heard;                     /* the other domain is asked for its signals, as far as they are wanted */
         char name[];
 };
 
@@ -144,6 +146,8 @@ struct session {
         struct table *rules;            /* struct rule by text: what the other domain wants to hear of */
         struct table *rules_by_id;
         struct table *wanted;           /* struct wanted by rule: what this one does */
+        bool everything, coarse;        /* somebody wants to hear everything; all signals of each name are asked for */
+        unsigned n_adding;              /* rules that this bus has not taken yet: messages wait for that */
         uint32_t next_local, next_wanted;
         uint64_t next_call;
         uint64_t n_pending;
@@ -214,12 +218,17 @@ struct arriving *arriving_free(struct arriving *arriving);              /* all o
 
 /* session-rules.c */
 int rules_want(struct session *session, const char *rule);              /* this bus wants to hear of it; counted */
-void rules_unwant(struct session *session, const char *rule);
+int rules_unwant(struct session *session, const char *rule);
 int rules_want_name(struct session *session, const char *name);         /* of all signals of a name */
-void rules_unwant_name(struct session *session, const char *name);
+int rules_unwant_name(struct session *session, const char *name);
 int rules_subscribe(struct session *session, uint32_t id, const struct frame_text *untrusted_rule);
 int rules_unsubscribe(struct session *session, uint32_t id);
 void rules_done(struct session *session);
+
+/* session-wants.c */
+int wants_start(struct session *session);
+int wants_name(struct session *session, struct owned *owned, bool wanted);      /* the other domain has this name here, or no longer */
+int wants_ghost(struct session *session, struct remote *remote, const char *unique, bool wanted);       /* there is this ghost, or no longer */
 
 /* A copy with an end; NULL if there is no memory. */
 char *text_copy(const struct frame_text *text);

@@ -44,6 +44,9 @@ static void on_ready(void *userdata, const char *unique) {
         }
         session->counters[COUNTER_PEERS]++;
         session->handlers->peer(session->userdata, unique, remote->unique, remote->hops, remote->figures);
+        r = wants_ghost(session, remote, unique, true);
+        if (r < 0)
+                session_fail(session, r, "ask for signals");
 }
 
 static void on_message(void *userdata, uint8_t *data, size_t size, const struct message *message) {
@@ -77,6 +80,8 @@ static void forget_ghost(struct remote *remote) {
         if (!unique || !table_remove_string(session->ghosts, unique))
                 return;
         session->counters[COUNTER_PEERS]--;
+        if (!session->over)
+                wants_ghost(session, remote, unique, false);
         session->handlers->peer_gone(session->userdata, unique);
 }
 
@@ -213,7 +218,7 @@ static void owned_free(struct session *session, struct owned *owned) {
         *p = owned->next;
         table_remove_string(session->imports, owned->name);
         if (!session->over)
-                rules_unwant_name(session, owned->name);
+                wants_name(session, owned, false);
         if (owned->has && !session->over)
                 session->handlers->name(session->userdata, owned->name, NULL);
         free(owned);
@@ -346,7 +351,7 @@ static int own(struct session *session, struct owned *owned, uint32_t flags) {
                 session->counters[COUNTER_NAMES_REFUSED]++;
                 return 0;
         }
-        r = rules_want_name(session, owned->name);
+        r = wants_name(session, owned, true);
         return r < 0 ? r : request_name(owned, flags);
 }
 
@@ -450,7 +455,7 @@ int remotes_policy_changed(struct session *session) {
                 else {
                         owned->refused = true;
                         owned->has = false;
-                        rules_unwant_name(session, owned->name);
+                        r = wants_name(session, owned, false);
                         if (owned->remote->connection)
                                 connection_call(owned->remote->connection, NULL, NULL, "ReleaseName", "s", owned->name);
                         session->handlers->name(session->userdata, owned->name, NULL);

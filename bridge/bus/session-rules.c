@@ -60,15 +60,17 @@ int rules_want(struct session *session, const char *rule) {
         return frame_append_subscribe(mux_control(session->mux), wanted->id, rule);
 }
 
-void rules_unwant(struct session *session, const char *rule) {
+int rules_unwant(struct session *session, const char *rule) {
         struct wanted *wanted = table_get_string(session->wanted, rule);
+        int r;
 
         if (!wanted || --wanted->n > 0)
-                return;
+                return 0;
         table_remove_string(session->wanted, rule);
-        frame_append_unsubscribe(mux_control(session->mux), wanted->id);
+        r = frame_append_unsubscribe(mux_control(session->mux), wanted->id);
         session_kick(session);
         free(wanted);
+        return r;
 }
 
 static void rule_for_name(const char *name, char *rule, size_t n) {
@@ -82,14 +84,37 @@ int rules_want_name(struct session *session, const char *name) {
         return rules_want(session, rule);
 }
 
-void rules_unwant_name(struct session *session, const char *name) {
+int rules_unwant_name(struct session *session, const char *name) {
         char rule[WIRE_NAME_MAX + 32];
 
         rule_for_name(name, rule, sizeof rule);
-        rules_unwant(session, rule);
+        return rules_unwant(session, rule);
 }
 
 /* What the other bus wants */
+
+/*
+ * The bus has taken a rule: messages that came after the subscription go on. It is in force, then, for whatever they cause, as it is for a client who
+ * asks for signals and then calls.
+ */
+static void on_added(void *userdata, const struct message *reply) {
+        struct session *session = userdata;
+        struct remote *remote;
+        size_t iterator = 0;
+        int r = 0;
+
+        if (!reply || session->over)
+                return;
+        if (reply->type == MESSAGE_ERROR)
+                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_ERROR", reply->error_name }), "The bus does not take a match rule for domain %u: %s",
+                          session->options.domain, reply->error_name);
+        if (--session->n_adding > 0)
+                return;
+        while (r >= 0 && (remote = table_next(session->remotes, &iterator)))
+                r = in_held(session, remote);
+        if (r < 0)
+                session_fail(session, r, "go on with messages");
+}
 
 static int add_match(struct session *session, const char *text, struct rule **ret_rule) {
         struct rule *rule = malloc(sizeof *rule + strlen(text) + 1);
@@ -105,7 +130,9 @@ static int add_match(struct session *session, const char *text, struct rule **re
                 return r;
         }
         *ret_rule = rule;
-        return connection_call(session->listener, NULL, NULL, "AddMatch", "s", text);
+        r = connection_call(session->listener, on_added, session, "AddMatch", "s", text);
+        session->n_adding += r >= 0;
+        return r;
 }
 
 /* Only signals, and none that are for others: what is refused is nobody's to hear. Writes the rule in its one form. */

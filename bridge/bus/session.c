@@ -280,6 +280,7 @@ static void on_listener_ready(void *userdata, const char *unique) {
         int r;
 
         session->listener_ready = true;
+        session->handlers->listener(session->userdata, unique);
         r = locals_start(session);
         if (r < 0)
                 session_fail(session, r, "watch the names of the bus");
@@ -373,6 +374,9 @@ static int start(struct session *session) {
         if (r < 0)
                 return r;
         r = make_streams(session);
+        if (r < 0)
+                return r;
+        r = wants_start(session);
         if (r < 0)
                 return r;
         r = sd_event_add_defer(event, &session->kick, on_kick, session);

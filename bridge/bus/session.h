@@ -16,6 +16,7 @@
 #include <systemd/sd-event.h>
 
 #include "vchan.h"
+#include "wants.h"
 
 struct guard;
 struct session;
@@ -67,6 +68,7 @@ struct session_options {
         uint64_t epoch;
         struct guard *guard;            /* what policy says */
         const struct table *foreign;    /* connections of this bus that other sessions' domains have: their hops plus one, by unique name */
+        const struct wants *wants;      /* what clients of this bus want to hear */
         uint64_t *counters;             /* _COUNTER_N of them, 0 at first */
         struct session_figures *figures;        /* SESSION_FIGURES_MAX of them */
 };
@@ -74,6 +76,12 @@ struct session_options {
 /* Strings are valid during the call. */
 struct session_handlers {
         void (*up)(void *userdata, unsigned version, uint64_t remote_epoch);
+        /* This connection to the bus is the one that hears of signals for the other domain. */
+        void (*listener)(void *userdata, const char *unique);
+
+        /* Has session_wants() called for all that clients had asked the bus for when it passed on a message that has come. Negative errno: it cannot. */
+        int (*settle)(void *userdata);
+
         void (*stalled)(void *userdata, bool stalled);
 
         /* The other domain has one more connection on this bus, or one less. What it sends waits until session_peer_known(). */
@@ -106,6 +114,9 @@ void session_peer_known(struct session *session, const char *unique);
 
 /* Has the other domain start a service. */
 int session_start_service(struct session *session, uint64_t tag, const char *name);
+
+/* A rule was added to the wants, or taken out of them. To be called also while it settles. */
+int session_wants(struct session *session, const struct match *match, bool wanted);
 
 /* The policy has changed: names that may no longer be owned or exported go, others come. */
 int session_policy_changed(struct session *session);

@@ -282,6 +282,18 @@ static int write_rule(struct match *match, char **ret_text) {
         return 0;
 }
 
+int match_broadcasts_of(const struct match *match, const char *sender, char **ret_text) {
+        struct match copy = *match;
+
+        if (copy.destination || (copy.type != 0 && copy.type != MESSAGE_SIGNAL))
+                return -ENOENT;
+        copy.type = MESSAGE_SIGNAL;
+        copy.eavesdrop = false;         /* it only adds what is for others */
+        if (sender)
+                copy.sender = sender;
+        return write_rule(&copy, ret_text);
+}
+
 static void match_freep(struct match **match) {
         match_free(*match);
 }

@@ -179,6 +179,24 @@ void match_set_remove_peer(struct match_set *set, uint64_t peer, void (*gone)(vo
         set->n = n;
 }
 
+const struct match *match_set_rule(const struct match_set *set, size_t at) {
+        return set->entries[at].match;
+}
+
+bool match_set_wants(const struct match_set *set, size_t at, uint64_t peer) {
+        return find_want(&set->entries[at], peer);
+}
+
+size_t match_set_others(const struct match_set *set, const char *text, uint64_t one, uint64_t other) {
+        size_t at, n = 0;
+
+        if (!find(set, text, &at))
+                return 0;
+        for (size_t i = 0; i < set->entries[at].n_wants; i++)
+                n += set->entries[at].wants[i].peer != one && set->entries[at].wants[i].peer != other;
+        return n;
+}
+
 bool match_set_accepts(const struct match_set *set, struct match_subject *subject) {
         for (size_t i = 0; i < set->n; i++)
                 if (match_accepts(set->entries[i].match, subject))

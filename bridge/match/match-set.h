@@ -37,6 +37,13 @@ void match_set_remove_peer(struct match_set *set, uint64_t peer, void (*gone)(vo
 
 size_t match_set_count(const struct match_set *set);
 
+/* The rule at this place, which is below the count; places change when rules are added or removed. */
+const struct match *match_set_rule(const struct match_set *set, size_t at);
+bool match_set_wants(const struct match_set *set, size_t at, uint64_t peer);
+
+/* How many peers want a rule, by its one form, besides these two. */
+size_t match_set_others(const struct match_set *set, const char *text, uint64_t one, uint64_t other);
+
 /* Whether any rule of the set, or any that this peer added, accepts the message. Each rule is held against it until one does. */
 bool match_set_accepts(const struct match_set *set, struct match_subject *subject);
 bool match_set_accepts_for(const struct match_set *set, uint64_t peer, struct match_subject *subject);

@@ -54,6 +54,12 @@ struct match_error {
 int match_new(struct match **ret_match, const char *text, size_t n, struct match_error *ret_error);
 struct match *match_free(struct match *match);
 
+/*
+ * Writes, in the one form, the rule for those broadcast signals that this one accepts; of this sender, or (NULL) of whom it says. Returns 0 and a
+ * text, to be freed, -ENOENT if it accepts none, or -ENOMEM. The text may be longer than MATCH_TEXT_MAX.
+ */
+int match_broadcasts_of(const struct match *match, const char *sender, char **ret_text);
+
 /* A message that rules are held against; its arguments are read only if a rule asks for them, and then once. */
 struct match_subject {
         const struct message *message;

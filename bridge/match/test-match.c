@@ -193,6 +193,26 @@ static void test_arguments(void) {
         free(body);
 }
 
+/* What is asked of another bus. NULL: nothing. */
+static void check_broadcasts(const char *rule, const char *sender, const char *expected) {
+        struct match *match = parse(rule);
+        g_autofree char *text = NULL;
+        int r = match_broadcasts_of(match, sender, &text);
+
+        g_assert_cmpint(r, ==, expected ? 0 : -ENOENT);
+        g_assert_cmpstr(text, ==, expected);
+        match_free(match);
+}
+
+static void test_broadcasts(void) {
+        check_broadcasts("", "a.b", "type='signal',sender='a.b'");
+        check_broadcasts("member='M',eavesdrop='true',sender='a.b'", ":1.7", "type='signal',sender=':1.7',member='M'");
+        check_broadcasts("type='signal',arg0namespace='a.b',path_namespace='/x'", NULL, "type='signal',path_namespace='/x',arg0namespace='a.b'");
+        check_broadcasts("type='method_call'", "a.b", NULL);
+        check_broadcasts("destination='a.b'", NULL, NULL);
+        check_broadcasts("eavesdrop='true',destination='a.b'", NULL, NULL);
+}
+
 static void count_gone(void *userdata, const struct match *match) {
         g_assert_cmpstr(match->text, ==, "type='signal'");
         ++*(unsigned *) userdata;
@@ -216,6 +236,12 @@ static void test_sets(void) {
         g_assert_cmpuint(match_set_count(set), ==, 3);
         g_assert_true(match_set_accepts(set, &subject) && match_set_accepts_for(set, 1, &subject));
         g_assert_false(match_set_accepts_for(set, 3, &subject));
+        g_assert_cmpuint(match_set_others(set, "type='signal'", 0, 0), ==, 2);
+        g_assert_cmpuint(match_set_others(set, "type='signal'", 1, 3), ==, 1);
+        g_assert_cmpuint(match_set_others(set, "type='signal'", 1, 2), ==, 0);
+        g_assert_cmpuint(match_set_others(set, "member='O'", 0, 0), ==, 0);
+        for (size_t i = 0; i < match_set_count(set); i++)
+                g_assert_true(match_set_wants(set, i, 2) && match_set_wants(set, i, 1) == (strcmp(match_set_rule(set, i)->text, "type='signal'") == 0));
 
         g_assert_cmpint(match_set_remove(set, 3, "type='signal'"), ==, -ENOENT);
         g_assert_cmpint(match_set_remove(set, 1, "member='N'"), ==, -ENOENT);
@@ -270,6 +296,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/match/1024-bytes-and-one-more", test_length);
         g_test_add_func("/match/fields", test_fields);
         g_test_add_func("/match/arguments", test_arguments);
+        g_test_add_func("/match/broadcasts", test_broadcasts);
         g_test_add_func("/match/sets-count", test_sets);
         g_test_add_func("/match/sets-at-random", test_sets_at_random);
         return g_test_run();
