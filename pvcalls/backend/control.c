@@ -2,7 +2,6 @@
 
 #include "control.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,12 +15,13 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "name-text.h"
 #include "settings.h"
 
 #define CLIENTS_MAX 4u                  /* a controller, one that takes over from it, and somebody who looks */
 #define REQUEST_MAX (POLICY_TEXT_MAX + 64u)
 #define REPLY_MAX (32u * 1024)
-#define LINE_MAX_BYTES 256u             /* of a socket in a list */
+#define LINE_MAX_BYTES 1280u            /* of a socket in a list */
 
 struct client {
         struct control *control;
@@ -90,32 +90,24 @@ static void set_limit(struct control *control, const char *text) {
         say(control, "ok\n");
 }
 
-static void say_address(struct control *control, const struct sockaddr_in *address) {
-        char text[INET_ADDRSTRLEN];
-
-        if (address->sin_family != AF_INET)
-                say(control, " - 0");
-        else
-                say(control, " %s %u", inet_ntop(AF_INET, &address->sin_addr, text, sizeof text), ntohs(address->sin_port));
-}
-
 static void list(struct control *control, const char *from) {
         struct guest *guest = guest_of(control);
         uint64_t serial = strtoull(from, NULL, 10);
         struct guest_socket_report report;
+        char local[NAME_TEXT_SIZE], remote[NAME_TEXT_SIZE];
 
         say(control, "ok\n");
         while (guest && guest_report(guest, serial, &report)) {
                 serial = report.serial + 1;
-                if (REPLY_MAX - control->n_reply < 2 * LINE_MAX_BYTES) {
+                if (REPLY_MAX - control->n_reply < LINE_MAX_BYTES + 64) {
                         say(control, "more %llu\n", (unsigned long long) report.serial);
                         return;
                 }
-                say(control, "socket %llu %s", (unsigned long long) report.serial, report.state);
-                say_address(control, &report.local);
-                say_address(control, &report.remote);
-                say(control, " received=%llu sent=%llu queued=%llu age-ms=%llu\n", (unsigned long long) report.n_received,
-                    (unsigned long long) report.n_sent, (unsigned long long) report.n_queued, (unsigned long long) report.age_usec / 1000);
+                say(control, "socket %llu %s %s %s received=%llu sent=%llu queued=%llu age-ms=%llu family=%s type=%s\n",
+                    (unsigned long long) report.serial, report.state, name_text(&report.local, local), name_text(&report.remote, remote),
+                    (unsigned long long) report.n_received, (unsigned long long) report.n_sent, (unsigned long long) report.n_queued,
+                    (unsigned long long) report.age_usec / 1000, family_text(report.family),
+                    report.type == SOCK_DGRAM ? "datagram" : "stream");
         }
 }
 
@@ -236,11 +228,11 @@ void control_tell_state(struct control *control, const char *state, const char *
         tell_all(control);
 }
 
-void control_tell_denied(struct control *control, enum policy_call call, const struct sockaddr_in *address, int rule, unsigned n) {
+void control_tell_denied(struct control *control, enum policy_call call, const struct pvcalls_name *address, int rule, unsigned n) {
+        char text[NAME_TEXT_SIZE];
+
         control->n_reply = 0;
-        say(control, "event denied %s", call == POLICY_CONNECT ? "connect" : "bind");
-        say_address(control, address);
-        say(control, " rule=%d count=%u\n", rule, n);
+        say(control, "event denied %s %s rule=%d count=%u\n", call == POLICY_CONNECT ? "connect" : "bind", name_text(address, text), rule, n);
         tell_all(control);
 }
 

@@ -30,4 +30,4 @@ void control_set_device(struct control *control, struct device *device);
 
 /* Tell those who are connected. */
 void control_tell_state(struct control *control, const char *state, const char *reason);
-void control_tell_denied(struct control *control, enum policy_call call, const struct sockaddr_in *address, int rule, unsigned count);
+void control_tell_denied(struct control *control, enum policy_call call, const struct pvcalls_name *address, int rule, unsigned count);

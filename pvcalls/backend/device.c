@@ -76,7 +76,7 @@ static void on_violated(const char *reason, void *userdata) {
         sd_event_source_set_enabled(device->again, SD_EVENT_ONESHOT);
 }
 
-static void on_denied(enum policy_call call, const struct sockaddr_in *address, const struct policy_verdict *verdict, void *userdata) {
+static void on_denied(enum policy_call call, const struct pvcalls_name *address, const struct policy_verdict *verdict, void *userdata) {
         struct device *device = userdata;
 
         device->listener->denied(call, address, verdict, device->userdata);

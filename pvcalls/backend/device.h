@@ -15,7 +15,7 @@ struct device;
 struct device_listener {
         /* state is a value of PvcallsState; reason is empty but for Failed. */
         void (*state)(const char *state, const char *reason, void *userdata);
-        void (*denied)(enum policy_call call, const struct sockaddr_in *address, const struct policy_verdict *verdict, void *userdata);
+        void (*denied)(enum policy_call call, const struct pvcalls_name *address, const struct policy_verdict *verdict, void *userdata);
 };
 
 /*

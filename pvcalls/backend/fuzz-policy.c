@@ -11,23 +11,23 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        struct sockaddr_in address = { .sin_family = AF_INET };
+        struct pvcalls_name address;
+        const uint8_t *start = data;
         struct policy policy;
         struct policy_error error;
         struct policy_verdict verdict;
 
-        if (size < 6)
+        if (size < 1 || size - 1 < data[0] || pvcalls_name_parse(data + 1, data[0], &address) < 0)
                 return 0;
-        memcpy(&address.sin_addr, data, 4);
-        memcpy(&address.sin_port, data + 4, 2);
-        if (policy_parse((const char *) data + 6, size - 6, &policy, &error) < 0) {
+        data += 1 + data[0];
+        if (policy_parse((const char *) data, size - (size_t) (data - start), &policy, &error) < 0) {
                 if (error.line == 0 || memchr(error.text, 0, sizeof error.text) == NULL)
                         abort();
                 return 0;
         }
         for (int call = POLICY_CONNECT; call <= POLICY_BIND; call++) {
-                policy_decide(&policy, (enum policy_call) call, &address, 1, &verdict);
-                if (verdict.rule >= (int) policy.n_rules || (!verdict.allow && memcmp(&verdict.address, &address, sizeof address) != 0) ||
+                policy_decide(&policy, (enum policy_call) call, SOCK_STREAM, &address, 1, &verdict);
+                if (verdict.rule >= (int) policy.n_rules || (!verdict.allow && !verdict.over_rate && verdict.rule < 0 && !pvcalls_name_equal(&verdict.address, &address)) ||
                     (verdict.allow && verdict.rule < 0))
                         abort();
         }

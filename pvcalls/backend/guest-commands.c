@@ -12,33 +12,38 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "address.h"
 #include "error.h"
 #include "guest-private.h"
 
-#define DOMAIN_INET 2u                  /* AF_INET, SOCK_STREAM and IPPROTO_TCP on the ring, whatever they are here: "Socket" */
-#define TYPE_STREAM 1u
-#define PROTOCOL_TCP 6u
+#define PROTOCOL_TCP 6u                 /* on the ring, whatever it is here: "Socket" */
 
 enum { ANSWERED_LATER = 1 };
 
+static int family_of(uint32_t number) {
+        switch (number) {
+        case PVCALLS_INET: return AF_INET;
+        case PVCALLS_INET6: return AF_INET6;
+        default: return AF_UNSPEC;
+        }
+}
+
 static int execute_socket(struct guest *guest, const struct pvcalls_request *request) {
+        uint32_t protocol = request->u.socket.protocol;
+        int family = family_of(request->u.socket.domain);
         struct socket *socket;
 
         /* The text allows protocol 0 only. TCP by its number means the same, and is what programs write. */
-        if (request->u.socket.domain != DOMAIN_INET || request->u.socket.type != TYPE_STREAM ||
-            (request->u.socket.protocol != 0 && request->u.socket.protocol != PROTOCOL_TCP))
+        if (family == AF_UNSPEC || request->u.socket.type != PVCALLS_STREAM || (protocol != 0 && protocol != PROTOCOL_TCP))
                 return -ENOTSUP;
-        return socket_new(guest, request->u.socket.id, &socket);
+        return socket_new(guest, request->u.socket.id, family, SOCK_STREAM, &socket);
 }
 
-/* Asks the policy. Returns 0 and the address to use, -EACCES, or -ENOBUFS: it would be allowed, but not as often. */
-static int ask_policy(struct guest *guest, enum policy_call call, const struct sockaddr_in *address, struct sockaddr_in *ret_address) {
+int guest_ask_policy(struct socket *socket, enum policy_call call, const struct pvcalls_name *address, struct pvcalls_name *ret_address) {
+        struct guest *guest = socket->guest;
         struct policy_verdict verdict;
 
-        policy_decide(&guest->terms->policy, call, address, now_usec(), &verdict);
+        policy_decide(&guest->terms->policy, call, socket->type, address, now_usec(), &verdict);
         if (!verdict.allow) {
                 guest->terms->counters.denied++;
                 guest->listener->denied(call, address, &verdict, guest->userdata);
@@ -48,11 +53,14 @@ static int ask_policy(struct guest *guest, enum policy_call call, const struct s
         return 0;
 }
 
-static int make_fd(struct socket *s) {
-        if (s->fd >= 0)
-                return 0;
-        s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        return s->fd < 0 ? -errno : 0;
+/* The address of CONNECT or BIND, which must be of the socket's family. */
+static int parse_address(const struct socket *socket, const uint8_t untrusted_addr[PVCALLS_ADDRESS_SIZE], uint32_t untrusted_len,
+                         struct pvcalls_name *ret_name) {
+        if (untrusted_len < 2 || untrusted_len > PVCALLS_ADDRESS_SIZE)
+                return -EINVAL;
+        if (family_of(untrusted_addr[0] | (uint32_t) untrusted_addr[1] << 8) != socket->family)
+                return -EAFNOSUPPORT;
+        return pvcalls_name_parse(untrusted_addr, untrusted_len, ret_name);
 }
 
 static void connected(struct socket *socket) {
@@ -62,22 +70,28 @@ static void connected(struct socket *socket) {
 
 /* It did not come about: the socket is as it was before CONNECT, and may try again, as on Linux. */
 static int connect_failed(struct socket *socket, int error) {
+        const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+
         socket->guest->terms->counters.connect_failed++;
         socket_detach(socket);
-        socket_close_fd(socket);
-        socket->state = SOCKET_NEW;
-        socket->bound = socket->connect_asked = false;
+        if (socket->fd >= 0) {
+                (void) guest_watch(socket->guest, socket, EPOLL_CTL_DEL, 0);
+                (void) connect(socket->fd, &nowhere, sizeof nowhere);   /* or Linux tells the failure again at the next try */
+        }
+        socket->stream.fd = -1;
+        socket->state = socket->bound ? SOCKET_BOUND : SOCKET_NEW;
+        socket->connect_asked = false;
         return error;
 }
 
-static int start_connect(struct socket *socket, const struct sockaddr_in *address, uint32_t req_id) {
+static int start_connect(struct socket *socket, const struct pvcalls_name *address, uint32_t req_id) {
         bool is_connected;
         int r;
 
-        r = make_fd(socket);
+        r = socket_make_fd(socket);
         if (r < 0)
                 return connect_failed(socket, r);
-        is_connected = connect(socket->fd, (const struct sockaddr *) address, sizeof *address) == 0;
+        is_connected = connect(socket->fd, &address->any, address->size) == 0;
         if (!is_connected && errno != EINPROGRESS)
                 return connect_failed(socket, -errno);
         r = guest_watch(socket->guest, socket, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
@@ -106,16 +120,16 @@ static int may_connect(const struct socket *socket) {
 
 static int execute_connect(struct guest *guest, const struct pvcalls_request *request) {
         struct socket *socket = socket_find(guest, request->u.connect.id);
-        struct sockaddr_in asked, address;
+        struct pvcalls_name asked, address;
         int r;
 
         if (!socket)
                 return -EBADF;
         r = may_connect(socket);
         if (r == 0)
-                r = pvcalls_address_parse(request->u.connect.addr, request->u.connect.len, &asked);
+                r = parse_address(socket, request->u.connect.addr, request->u.connect.len, &asked);
         if (r == 0)
-                r = ask_policy(guest, POLICY_CONNECT, &asked, &address);
+                r = guest_ask_policy(socket, POLICY_CONNECT, &asked, &address);
         if (r == 0)     /* before there is a connection that could be lost */
                 r = socket_attach(socket, request->u.connect.ref, request->u.connect.evtchn);
         if (r < 0)
@@ -140,9 +154,22 @@ void guest_connect_ready(struct socket *socket) {
         guest_respond(guest, PVCALLS_CONNECT, socket->req_id, socket->id, pvcalls_error_to_wire(-error));
 }
 
+/* Any address of IPv6 is any of IPv4 as well, unless the guest does not want that or may not have it. */
+static void restrict_to_ipv6(const struct socket *socket, const struct pvcalls_name *address) {
+        struct pvcalls_name inet;
+        int only;
+
+        if (socket->family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&address->inet6.sin6_addr))
+                return;
+        pvcalls_name_init(&inet, AF_INET);
+        pvcalls_name_set_port(&inet, pvcalls_name_port(address));
+        only = socket->v6only || !policy_allows(&socket->guest->terms->policy, POLICY_BIND, socket->type, &inet);
+        setsockopt(socket->fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+}
+
 static int execute_bind(struct guest *guest, const struct pvcalls_request *request) {
         struct socket *socket = socket_find(guest, request->u.bind.id);
-        struct sockaddr_in asked, address;
+        struct pvcalls_name asked, address;
         const int on = 1;
         int r;
 
@@ -150,19 +177,20 @@ static int execute_bind(struct guest *guest, const struct pvcalls_request *reque
                 return -EBADF;
         if (socket->state != SOCKET_NEW)
                 return -EINVAL;
-        r = pvcalls_address_parse(request->u.bind.addr, request->u.bind.len, &asked);
+        r = parse_address(socket, request->u.bind.addr, request->u.bind.len, &asked);
         if (r == 0)
-                r = ask_policy(guest, POLICY_BIND, &asked, &address);
+                r = guest_ask_policy(socket, POLICY_BIND, &asked, &address);
         if (r == 0)
-                r = make_fd(socket);
+                r = socket_make_fd(socket);
         if (r < 0)
                 return r;
         /* The protocol has no socket options, and servers that restart need this one. Two listeners still cannot have one address. */
         setsockopt(socket->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        if (bind(socket->fd, (const struct sockaddr *) &address, sizeof address) < 0)
+        restrict_to_ipv6(socket, &address);
+        if (bind(socket->fd, &address.any, address.size) < 0)
                 return -errno;
         socket->bound = true;
-        socket->bound_elsewhere = memcmp(&asked, &address, sizeof asked) != 0;
+        socket->bound_elsewhere = !pvcalls_name_equal(&asked, &address);
         socket->bind_address = asked;
         socket->state = SOCKET_BOUND;
         return 0;

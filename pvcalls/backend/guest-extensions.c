@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "address.h"
 #include "guest-private.h"
 
 /* Says a part of something that may be longer than a response: all its length, and what is there from offset on. */
@@ -20,9 +19,9 @@ static void say_piece(struct pvcalls_response *response, const uint8_t *bytes, u
         memcpy(response->piece, bytes + (n - left), left < PVCALLS_PIECE_SIZE ? left : PVCALLS_PIECE_SIZE);
 }
 
-static void say_address(struct pvcalls_response *response, const struct sockaddr_in *address, uint32_t offset) {
-        uint8_t bytes[PVCALLS_ADDRESS_SIZE];
-        uint32_t n = pvcalls_address_format(address, bytes);
+static void say_address(struct pvcalls_response *response, const struct pvcalls_name *address, uint32_t offset) {
+        uint8_t bytes[PVCALLS_NAME_MAX];
+        uint32_t n = pvcalls_name_format(address, bytes);
 
         say_piece(response, bytes, n, offset);
 }
@@ -31,28 +30,40 @@ void guest_tell_peer(const struct socket *socket, struct pvcalls_response *respo
         say_address(response, &socket->remote, 0);
 }
 
+static bool is_any_address(const struct pvcalls_name *name) {
+        return (name->any.sa_family == AF_INET && name->inet.sin_addr.s_addr == INADDR_ANY) ||
+               (name->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&name->inet6.sin6_addr));
+}
+
 /*
  * Its own address. Where the policy has replaced what the guest bound to, it finds what it has asked for, as far as it has asked: only the
  * host's address of a connection that came to any of its addresses, or a port that it left to the host, are what they really are.
  */
-static int local_name(const struct socket *socket, struct sockaddr_in *ret_address) {
-        struct sockaddr_in address = { .sin_family = AF_INET };
-        socklen_t size = sizeof address;
+static int local_name(const struct socket *socket, struct pvcalls_name *ret_address) {
+        struct pvcalls_name address;
+        uint16_t port;
+        int r;
 
-        if (socket->fd >= 0 && getsockname(socket->fd, (struct sockaddr *) &address, &size) < 0)
-                return -errno;
+        pvcalls_name_init(&address, socket->family);
+        if (socket->fd >= 0) {
+                r = socket_local_name(socket, &address);
+                if (r < 0)
+                        return r;
+        }
         if (socket->bound && socket->bound_elsewhere) {
-                if (socket->bind_address.sin_addr.s_addr != INADDR_ANY || socket->state != SOCKET_CONNECTED)
-                        address.sin_addr = socket->bind_address.sin_addr;
-                if (socket->bind_address.sin_port != 0)
-                        address.sin_port = socket->bind_address.sin_port;
+                port = pvcalls_name_port(&address);
+                if (socket->state != SOCKET_CONNECTED || !is_any_address(&socket->bind_address))
+                        address = socket->bind_address;
+                if (pvcalls_name_port(&socket->bind_address) != 0)
+                        port = pvcalls_name_port(&socket->bind_address);
+                pvcalls_name_set_port(&address, port);
         }
         *ret_address = address;
         return 0;
 }
 
 /* Its peer's: who came, or whom it has asked for, whatever the policy has made of that. */
-static int peer_name(const struct socket *socket, struct sockaddr_in *ret_address) {
+static int peer_name(const struct socket *socket, struct pvcalls_name *ret_address) {
         if (socket->state != SOCKET_CONNECTED)
                 return -ENOTCONN;
         *ret_address = socket->connect_asked ? socket->connect_address : socket->remote;
@@ -61,7 +72,7 @@ static int peer_name(const struct socket *socket, struct sockaddr_in *ret_addres
 
 static int execute_getname(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response) {
         const struct socket *socket = socket_find(guest, request->u.getname.id);
-        struct sockaddr_in address;
+        struct pvcalls_name address;
         int r;
 
         if (!socket)
@@ -98,10 +109,34 @@ static int execute_shutdown(struct guest *guest, const struct pvcalls_request *r
         return 0;
 }
 
+static int execute_getsockopt(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response) {
+        struct socket *socket = socket_find(guest, request->u.sockopt.id);
+        uint8_t value[PVCALLS_PIECE_SIZE];
+        uint32_t n;
+        int r;
+
+        if (!socket)
+                return -EBADF;
+        r = guest_get_option(socket, request->u.sockopt.level, request->u.sockopt.name, value, &n);
+        if (r == 0)
+                say_piece(response, value, n, 0);
+        return r;
+}
+
+static int execute_setsockopt(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response) {
+        struct socket *socket = socket_find(guest, request->u.sockopt.id);
+
+        if (!socket)
+                return -EBADF;
+        return guest_set_option(socket, request->u.sockopt.level, request->u.sockopt.name, request->u.sockopt.value, request->u.sockopt.len);
+}
+
 bool guest_execute_extension(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response, int *ret_r) {
         static int (*const executors[])(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response) = {
                 [PVCALLS_GETNAME - PVCALLS_GETNAME] = execute_getname,
                 [PVCALLS_SHUTDOWN - PVCALLS_GETNAME] = execute_shutdown,
+                [PVCALLS_GETSOCKOPT - PVCALLS_GETNAME] = execute_getsockopt,
+                [PVCALLS_SETSOCKOPT - PVCALLS_GETNAME] = execute_setsockopt,
         };
 
         if (request->cmd < PVCALLS_GETNAME || request->cmd - PVCALLS_GETNAME >= sizeof executors / sizeof executors[0])

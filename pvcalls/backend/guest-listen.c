@@ -80,7 +80,7 @@ static bool answer_first(struct socket *socket, uint32_t cmd, int32_t number, st
 }
 
 /* Hands a connection to the ACCEPT that came first, of which there is one. Returns what it is from now on. */
-static struct socket *answer_accept(struct socket *socket, int fd, const struct sockaddr_in *remote) {
+static struct socket *answer_accept(struct socket *socket, int fd, const struct pvcalls_name *remote) {
         struct parked *accept = take_first(socket, PVCALLS_ACCEPT);
         struct pvcalls_response response = { .req_id = accept->req_id, .cmd = PVCALLS_ACCEPT, .id = socket->id };
         struct socket *expected = accept->expected;
@@ -103,12 +103,11 @@ static bool has_parked(const struct socket *socket, uint32_t cmd) {
 /* Takes one connection for the first ACCEPT. Returns 0, or a negative errno: -EAGAIN if none is there. */
 static int accept_one(struct socket *socket) {
         struct guest *guest = socket->guest;
-        struct sockaddr_in remote = {};
-        socklen_t size = sizeof remote;
+        struct pvcalls_name remote = { .size = sizeof remote.local };
         struct socket *expected;
         int fd, r;
 
-        fd = accept4(socket->fd, (struct sockaddr *) &remote, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        fd = accept4(socket->fd, &remote.any, &remote.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
                 return errno == ECONNABORTED || errno == EINTR ? 0 : -errno;    /* that one is gone; there may be others */
         expected = answer_accept(socket, fd, &remote);
@@ -162,7 +161,7 @@ int guest_accept(struct socket *socket, const struct pvcalls_request *request) {
 
         if (socket->state != SOCKET_LISTENING)
                 return -EINVAL;
-        r = socket_new(guest, request->u.accept.id_new, &expected);
+        r = socket_new(guest, request->u.accept.id_new, socket->family, socket->type, &expected);
         if (r < 0)
                 return r;
         expected->state = SOCKET_EXPECTED;

@@ -43,9 +43,9 @@ static void flush_notification(struct guest *guest) {
 }
 
 static bool is_allowed(struct guest *guest, const struct socket *socket) {
-        if (socket->bound && !policy_allows(&guest->terms->policy, POLICY_BIND, &socket->bind_address))
+        if (socket->bound && !policy_allows(&guest->terms->policy, POLICY_BIND, socket->type, &socket->bind_address))
                 return false;
-        return !socket->connect_asked || policy_allows(&guest->terms->policy, POLICY_CONNECT, &socket->connect_address);
+        return !socket->connect_asked || policy_allows(&guest->terms->policy, POLICY_CONNECT, socket->type, &socket->connect_address);
 }
 
 /* Kills all that unwanted() names. What ends with its listener leaves its bucket meanwhile; so the next is looked up only after that. */
@@ -111,20 +111,21 @@ static const char *state_name(const struct socket *socket) {
 
 bool guest_report(struct guest *guest, uint64_t serial, struct guest_socket_report *ret_report) {
         struct socket *socket = find_serial(guest, serial);
-        socklen_t size = sizeof ret_report->local;
 
         if (!socket)
                 return false;
         *ret_report = (struct guest_socket_report) {
                 .serial = socket->serial,
                 .state = state_name(socket),
+                .family = socket->family,
+                .type = socket->type,
                 .remote = socket->remote,
                 .n_received = socket->stream.n_received,
                 .n_sent = socket->stream.n_sent,
                 .age_usec = now_usec() - socket->made_usec,
         };
         if (socket->fd >= 0)
-                (void) getsockname(socket->fd, (struct sockaddr *) &ret_report->local, &size);
+                (void) socket_local_name(socket, &ret_report->local);
         if (socket->attachment.indexes) {
                 uint32_t untrusted_cons = atomic_load(&socket->stream.in.shared->cons);
                 uint32_t untrusted_queued = socket->stream.in.prod - untrusted_cons;

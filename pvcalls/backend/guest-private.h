@@ -49,11 +49,13 @@ struct socket {
         uint64_t serial;                /* ours */
         uint64_t made_usec;
         enum socket_state state;
+        int family, type;               /* of the host's: AF_INET, SOCK_STREAM and so on */
         int fd;
         uint32_t req_id;                /* of the CONNECT or RELEASE that is not answered */
         bool bound, connect_asked;      /* what the policy was asked, and about what */
         bool bound_elsewhere;           /* the policy has replaced the address, and the guest is not told */
-        struct sockaddr_in bind_address, connect_address, remote;
+        bool v6only;                    /* the guest has said IPV6_V6ONLY */
+        struct pvcalls_name bind_address, connect_address, remote;
         struct attachment attachment;
         struct stream stream;
         struct parked *parked, **parked_tail;
@@ -113,7 +115,11 @@ void guest_set_timer(struct guest *guest);
 /* guest-table.c */
 struct socket *socket_find(struct guest *guest, uint64_t id);
 /* 0 and a new one, or -EEXIST, -EMFILE, -ENOBUFS, -ENOMEM: its limits. */
-int socket_new(struct guest *guest, uint64_t id, struct socket **ret_socket);
+int socket_new(struct guest *guest, uint64_t id, int family, int type, struct socket **ret_socket);
+/* What it is on the host, if it is not there yet. */
+int socket_make_fd(struct socket *socket);
+/* What the host calls it. There is an fd. */
+int socket_local_name(const struct socket *socket, struct pvcalls_name *ret_name);
 /* Closes, unmaps, unbinds; answers nothing. */
 void socket_free(struct socket *socket);
 void socket_close_fd(struct socket *socket);
@@ -128,12 +134,18 @@ void guest_forget_kept(struct guest *guest);
 /* guest-commands.c */
 void guest_execute(struct guest *guest, const struct pvcalls_request *request);
 void guest_connect_ready(struct socket *socket);
+/* Asks the policy. Returns 0 and the address to use, -EACCES, or -ENOBUFS: it would be allowed, but not as often. */
+int guest_ask_policy(struct socket *socket, enum policy_call call, const struct pvcalls_name *address, struct pvcalls_name *ret_address);
 
 /* guest-extensions.c */
 /* Whether it is one of theirs; then r is what to answer, and the answer may have been given more. */
 bool guest_execute_extension(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response, int *ret_r);
 /* Says the address of a connection's peer in the answer to ACCEPT. */
 void guest_tell_peer(const struct socket *socket, struct pvcalls_response *response);
+
+/* guest-options.c: level, name and value as on the ring. 0, or what to answer. */
+int guest_get_option(struct socket *socket, uint32_t level, uint32_t name, uint8_t ret_value[PVCALLS_PIECE_SIZE], uint32_t *ret_n);
+int guest_set_option(struct socket *socket, uint32_t level, uint32_t name, const uint8_t value[PVCALLS_PIECE_SIZE], uint32_t untrusted_n);
 
 /* guest-listen.c */
 int guest_listen(struct socket *socket, uint32_t backlog);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "guest-private.h"
@@ -25,7 +26,7 @@ struct socket *socket_find(struct guest *guest, uint64_t id) {
         return socket;
 }
 
-int socket_new(struct guest *guest, uint64_t id, struct socket **ret_socket) {
+int socket_new(struct guest *guest, uint64_t id, int family, int type, struct socket **ret_socket) {
         uint64_t now = now_usec();
         struct socket *socket, **bucket = bucket_of(guest, id);
 
@@ -44,6 +45,8 @@ int socket_new(struct guest *guest, uint64_t id, struct socket **ret_socket) {
                 .id = id,
                 .serial = ++guest->terms->serial,
                 .made_usec = now,
+                .family = family,
+                .type = type,
                 .fd = -1,
         };
         socket->parked_tail = &socket->parked;
@@ -52,6 +55,22 @@ int socket_new(struct guest *guest, uint64_t id, struct socket **ret_socket) {
         guest->n_sockets++;
         guest->terms->counters.sockets++;
         *ret_socket = socket;
+        return 0;
+}
+
+int socket_make_fd(struct socket *s) {
+        if (s->fd >= 0)
+                return 0;
+        s->fd = socket(s->family, s->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        return s->fd < 0 ? -errno : 0;
+}
+
+int socket_local_name(const struct socket *socket, struct pvcalls_name *ret_name) {
+        struct pvcalls_name name = { .size = sizeof name.local };
+
+        if (getsockname(socket->fd, &name.any, &name.size) < 0)
+                return -errno;
+        *ret_name = name;
         return 0;
 }
 

@@ -41,13 +41,14 @@ struct guest_offer {
 /* Called from within the loop. Neither may free the guest; that is for a later turn. */
 struct guest_listener {
         void (*violated)(const char *reason, void *userdata);
-        void (*denied)(enum policy_call call, const struct sockaddr_in *address, const struct policy_verdict *verdict, void *userdata);
+        void (*denied)(enum policy_call call, const struct pvcalls_name *address, const struct policy_verdict *verdict, void *userdata);
 };
 
 struct guest_socket_report {
         uint64_t serial;
         const char *state;              /* a value of PvcallsSocketState */
-        struct sockaddr_in local, remote;       /* sin_family 0: none */
+        int family, type;               /* AF_INET and SOCK_STREAM, and so on */
+        struct pvcalls_name local, remote;      /* zeroes: none */
         uint64_t n_received, n_sent, n_queued;
         uint64_t age_usec;
 };

@@ -13,6 +13,7 @@
 #include "control.h"
 #include "device.h"
 #include "log.h"
+#include "name-text.h"
 #include "readiness.h"
 #include "sandbox.h"
 #include "settings.h"
@@ -44,15 +45,15 @@ static uint64_t now_usec(void) {
         return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
-static void on_denied(enum policy_call call, const struct sockaddr_in *address, const struct policy_verdict *verdict, void *userdata) {
+static void on_denied(enum policy_call call, const struct pvcalls_name *address, const struct policy_verdict *verdict, void *userdata) {
         struct backend *backend = userdata;
-        const uint8_t *a = (const uint8_t *) &address->sin_addr;
+        char text[NAME_TEXT_SIZE];
 
         backend->n_untold++;
         if (!rate_take(&backend->denials, 1, now_usec()))
                 return;
-        log_event(LOG_INFO, NULL, "Denied to %s %u.%u.%u.%u port %u: %s (rule %d; %u denials since the last that was logged)",
-                  call == POLICY_CONNECT ? "connect to" : "bind", a[0], a[1], a[2], a[3], ntohs(address->sin_port),
+        log_event(LOG_INFO, NULL, "Denied to %s %s: %s (rule %d; %u denials since the last that was logged)",
+                  call == POLICY_CONNECT ? "connect to" : "bind", name_text(address, text),
                   verdict->over_rate ? "more often than its rule allows" : verdict->rule < 0 ? "no rule allows it" : "a rule says so",
                   verdict->rule, backend->n_untold);
         if (backend->control)

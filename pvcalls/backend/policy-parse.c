@@ -11,8 +11,8 @@
 
 #include "policy.h"
 
-#define WORDS_MAX 16u                   /* the longest rule has 13 */
-#define WORD_SIZE 40u                   /* the longest word is an address with a prefix */
+#define WORDS_MAX 16u                   /* the longest rule has 14 */
+#define WORD_SIZE 112u                  /* the longest word is a UNIX socket's path */
 
 struct line {
         char words[WORDS_MAX][WORD_SIZE];
@@ -89,21 +89,60 @@ static int number_parse(const char *p, char stop, uint64_t max, uint64_t *ret_nu
         return 0;
 }
 
-static int parse_prefix(struct line *line, const char *word, struct policy_rule *rule) {
+/* An address of IPv4 or IPv6, and how many of its bits count. */
+static int parse_address(struct line *line, const char *word, int family, bool may_be_prefix, struct policy_prefix *prefix) {
+        const unsigned n_max = family == AF_INET ? 32 : 128;
+        const char *slash = may_be_prefix ? strchr(word, '/') : NULL, *end;
         char address[WORD_SIZE];
-        const char *slash = strchr(word, '/'), *end;
-        uint64_t bits = 32;
         size_t n = slash ? (size_t) (slash - word) : strlen(word);
+        uint64_t n_bits = n_max;
 
         memcpy(address, word, n);
         address[n] = '\0';
-        if (inet_pton(AF_INET, address, &rule->prefix) != 1)
-                return fail(line, "'%s' is no IPv4 address, such as 10.0.0.0/8", word);
-        if (slash && number_parse(slash + 1, '\0', 32, &bits, &end) < 0)
-                return fail(line, "'%s' has no prefix length from 0 to 32 behind its address", word);
-        rule->mask.s_addr = htonl(bits == 0 ? 0 : UINT32_MAX << (32 - bits));
-        if (rule->prefix.s_addr & ~rule->mask.s_addr)
-                return fail(line, "'%s' has bits set behind its prefix", word);
+        if (inet_pton(family, address, prefix->address) != 1)
+                return fail(line, "'%.60s' is no %s", word, family == AF_INET ? "IPv4 address, such as 10.0.0.0/8" : "IPv6 address, such as fd00::/8");
+        if (slash && number_parse(slash + 1, '\0', n_max, &n_bits, &end) < 0)
+                return fail(line, "'%.60s' has no prefix length from 0 to %u behind its address", word, n_max);
+        for (unsigned i = (unsigned) n_bits; i < n_max; i++)
+                if (prefix->address[i / 8] & 0x80 >> i % 8)
+                        return fail(line, "'%.60s' has bits set behind its prefix", word);
+        prefix->family = family;
+        prefix->n_bits = (unsigned) n_bits;
+        return 0;
+}
+
+static int parse_path(struct line *line, const char *word, struct policy_prefix *prefix) {
+        if ((word[0] != '/' && word[0] != '@') || strlen(word) >= POLICY_PATH_SIZE - 1)
+                return fail(line, "'%.60s' is no path of a UNIX socket, such as /run/web, and no abstract name, such as @web", word);
+        strcpy(prefix->path, word);
+        prefix->family = AF_UNIX;
+        return 0;
+}
+
+/* Whether the next word is an address, and not one that goes on with the rule. */
+static bool is_address(const struct line *line) {
+        const char *word = line->at < line->n_words ? line->words[line->at] : "";
+
+        return (word[0] >= '0' && word[0] <= '9') || strchr(word, ':') || word[0] == '/' || word[0] == '@';
+}
+
+/* A family, and if it is there, what addresses of it begin with. */
+static int parse_family(struct line *line, struct policy_rule *rule) {
+        static const struct {
+                const char *name;
+                int family;
+        } families[] = { { "inet", AF_INET }, { "inet6", AF_INET6 }, { "unix", AF_UNIX } };
+
+        for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
+                if (!take_if(line, families[i].name))
+                        continue;
+                rule->prefix.family = families[i].family;
+                if (!is_address(line))
+                        return 0;
+                if (families[i].family == AF_UNIX)
+                        return parse_path(line, line->words[line->at++], &rule->prefix);
+                return parse_address(line, line->words[line->at++], families[i].family, true, &rule->prefix);
+        }
         return 0;
 }
 
@@ -112,10 +151,10 @@ static int parse_ports(struct line *line, const char *word, uint16_t *ret_first,
         const char *end;
 
         if (number_parse(word, '-', UINT16_MAX, &first, &end) < 0)
-                return fail(line, "'%s' is no port, and no range such as 8000-8080", word);
+                return fail(line, "'%.60s' is no port, and no range such as 8000-8080", word);
         last = first;
         if (*end == '-' && (number_parse(end + 1, '\0', UINT16_MAX, &last, &end) < 0 || last < first))
-                return fail(line, "'%s' is no range of ports, such as 8000-8080", word);
+                return fail(line, "'%.60s' is no range of ports, such as 8000-8080", word);
         *ret_first = (uint16_t) first;
         *ret_last = (uint16_t) last;
         return 0;
@@ -128,28 +167,46 @@ static int parse_what(struct line *line, struct policy_rule *rule) {
         if (take_if(line, "allow"))
                 rule->allow = true;
         else if (!take_if(line, "deny"))
-                return fail(line, "a rule begins with allow or deny, not with '%s'", line->words[0]);
+                return fail(line, "a rule begins with allow or deny, not with '%.60s'", line->words[0]);
         if (take_if(line, "connect"))
                 rule->call = POLICY_CONNECT;
         else if (take_if(line, "bind"))
                 rule->call = POLICY_BIND;
         else
                 take_if(line, "any");
-        if (take_if(line, "inet") && line->at < line->n_words) {
-                const char *next = line->words[line->at];
-
-                if (next[0] >= '0' && next[0] <= '9') {
-                        r = take(line, "an address", &word);
-                        if (r == 0)
-                                r = parse_prefix(line, word, rule);
-                        if (r < 0)
-                                return r;
-                }
-        }
+        r = parse_family(line, rule);
+        if (r < 0)
+                return r;
+        if (take_if(line, "stream"))
+                rule->type = SOCK_STREAM;
+        else if (take_if(line, "datagram"))
+                rule->type = SOCK_DGRAM;
         if (!take_if(line, "port"))
                 return 0;
+        if (rule->prefix.family == AF_UNIX)
+                return fail(line, "UNIX sockets have no ports");
         r = take(line, "a port", &word);
         return r < 0 ? r : parse_ports(line, word, &rule->port_first, &rule->port_last);
+}
+
+/* What an address is replaced with. A socket has one family: what becomes of an address must be one of the same, or stand for it. */
+static int parse_to_address(struct line *line, struct policy_rule *rule) {
+        const char *word = NULL;
+        int r;
+
+        r = take(line, "an address or a port", &word);
+        if (r < 0)
+                return r;
+        rule->has_to_address = true;
+        if (rule->prefix.family == AF_UNIX && rule->prefix.path[0] == '\0')
+                return fail(line, "a path takes the place of another: this rule has none");
+        if (rule->prefix.family == AF_UNIX)
+                return parse_path(line, word, &rule->to);
+        if (!strchr(word, ':'))
+                return parse_address(line, word, AF_INET, false, &rule->to);
+        if (rule->prefix.family != AF_INET6)
+                return fail(line, "only what is for inet6 can go to an IPv6 address");
+        return parse_address(line, word, AF_INET6, false, &rule->to);
 }
 
 static int parse_to(struct line *line, struct policy_rule *rule) {
@@ -160,22 +217,21 @@ static int parse_to(struct line *line, struct policy_rule *rule) {
         if (!rule->allow)
                 return fail(line, "what is denied goes to no other address");
         if (!take_if(line, "port")) {
-                r = take(line, "an address or a port", &word);
+                r = parse_to_address(line, rule);
                 if (r < 0)
                         return r;
-                if (inet_pton(AF_INET, word, &rule->to_address) != 1)
-                        return fail(line, "'%s' is no IPv4 address", word);
-                rule->has_to_address = true;
                 if (!take_if(line, "port"))
                         return 0;
         }
+        if (rule->prefix.family == AF_UNIX)
+                return fail(line, "UNIX sockets have no ports");
         r = take(line, "a port", &word);
         if (r == 0)
                 r = parse_ports(line, word, &rule->to_port, &last);
         if (r < 0)
                 return r;
         if (last != rule->to_port)
-                return fail(line, "'%s': only the first port is given, the others follow", word);
+                return fail(line, "'%.60s': only the first port is given, the others follow", word);
         if (rule->to_port + (rule->port_last - rule->port_first) > UINT16_MAX)
                 return fail(line, "from port %u on there are not as many ports as the rule has", rule->to_port);
         rule->has_to_port = true;
@@ -193,7 +249,7 @@ static int parse_rate(struct line *line, struct policy_rule *rule) {
         if (r < 0)
                 return r;
         if (number_parse(word, '\0', RATE_MAX, &per_second, &end) < 0 || per_second == 0)
-                return fail(line, "'%s' is no rate: a number per second from 1 to %u", word, RATE_MAX);
+                return fail(line, "'%.60s' is no rate: a number per second from 1 to %u", word, RATE_MAX);
         rate_init(&rule->rate, per_second, 0);
         rule->has_rate = true;
         return 0;
@@ -211,7 +267,7 @@ static int parse_rule(struct line *line, struct policy_rule *ret_rule) {
         if (r < 0)
                 return r;
         if (line->at < line->n_words)
-                return fail(line, "'%s' is not understood there", line->words[line->at]);
+                return fail(line, "'%.60s' is not understood there", line->words[line->at]);
         *ret_rule = rule;
         return 0;
 }

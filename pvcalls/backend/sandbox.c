@@ -63,7 +63,7 @@ static int allow_all(scmp_filter_ctx filter) {
 
 /* Calls that are allowed only with harmless arguments: no new code, and no sockets but those of TCP and, for the log, of UNIX. */
 static int allow_some(scmp_filter_ctx filter) {
-        static const uint64_t families[] = { AF_INET, AF_UNIX };
+        static const uint64_t families[] = { AF_INET, AF_INET6, AF_UNIX };
         int r;
 
         r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));

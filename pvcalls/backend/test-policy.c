@@ -18,18 +18,32 @@ static struct policy parse(const char *text) {
         return policy;
 }
 
-static struct sockaddr_in address_of(const char *address, uint16_t port) {
-        struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
+static struct pvcalls_name address_of(const char *address, uint16_t port) {
+        struct pvcalls_name a = {};
 
-        g_assert_cmpint(inet_pton(AF_INET, address, &a.sin_addr), ==, 1);
+        if (address[0] == '/' || address[0] == '@') {
+                a.local.sun_family = AF_UNIX;
+                strcpy(a.local.sun_path, address);
+                a.size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + strlen(address) + (address[0] == '/'));
+                if (address[0] == '@')
+                        a.local.sun_path[0] = '\0';
+        } else if (strchr(address, ':')) {
+                a.inet6 = (struct sockaddr_in6) { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+                a.size = sizeof a.inet6;
+                g_assert_cmpint(inet_pton(AF_INET6, address, &a.inet6.sin6_addr), ==, 1);
+        } else {
+                a.inet = (struct sockaddr_in) { .sin_family = AF_INET, .sin_port = htons(port) };
+                a.size = sizeof a.inet;
+                g_assert_cmpint(inet_pton(AF_INET, address, &a.inet.sin_addr), ==, 1);
+        }
         return a;
 }
 
 static struct policy_verdict decide(struct policy *policy, enum policy_call call, const char *address, uint16_t port, uint64_t now) {
-        struct sockaddr_in a = address_of(address, port);
+        struct pvcalls_name a = address_of(address, port);
         struct policy_verdict verdict;
 
-        policy_decide(policy, call, &a, now, &verdict);
+        policy_decide(policy, call, SOCK_STREAM, &a, now, &verdict);
         return verdict;
 }
 
@@ -75,14 +89,60 @@ static void test_addresses_and_ports_are_replaced(void) {
                                      "allow connect inet 10.0.0.2/32 to 127.0.0.2");
         struct policy_verdict verdict = decide(&policy, POLICY_CONNECT, "10.0.0.1", 80, 0);
 
-        g_assert_cmpuint(ntohl(verdict.address.sin_addr.s_addr), ==, INADDR_LOOPBACK);
-        g_assert_cmpuint(ntohs(verdict.address.sin_port), ==, 8080);
+        g_assert_cmpuint(ntohl(verdict.address.inet.sin_addr.s_addr), ==, INADDR_LOOPBACK);
+        g_assert_cmpuint(ntohs(verdict.address.inet.sin_port), ==, 8080);
         verdict = decide(&policy, POLICY_BIND, "1.2.3.4", 1007, 0);
-        g_assert_cmpuint(ntohl(verdict.address.sin_addr.s_addr), ==, 0x01020304);
-        g_assert_cmpuint(ntohs(verdict.address.sin_port), ==, 2007);
+        g_assert_cmpuint(ntohl(verdict.address.inet.sin_addr.s_addr), ==, 0x01020304);
+        g_assert_cmpuint(ntohs(verdict.address.inet.sin_port), ==, 2007);
         verdict = decide(&policy, POLICY_CONNECT, "10.0.0.2", 99, 0);
-        g_assert_cmpuint(ntohl(verdict.address.sin_addr.s_addr), ==, INADDR_LOOPBACK + 1);
-        g_assert_cmpuint(ntohs(verdict.address.sin_port), ==, 99);
+        g_assert_cmpuint(ntohl(verdict.address.inet.sin_addr.s_addr), ==, INADDR_LOOPBACK + 1);
+        g_assert_cmpuint(ntohs(verdict.address.inet.sin_port), ==, 99);
+        policy_done(&policy);
+}
+
+static void test_families(void) {
+        struct policy policy = parse("deny inet6 fe80::/10\n"
+                                     "allow connect inet6 fd00:1234::/33 port 80\n"
+                                     "allow connect inet 10.0.0.0/8\n"
+                                     "allow connect unix /run/web\n"
+                                     "allow bind unix @web/\n"
+                                     "allow bind inet6 ::\n"
+                                     "allow bind inet6 ::1 port 53 to 127.0.0.1\n"
+                                     "allow connect unix /in to /srv/out\n"
+                                     "allow connect unix /all/ to @all-\n"
+                                     "allow datagram port 53\n"
+                                     "allow connect unix\n");
+        struct policy_verdict verdict;
+        struct pvcalls_name name = address_of("9.9.9.9", 53);
+
+        check(&policy, POLICY_CONNECT, "fe80::1", 80, false, 0);
+        check(&policy, POLICY_CONNECT, "fd00:1234:7fff::1", 80, true, 1);
+        check(&policy, POLICY_CONNECT, "fd00:1234:8000::1", 80, false, -1);
+        check(&policy, POLICY_CONNECT, "::ffff:10.1.2.3", 80, true, 2);        /* it is an IPv4 address */
+        check(&policy, POLICY_CONNECT, "::ffff:11.1.2.3", 80, false, -1);
+        check(&policy, POLICY_CONNECT, "/run/web", 0, true, 3);
+        check(&policy, POLICY_CONNECT, "/run/web/1", 0, true, 3);
+        check(&policy, POLICY_CONNECT, "/run/website", 0, true, 10);
+        check(&policy, POLICY_CONNECT, "/run/web/../x", 0, false, -1);
+        check(&policy, POLICY_CONNECT, "/run/web/..", 0, false, -1);
+        check(&policy, POLICY_CONNECT, "/run/web/..x", 0, true, 3);
+        check(&policy, POLICY_BIND, "@web/1", 0, true, 4);
+        check(&policy, POLICY_BIND, "@web", 0, false, -1);
+        check(&policy, POLICY_BIND, "::", 80, true, 5);
+        check(&policy, POLICY_BIND, "::2", 80, false, -1);
+        verdict = decide(&policy, POLICY_BIND, "::1", 53, 0);
+        g_assert_true(IN6_IS_ADDR_V4MAPPED(&verdict.address.inet6.sin6_addr));
+        policy_done(&policy);
+
+        policy = parse("allow connect unix /in to /srv/out\nallow connect unix /all/ to @all-\nallow datagram port 53\nallow connect port 80\n");
+        verdict = decide(&policy, POLICY_CONNECT, "/in/1", 0, 0);
+        g_assert_cmpstr(verdict.address.local.sun_path, ==, "/srv/out/1");
+        verdict = decide(&policy, POLICY_CONNECT, "/all/x", 0, 0);
+        g_assert_cmpmem(verdict.address.local.sun_path, verdict.address.size - offsetof(struct sockaddr_un, sun_path), "\0all-x", 6);
+        check(&policy, POLICY_CONNECT, "/other", 0, false, -1);
+        policy_decide(&policy, POLICY_CONNECT, SOCK_DGRAM, &name, 0, &verdict);
+        g_assert_true(verdict.allow);
+        g_assert_false(policy_allows(&policy, POLICY_CONNECT, SOCK_STREAM, &name));
         policy_done(&policy);
 }
 
@@ -106,7 +166,9 @@ static void test_mistakes(void) {
                 "allow inet 1.2.3.4.5", "allow port", "allow port 65536", "allow port 9-8", "allow port -1", "allow port 1-", "allow port 1x",
                 "allow rate 0", "allow rate 4294967296", "allow rate", "deny rate 1", "deny any to port 1", "allow to", "allow to nowhere",
                 "allow port 1-10 to port 65530", "allow to port 1-2", "allow \x01", "allow connect bind", "allow inet 10.0.0.0/8/8",
-                "a b c d e f g h i j k l m n o p q", "allow aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                "allow inet6 fe80::1/10", "allow inet6 1.2.3.4", "allow inet6 ::/129",
+                "allow unix port 1", "allow unix /x port 1", "allow unix /x to port 1", "allow unix x", "allow unix to /x", "allow unix /x to y",
+                "allow inet to ::1", "allow to ::1", "allow stream datagram", "allow inet ::1", "a b c d e f g h i j k l m n o p q", "allow aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
@@ -163,6 +225,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/policy/an-empty-one-denies", test_nothing_is_denied);
         g_test_add_func("/policy/the-first-match-decides", test_first_match_decides);
         g_test_add_func("/policy/addresses-and-ports-are-replaced", test_addresses_and_ports_are_replaced);
+        g_test_add_func("/policy/families-and-types", test_families);
         g_test_add_func("/policy/beyond-a-rate-is-denied", test_rate);
         g_test_add_func("/policy/mistakes-are-told-with-their-line", test_mistakes);
         g_test_add_func("/policy/too-many-rules-and-bytes", test_too_much);

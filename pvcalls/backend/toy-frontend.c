@@ -11,6 +11,7 @@
  *      release-kept ID NEW-ID                  with reuse set; the pages are then another id's, for which
  *      connect-kept NEW-ID ADDRESS PORT        uses them again
  *      getname ID WHICH [OFFSET] | shutdown ID HOW [OUT-PROD]
+ *      getsockopt ID LEVEL NAME | setsockopt ID LEVEL NAME VALUE [LEN]     the value in hexadecimal digits
  *      await NUMBER [MS]                       the response: "ok RET ID CMD"
  *      await-long NUMBER                       with what extensions say in it: "ok RET LEN PIECE", in hexadecimal digits
  *      echo ID BYTES                           sends, and receives the same from a peer that sends it back
@@ -26,7 +27,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "address.h"
+#include "name.h"
 #include "toy-device.h"
 
 #define PATTERN_SIZE 65521u             /* a prime: it never lies in a ring as it did the last time around */
@@ -157,11 +158,39 @@ static bool is(char **words, const char *name) {
         return strcmp(words[0], name) == 0;
 }
 
-static uint32_t address_put(char **words, int i, uint8_t addr[PVCALLS_ADDRESS_SIZE]) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) number(words, i + 1)) };
+/* An address of IPv4, of IPv6, or a path, at whose beginning '@' stands for the byte 0. */
+static void name_make(char **words, int i, struct pvcalls_name *name) {
+        const char *text = words[i] ?: "";
 
-        inet_pton(AF_INET, words[i], &address.sin_addr);
-        return pvcalls_address_format(&address, addr);
+        if (text[0] == '/' || text[0] == '@') {
+                pvcalls_name_init(name, AF_UNIX);
+                strncpy(name->local.sun_path, text, sizeof name->local.sun_path - 1);
+                name->size += (socklen_t) strlen(name->local.sun_path) + (text[0] == '/');
+                if (text[0] == '@')
+                        name->local.sun_path[0] = '\0';
+                return;
+        }
+        pvcalls_name_init(name, strchr(text, ':') ? AF_INET6 : AF_INET);
+        inet_pton(name->any.sa_family, text, name->any.sa_family == AF_INET ? (void *) &name->inet.sin_addr : &name->inet6.sin6_addr);
+        pvcalls_name_set_port(name, htons((uint16_t) number(words, i + 1)));
+}
+
+static uint32_t address_put(char **words, int i, uint8_t addr[PVCALLS_ADDRESS_SIZE]) {
+        uint8_t bytes[PVCALLS_NAME_MAX];
+        struct pvcalls_name name;
+        uint32_t n;
+
+        name_make(words, i, &name);
+        n = pvcalls_name_format(&name, bytes);
+        memcpy(addr, bytes, PVCALLS_ADDRESS_SIZE);
+        return n;
+}
+
+static void hex_parse(const char *text, uint8_t *to, size_t n_max, uint32_t *ret_n) {
+        unsigned byte;
+
+        for (*ret_n = 0; text && *ret_n < n_max && sscanf(text + 2 * *ret_n, "%2x", &byte) == 1; ++*ret_n)
+                to[*ret_n] = (uint8_t) byte;
 }
 
 static int attach(struct toy *toy, bool suppress) {
@@ -284,6 +313,13 @@ static int64_t make_request(struct toy *toy, char **words) {
                 request.cmd = PVCALLS_SHUTDOWN;
                 request.u.shutdown.how = (uint32_t) number(words, 2);
                 request.u.shutdown.out_prod = words[3] || !socket ? (uint32_t) number(words, 3) : socket->out.prod;
+        } else if (is(words, "getsockopt") || is(words, "setsockopt")) {
+                request.cmd = is(words, "getsockopt") ? PVCALLS_GETSOCKOPT : PVCALLS_SETSOCKOPT;
+                request.u.sockopt.level = (uint32_t) number(words, 2);
+                request.u.sockopt.name = (uint32_t) number(words, 3);
+                hex_parse(words[4], request.u.sockopt.value, sizeof request.u.sockopt.value, &request.u.sockopt.len);
+                if (words[4] && words[5])
+                        request.u.sockopt.len = (uint32_t) number(words, 5);
         } else if (is(words, "raw")) {
                 request.cmd = (uint32_t) number(words, 1);
                 request.u.id = number(words, 2);

@@ -133,7 +133,9 @@ AT(indexes, out.cons_event, 80, 4);
 _Static_assert(offsetof(xen_indexes, pad1) == 12 && offsetof(xen_indexes, pad2) == 76, "padding");
 
 /* docs/pvcalls-extensions.md */
-_Static_assert(PVCALLS_GETNAME == 256 && PVCALLS_SHUTDOWN == 257, "numbers of the extensions");
+_Static_assert(PVCALLS_GETNAME == 256 && PVCALLS_SHUTDOWN == 257 && PVCALLS_GETSOCKOPT == 258 && PVCALLS_SETSOCKOPT == 259 &&
+                       PVCALLS_ATTACH == 260 && PVCALLS_SETNAME == 261,
+               "numbers of the extensions");
 AT(request, u.getname.id, 8, 8);
 AT(request, u.getname.which, 16, 4);
 AT(request, u.getname.offset, 20, 4);
@@ -142,3 +144,23 @@ AT(request, u.shutdown.how, 16, 4);
 AT(request, u.shutdown.out_prod, 20, 4);
 AT(response, len, 24, 4);
 AT(response, piece, 28, 36);
+AT(request, u.sockopt.id, 8, 8);
+AT(request, u.sockopt.level, 16, 4);
+AT(request, u.sockopt.name, 20, 4);
+AT(request, u.sockopt.len, 24, 4);
+AT(request, u.sockopt.value, 28, 36);
+AT(request, u.attach.id, 8, 8);
+AT(request, u.attach.ref, 16, 4);
+AT(request, u.attach.evtchn, 20, 4);
+AT(request, u.setname.id, 8, 8);
+AT(request, u.setname.len, 16, 4);
+AT(request, u.setname.offset, 20, 4);
+AT(request, u.setname.piece, 24, 36);
+
+typedef struct pvcalls_datagram datagram;
+_Static_assert(sizeof(datagram) == 48 && sizeof(datagram) % PVCALLS_DATAGRAM_ALIGN == 0, "a datagram's header");
+AT(datagram, length, 0, 4);
+AT(datagram, flags, 4, 4);
+AT(datagram, error, 8, 4);
+AT(datagram, addr_len, 12, 4);
+AT(datagram, addr, 16, 28);

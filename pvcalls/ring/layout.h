@@ -34,9 +34,25 @@ enum pvcalls_command {
 enum pvcalls_extension {
         PVCALLS_GETNAME = 256,
         PVCALLS_SHUTDOWN,
+        PVCALLS_GETSOCKOPT,
+        PVCALLS_SETSOCKOPT,
+        PVCALLS_ATTACH,
+        PVCALLS_SETNAME,
 };
 
-enum pvcalls_name {                     /* of GETNAME */
+/* Of SOCKET and in addresses: Linux's numbers, whatever they are here. Version 1 has the first of each. */
+enum pvcalls_family {
+        PVCALLS_INET = 2,
+        PVCALLS_INET6 = 10,
+        PVCALLS_UNIX = 1,
+};
+
+enum pvcalls_type {
+        PVCALLS_STREAM = 1,
+        PVCALLS_DATAGRAM = 2,
+};
+
+enum pvcalls_which {                    /* of GETNAME */
         PVCALLS_NAME_LOCAL,
         PVCALLS_NAME_PEER,
 };
@@ -84,7 +100,7 @@ struct pvcalls_request {
                 } poll;
                 struct {
                         uint64_t id;
-                        uint32_t which; /* enum pvcalls_name */
+                        uint32_t which; /* enum pvcalls_which */
                         uint32_t offset;
                 } getname;
                 struct {
@@ -92,6 +108,21 @@ struct pvcalls_request {
                         uint32_t how;   /* enum pvcalls_shutdown */
                         uint32_t out_prod;
                 } shutdown;
+                struct {                /* GETSOCKOPT, which has no value, and SETSOCKOPT */
+                        uint64_t id;
+                        uint32_t level, name, len;
+                        uint8_t value[PVCALLS_PIECE_SIZE];
+                } sockopt;
+                struct {
+                        uint64_t id;
+                        uint32_t ref, evtchn;
+                } attach;
+                struct {
+                        uint64_t id;
+                        uint32_t len;   /* of the whole address */
+                        uint32_t offset;        /* of piece in it */
+                        uint8_t piece[PVCALLS_PIECE_SIZE];
+                } setname;
                 uint8_t bytes[56];
         } u;
 };
@@ -108,6 +139,22 @@ struct pvcalls_response {
         uint64_t id;                    /* that of the request; of ACCEPT, the listener's */
         uint32_t len;                   /* of the whole address or option, of which piece is a part */
         uint8_t piece[PVCALLS_PIECE_SIZE];
+};
+
+/* Before each datagram in a ring (docs/pvcalls-extensions.md, "Datagrams"). A copy, as of slots. */
+#define PVCALLS_DATAGRAM_ALIGN 8u       /* what a frame's length is rounded up to */
+
+enum pvcalls_datagram_flag {
+        PVCALLS_DATAGRAM_TRUNCATED = 1, /* it was longer than what is here */
+};
+
+struct pvcalls_datagram {
+        uint32_t length;                /* bytes behind this header */
+        uint32_t flags;
+        int32_t error;                  /* in `in`: what became of a datagram that the guest sent, to this address */
+        uint32_t addr_len;              /* 0: none */
+        uint8_t addr[PVCALLS_ADDRESS_SIZE];
+        uint32_t pad;
 };
 
 /* The page of the command ring: ring.h's header, and slots that hold a request until it was taken, and then a response. */

@@ -11,6 +11,7 @@
 #include "address.h"
 #include "error.h"
 #include "indexes.h"
+#include "name.h"
 
 static void test_addresses(void) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(8080), .sin_addr.s_addr = htonl(0x0a010203) }, parsed;
@@ -79,8 +80,43 @@ static void test_pages(void) {
         }
 }
 
+/* All lengths of each family, and back. */
+static void test_names(void) {
+        static const struct { uint8_t family; uint32_t min, max; } families[] = { { 2, 16, 28 }, { 10, 28, 28 }, { 1, 3, 110 } };
+        uint8_t bytes[PVCALLS_NAME_MAX + 2], again[PVCALLS_NAME_MAX];
+        struct pvcalls_name name;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(families); i++)
+                for (uint32_t n = 0; n <= PVCALLS_NAME_MAX + 1; n++) {
+                        bool good = n >= families[i].min && n <= families[i].max;
+                        uint32_t n_again;
+
+                        memset(bytes, 'a', sizeof bytes);
+                        bytes[0] = families[i].family;
+                        bytes[1] = 0;
+                        if (families[i].family == 1 && n == PVCALLS_NAME_MAX)
+                                bytes[2] = 0;
+                        g_assert_cmpint(pvcalls_name_parse(bytes, n, &name), ==, good ? 0 : -EINVAL);
+                        if (!good)
+                                continue;
+                        n_again = pvcalls_name_format(&name, again);
+                        g_assert_cmpuint(n_again, ==, families[i].family == 2 ? 16 : n);
+                        g_assert_cmpmem(again, families[i].family == 2 ? 8 : n, bytes, families[i].family == 2 ? 8 : n);
+                }
+        memcpy(bytes, "\1\0/run/x\0yyyyy", 15);
+        g_assert_cmpint(pvcalls_name_parse(bytes, 15, &name), ==, 0);
+        g_assert_cmpstr(name.local.sun_path, ==, "/run/x");
+        g_assert_cmpuint(pvcalls_name_format(&name, again), ==, 8);
+        memset(bytes, 'a', sizeof bytes);
+        memcpy(bytes, "\1\0", 2);
+        g_assert_cmpint(pvcalls_name_parse(bytes, 110, &name), ==, -EINVAL);    /* 108 bytes of a path, without an end */
+        bytes[0] = 3;
+        g_assert_cmpint(pvcalls_name_parse(bytes, 16, &name), ==, -EAFNOSUPPORT);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/name/every-length-of-each-family", test_names);
         g_test_add_func("/address/every-length-and-family", test_addresses);
         g_test_add_func("/error/numbers-of-linux-on-x86", test_errors);
         g_test_add_func("/indexes/orders-and-references", test_pages);

@@ -9,7 +9,7 @@ import threading
 from harness import Emulation, TestCase, build_directory, wait_until
 
 LINUX = {"EPERM": 1, "EBADF": 9, "ENOMEM": 12, "EACCES": 13, "EBUSY": 16, "EEXIST": 17, "EINVAL": 22, "EMFILE": 24, "EPIPE": 32,
-         "EAFNOSUPPORT": 97, "EADDRINUSE": 98, "ECONNABORTED": 103, "ECONNRESET": 104, "ENOBUFS": 105, "EISCONN": 106, "ENOTCONN": 107,
+         "EDESTADDRREQ": 89, "ENOPROTOOPT": 92, "EOPNOTSUPP": 95, "EAFNOSUPPORT": 97, "EADDRINUSE": 98, "ECONNABORTED": 103, "ECONNRESET": 104, "ENOBUFS": 105, "EISCONN": 106, "ENOTCONN": 107,
          "ECONNREFUSED": 111, "EALREADY": 114, "ENOTSUP": 524}
 
 DOM = 1  # of the frontend
@@ -166,9 +166,11 @@ READ, WRITE, BOTH = 0, 1, 2  # of shutdown
 def parse_name(data):
     """A socket address as it is on the ring: (address, port)."""
     family = int.from_bytes(data[:2], "little")
-    if family != 2 or len(data) != 16:
-        raise AssertionError(f"{data.hex()} is no address")
-    return socket.inet_ntop(socket.AF_INET, data[4:8]), int.from_bytes(data[2:4], "big")
+    if family == 2 and len(data) == 16:
+        return socket.inet_ntop(socket.AF_INET, data[4:8]), int.from_bytes(data[2:4], "big")
+    if family == 10 and len(data) == 28:
+        return socket.inet_ntop(socket.AF_INET6, data[8:24]), int.from_bytes(data[2:4], "big")
+    raise AssertionError(f"{data.hex()} is no address")
 
 
 def name_of(number):
@@ -178,9 +180,10 @@ def name_of(number):
 class Server:
     """A TCP server of the host: each connection is handed to a function in a thread of its own. address is where it listens."""
 
-    def __init__(self, handle):
+    def __init__(self, handle, address="127.0.0.1"):
         self._handle = handle
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.listener = socket.create_server((address, 0), backlog=1024, family=family)
         self.port = self.listener.getsockname()[1]
         self.connections = []
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -247,8 +250,8 @@ class Attached(TestCase):
         self.stack = stack
         self.frontend.attach(self.suppress)
 
-    def serve(self, handle=echo):
-        return self.stack.enter_context(Server(handle))
+    def serve(self, handle=echo, address="127.0.0.1"):
+        return self.stack.enter_context(Server(handle, address))
 
     def used(self):
         """What domain 0 has of Xen."""

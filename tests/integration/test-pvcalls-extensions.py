@@ -111,8 +111,114 @@ class Shutdown(Attached):
         self.assertEqual(self.frontend.call("shutdown", 2, BOTH), "ENOTCONN")
 
 
+INET6, STREAM = 10, 1
+SOL_SOCKET, IPPROTO_TCP = 1, 6
+
+
+class Inet6(Attached):
+    policy = "allow inet6 ::1\nallow inet 127.0.0.2\n"
+
+    def test_both_ways(self):
+        server = self.serve(address="::1")
+        self.assertEqual(self.frontend.call("socket", 1, INET6, STREAM, 0), 0)
+        self.assertEqual(self.frontend.name(1, LOCAL), ("::", 0))
+        self.assertEqual(self.frontend.call("connect", 1, "::1", server.port, 1), 0)
+        self.assertEqual(self.frontend.transfer("echo", 1, 100000), (100000, 0))
+        self.assertEqual(self.frontend.name(1, PEER), ("::1", server.port))
+        self.assertIn(f" ::1 {server.port} ", self.backend.sockets()[0])
+        self.assertIn(" family=inet6 type=stream", self.backend.sockets()[0])
+
+    def test_a_listener(self):
+        self.assertEqual(self.frontend.call("socket", 1, INET6, STREAM, 6), 0)
+        self.assertEqual(self.frontend.call("bind", 1, "::1", 0), 0)
+        self.assertEqual(self.frontend.call("listen", 1, 1), 0)
+        address = self.frontend.name(1, LOCAL)
+        accept = self.frontend.request("accept", 1, 2, 1)
+        connection = self.stack.enter_context(socket.create_connection(address, 20))
+        result, n, piece = self.frontend.do("await-long", accept)
+        self.assertEqual((result, parse_name(bytes.fromhex(piece)[:28])), ("0", connection.getsockname()[:2]))
+
+    def test_the_policy_is_asked_for_what_an_address_stands_for(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.call("socket", 1, INET6, STREAM, 0), 0)
+        self.assertEqual(self.frontend.call("connect", 1, "::ffff:127.0.0.1", server.port, 1), "EACCES")
+        self.assertEqual(self.frontend.call("connect", 1, "::2", server.port, 1), "EACCES")
+        self.assertEqual(self.frontend.call("connect", 1, "127.0.0.1", server.port, 1), "EAFNOSUPPORT")
+        self.backend.ask("policy\nallow connect inet 127.0.0.0/8\nallow bind inet6 ::\n")
+        self.assertEqual(self.frontend.call("connect", 1, "::ffff:127.0.0.1", server.port, 1), 0)
+        self.assertEqual(self.frontend.transfer("echo", 1, 1000), (1000, 0))
+
+    def test_any_address_is_not_also_that_of_ipv4_unless_allowed(self):
+        for number, (policy, reachable) in enumerate((("allow bind inet6 ::\n", False), ("allow bind inet6 ::\nallow bind inet 0.0.0.0\n", True))):
+            self.backend.ask("policy\n" + policy)
+            self.assertEqual(self.frontend.call("socket", number, INET6, STREAM, 0), 0)
+            self.assertEqual(self.frontend.call("bind", number, "::", 0), 0)
+            self.assertEqual(self.frontend.call("listen", number, 1), 0)
+            port = self.frontend.name(number, LOCAL)[1]
+            if reachable:
+                self.dial(port)
+            else:
+                with self.assertRaises(ConnectionRefusedError):
+                    self.dial(port)
+
+
+class Options(Attached):
+    def get(self, *words):
+        result, n, value = self.frontend.call_long("getsockopt", *words)
+        return result or int.from_bytes(value[:n], "little")
+
+    def test_set_and_get(self):
+        server = self.serve()
+        nodelay, keepidle, keepalive = (1, IPPROTO_TCP, 1), (1, IPPROTO_TCP, 4), (1, SOL_SOCKET, 9)
+        self.assertEqual(self.frontend.call("socket", 1), 0)
+        self.assertEqual(self.get(*keepalive), 0)
+        self.assertEqual(self.frontend.call("setsockopt", *keepalive, "01000000"), 0)
+        self.assertEqual(self.frontend.call("setsockopt", *keepidle, "21000000"), 0)
+        self.assertEqual(self.frontend.call("connect", 1, "127.0.0.1", server.port, 1), 0)
+        self.assertEqual((self.get(*keepalive), self.get(*keepidle), self.get(*nodelay)), (1, 0x21, 1))
+        self.assertEqual(self.frontend.call("setsockopt", *nodelay, "00000000"), 0)
+        self.assertEqual(self.get(*nodelay), 0)
+        self.assertEqual(self.frontend.transfer("echo", 1, 1000), (1000, 0))
+
+    def test_they_outlive_a_connection_that_was_refused(self):
+        server = self.serve()
+        refusing = self.stack.enter_context(socket.socket())
+        refusing.bind(("127.0.0.1", 0))
+        self.assertEqual(self.frontend.call("socket", 1), 0)
+        self.assertEqual(self.frontend.call("bind", 1, "127.0.0.3", 0), 0)
+        self.assertEqual(self.frontend.call("setsockopt", 1, SOL_SOCKET, 9, "01000000"), 0)
+        for _ in range(2):
+            self.assertEqual(self.frontend.call("connect", 1, "127.0.0.1", refusing.getsockname()[1], 1), "ECONNREFUSED")
+        self.assertEqual(self.frontend.call("connect", 1, "127.0.0.1", server.port, 1), 0)
+        self.assertEqual((self.get(1, SOL_SOCKET, 9), self.frontend.name(1, LOCAL)[0]), (1, "127.0.0.3"))  # Linux gives another port
+        self.assertEqual(self.frontend.transfer("echo", 1, 1000), (1000, 0))
+
+    def test_linger_of_no_time_resets(self):
+        server = self.serve(keep)
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+        server.wait_connections(1)
+        self.assertEqual(self.frontend.call("setsockopt", 1, SOL_SOCKET, 13, "0100000000000000"), 0)
+        self.assertEqual(self.frontend.call("release", 1), 0)
+        server.connections[0].settimeout(20)
+        with self.assertRaises(ConnectionResetError):
+            server.connections[0].recv(1)
+
+    def test_what_is_not_on_the_list(self):
+        server = self.serve(keep)
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+        for level, name in ((SOL_SOCKET, 15), (SOL_SOCKET, 25), (SOL_SOCKET, 36), (0, 19), (IPPROTO_TCP, 31), (2**32 - 1, 1), (SOL_SOCKET, 2**31)):
+            self.assertEqual(self.frontend.call("setsockopt", 1, level, name, "01000000"), "ENOPROTOOPT")
+            self.assertEqual(self.get(1, level, name), "ENOPROTOOPT")
+        self.assertEqual(self.frontend.call("setsockopt", 1, SOL_SOCKET, 4, "01000000"), "ENOPROTOOPT")  # SO_ERROR is only read
+        for n in (0, 3, 5, 36, 37, 2**32 - 1):
+            self.assertEqual(self.frontend.call("setsockopt", 1, SOL_SOCKET, 9, "01000000", n), "EINVAL")
+            self.assertEqual(self.frontend.call("setsockopt", 1, SOL_SOCKET, 13, "0100000000000000", n), "EINVAL")
+        self.assertEqual(self.frontend.call("setsockopt", 2, SOL_SOCKET, 9, "01000000"), "EBADF")
+        self.assertEqual(self.get(2, SOL_SOCKET, 9), "EBADF")
+
+
 class Announced(Attached):
     def test_nodes(self):
         self.assertEqual(self.frontend.do("backend-node", "versions"), ["1"])
-        for node in ("notification-suppression", "names", "shutdown"):
+        for node in ("notification-suppression", "names", "shutdown", "ipv6", "socket-options"):
             self.assertEqual(self.frontend.do("backend-node", f"feature-{node}"), ["1"])

@@ -98,7 +98,7 @@ class Commands(Attached):
     def test_wrong_arguments(self):
         call = self.frontend.call
         for words, expected in (
-            (("socket", 1, 10, 1, 0), "ENOTSUP"),
+            (("socket", 1, 3, 1, 0), "ENOTSUP"),
             (("socket", 1, 2, 2, 0), "ENOTSUP"),
             (("socket", 1, 2, 1, 17), "ENOTSUP"),
             (("socket", 1, 2, 1, 6), 0),
