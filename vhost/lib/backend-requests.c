@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Requests about the device: features, the configuration space, its status, and what outlives the connection. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "backend-private.h"
+
+#define RING_FEATURES                                                                                                                     \
+        (VHOST_BIT(VHOST_USER_F_PROTOCOL_FEATURES) | VHOST_BIT(VHOST_F_INDIRECT) | VHOST_BIT(VHOST_F_EVENT_IDX) |                          \
+         VHOST_BIT(VHOST_F_VERSION_1) | VHOST_BIT(VHOST_F_LOG_ALL))
+
+#define PROTOCOL_FEATURES                                                                                                                 \
+        (VHOST_BIT(VHOST_PROTOCOL_F_MQ) | VHOST_BIT(VHOST_PROTOCOL_F_LOG_SHMFD) | VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK) |                  \
+         VHOST_BIT(VHOST_PROTOCOL_F_INFLIGHT_SHMFD) | VHOST_BIT(VHOST_PROTOCOL_F_RESET_DEVICE) |                                           \
+         VHOST_BIT(VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | VHOST_BIT(VHOST_PROTOCOL_F_STATUS))
+
+#define CONFIG_FEATURES (VHOST_BIT(VHOST_PROTOCOL_F_CONFIG) | VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ))
+
+static int reply_u64(struct vhost_message *reply, uint64_t value) {
+        reply->payload.u64 = value;
+        reply->size = sizeof value;
+        return 0;
+}
+
+static uint64_t offered(const struct vhost_backend *backend) {
+        return backend->device->features | RING_FEATURES;
+}
+
+static uint64_t offered_protocol(const struct vhost_backend *backend) {
+        return PROTOCOL_FEATURES | (backend->device->config_size > 0 ? CONFIG_FEATURES : 0);
+}
+
+int vhost_do_nothing(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        return 0;
+}
+
+int vhost_do_get_features(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        return reply_u64(reply, offered(backend));
+}
+
+int vhost_do_set_features(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        if (message->payload.u64 & ~offered(backend))
+                return -EOPNOTSUPP;
+        backend->features = message->payload.u64;
+        if (backend->device->negotiated)
+                backend->device->negotiated(backend->userdata, backend->features);
+        return 0;
+}
+
+int vhost_do_get_protocol_features(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        return reply_u64(reply, offered_protocol(backend));
+}
+
+int vhost_do_set_protocol_features(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        if (message->payload.u64 & ~offered_protocol(backend))
+                return -EOPNOTSUPP;
+        backend->protocol_features = message->payload.u64;
+        return 0;
+}
+
+int vhost_do_get_queue_num(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        return reply_u64(reply, backend->device->n_queues);
+}
+
+int vhost_do_set_backend_req_fd(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        struct vhost_channel channel;
+        int r;
+
+        r = vhost_channel_open(&channel, message->fds[0]);
+        if (r < 0)
+                return r;
+        vhost_message_take_fd(message, 0);
+        vhost_channel_close(&backend->requests);
+        backend->requests = channel;
+        return 0;
+}
+
+/* "Virtio device config space": of size bytes, all within it. */
+static int check_config(const struct vhost_backend *backend, const struct vhost_message *message) {
+        uint32_t offset = message->payload.config.offset, size = message->payload.config.size, end;
+
+        if (size == 0 || size != message->size - VHOST_CONFIG_HEADER)
+                return -EINVAL;
+        if (__builtin_add_overflow(offset, size, &end) || end > VHOST_CONFIG_MAX)
+                return -ERANGE;
+        return 0;
+}
+
+int vhost_do_get_config(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        uint32_t offset = message->payload.config.offset, size = message->payload.config.size, has = backend->device->config_size, n;
+        int r;
+
+        r = check_config(backend, message);
+        if (r < 0)
+                return r;
+        /* A front-end that knows of later fields asks for more than this device has: they read as zeros. */
+        n = offset >= has ? 0 : has - offset < size ? has - offset : size;
+        reply->payload.config.offset = offset;
+        reply->payload.config.size = size;
+        reply->payload.config.flags = message->payload.config.flags;
+        if (n > 0)
+                backend->device->get_config(backend->userdata, offset, reply->payload.config.bytes, n);
+        reply->size = VHOST_CONFIG_HEADER + size;
+        return 0;
+}
+
+int vhost_do_set_config(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        uint32_t offset = message->payload.config.offset, size = message->payload.config.size;
+        int r;
+
+        r = check_config(backend, message);
+        if (r < 0)
+                return r;
+        if (message->payload.config.flags & ~VHOST_CONFIG_F_MIGRATION)
+                return -EINVAL;
+        if (!backend->device->set_config)
+                return -EPERM;
+        if (offset + size > backend->device->config_size)       /* cannot wrap: checked */
+                return -ERANGE;
+        return backend->device->set_config(backend->userdata, offset, message->payload.config.bytes, size,
+                                           message->payload.config.flags & VHOST_CONFIG_F_MIGRATION);
+}
+
+int vhost_do_get_inflight_fd(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        uint16_t n_queues = message->payload.inflight.n_queues, size = message->payload.inflight.queue_size;
+        int fd;
+
+        if (n_queues == 0 || n_queues > backend->device->n_queues || size == 0 || size > VHOST_RING_SIZE_MAX)
+                return -EINVAL;
+        fd = vhost_inflight_make(n_queues, size);
+        if (fd < 0)
+                return fd;
+        reply->payload.inflight.mmap_size = vhost_inflight_bytes(n_queues, size);
+        reply->payload.inflight.mmap_offset = 0;
+        reply->payload.inflight.n_queues = n_queues;
+        reply->payload.inflight.queue_size = size;
+        reply->size = message->size;    /* with the padding that this front-end's compiler has put there, or without */
+        reply->fds[0] = fd;
+        reply->n_fds = 1;
+        return 0;
+}
+
+int vhost_do_set_inflight_fd(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        struct vhost_inflight inflight = VHOST_INFLIGHT_NONE;
+        int r;
+
+        if (message->payload.inflight.n_queues > backend->device->n_queues)
+                return -EINVAL;
+        r = vhost_inflight_open(&inflight, message->fds[0], message->payload.inflight.mmap_offset, message->payload.inflight.mmap_size,
+                                message->payload.inflight.n_queues, message->payload.inflight.queue_size);
+        if (r < 0)
+                return r;
+        vhost_inflight_close(&backend->inflight);
+        backend->inflight = inflight;
+        return 0;
+}
+
+int vhost_do_disable(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        vhost_queues_disable(backend);
+        return 0;
+}
+
+int vhost_do_reset_device(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        vhost_queues_disable(backend);
+        vhost_inflight_close(&backend->inflight);       /* what was in flight before a reset was ended by it */
+        backend->status = 0;
+        if (backend->device->reset)
+                backend->device->reset(backend->userdata);
+        return 0;
+}
+
+/* A status of 0 is how VIRTIO resets a device (§2.1.2). */
+int vhost_do_set_status(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        if (message->payload.u64 > UINT8_MAX)
+                return -EINVAL;
+        if (message->payload.u64 == 0)
+                return vhost_do_reset_device(backend, message, reply);
+        backend->status = (uint8_t) message->payload.u64;
+        return 0;
+}
+
+int vhost_do_get_status(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        return reply_u64(reply, backend->status);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The driver's side of a split virtqueue, in memory of its own that it lends to a back-end: what a guest does, without a guest.
+ *
+ * The ring and its buffers lie in one memfd, at guest address VHOST_DRIVER_GUEST. Descriptors, buffers and indexes are open to whoever wants to
+ * see what a device makes of wrong ones.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "frontend.h"
+
+#define VHOST_DRIVER_GUEST UINT64_C(0x100000)   /* not 0: so that an address that was forgotten is not one */
+
+struct vhost_driver_memory {
+        int fd;
+        uint8_t *base;
+        size_t size, used;
+};
+
+/* In memory: VIRTIO 1.2 §2.7.5. */
+struct vhost_descriptor {
+        uint64_t address;
+        uint32_t length;
+        uint16_t flags;
+        uint16_t next;
+};
+
+enum {                                  /* flags of a descriptor */
+        VHOST_DESCRIPTOR_NEXT = 1,
+        VHOST_DESCRIPTOR_WRITE = 2,     /* for the device to write */
+        VHOST_DESCRIPTOR_INDIRECT = 4,
+};
+
+struct vhost_driver {
+        struct vhost_driver_memory *memory;
+        uint16_t index, size;
+        struct vhost_descriptor *descriptors;
+        uint16_t *available, *used;     /* flags, idx, ring, event */
+        int kick_fd, call_fd, err_fd;
+        uint16_t available_idx, used_idx, kicked_idx;
+        bool has_event_idx;
+};
+
+int vhost_driver_memory_new(struct vhost_driver_memory *memory, size_t size);
+void vhost_driver_memory_done(struct vhost_driver_memory *memory);
+
+/* Bytes of it, of zeros, aligned to a page. NULL: there are no more. */
+void *vhost_driver_memory_take(struct vhost_driver_memory *memory, size_t size);
+uint64_t vhost_driver_memory_guest(const struct vhost_driver_memory *memory, const void *p);
+
+/* Lends it, by ADD_MEM_REG if the back-end has slots, else by SET_MEM_TABLE. */
+int vhost_driver_memory_lend(const struct vhost_driver_memory *memory, struct vhost_frontend *frontend);
+struct vhost_region vhost_driver_memory_region(const struct vhost_driver_memory *memory);
+
+int vhost_driver_new(struct vhost_driver *driver, struct vhost_driver_memory *memory, uint16_t index, uint16_t size, bool has_event_idx);
+void vhost_driver_done(struct vhost_driver *driver);
+
+/* Has the back-end run the ring: its size, addresses, base, descriptors, and, with protocol features, that it is enabled. */
+int vhost_driver_start(struct vhost_driver *driver, struct vhost_frontend *frontend, uint16_t base, bool enable);
+
+/* Describes a buffer: descriptor i, followed by the next unless it is the last. */
+void vhost_driver_describe(struct vhost_driver *driver, uint16_t i, const void *buffer, uint32_t length, bool to_write, bool is_last);
+
+/* Makes a chain available, unseen; then lets the device see it. Returns from the latter whether the device wants a kick. */
+void vhost_driver_put(struct vhost_driver *driver, uint16_t head);
+bool vhost_driver_publish(struct vhost_driver *driver);
+int vhost_driver_kick(struct vhost_driver *driver);
+
+/* Takes an answer. false: there is none. */
+bool vhost_driver_take(struct vhost_driver *driver, uint32_t *ret_head, uint32_t *ret_length);
+
+/* Waits for one. -ETIMEDOUT. */
+int vhost_driver_wait(struct vhost_driver *driver, int timeout_ms, uint32_t *ret_head, uint32_t *ret_length);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A server: a back-end on an sd-event loop, which serves one front-end after the other.
+ *
+ * A vhost-user socket is one device, so one front-end is connected at a time; another one waits until that has gone.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "backend.h"
+
+struct vhost_server;
+
+struct vhost_server_listener {
+        void (*connected)(void *userdata);      /* either may be NULL */
+        void (*closed)(const char *complaint, void *userdata);  /* NULL: the front-end has closed */
+};
+
+/*
+ * fd: a listening socket, or a connected one, which is all that is then served. It is taken over if this succeeds. Ends the event loop when there is
+ * nothing left to serve. listener may be NULL; all three are kept, not copied.
+ */
+int vhost_server_new(struct vhost_server **ret_server, sd_event *event, int fd, const struct vhost_device *device,
+                     const struct vhost_server_listener *listener, void *userdata);
+
+/* Only when no queue runs: see vhost_server_stop(). */
+struct vhost_server *vhost_server_free(struct vhost_server *server);
+
+/* Ends the connection, accepts no other, and ends the loop once queues have ended. */
+void vhost_server_stop(struct vhost_server *server);
+
+/* After vhost_queue_stopped() from a device with threads. */
+void vhost_server_process(struct vhost_server *server);
+
+struct vhost_backend *vhost_server_backend(struct vhost_server *server);
+
+/* A listening socket at a path, where a dead one is replaced. Returns its descriptor. */
+int vhost_server_listen(const char *path);
