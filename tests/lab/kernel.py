@@ -16,6 +16,7 @@ from cache import cached, key_of
 from packages import PackageError, package_pick, packages_resolve, packages_unpack
 
 HERE = pathlib.Path(__file__).resolve().parent
+DRIVE = HERE / "pvcalls-drive"          # our module around Linux's frontend
 
 # Offsets in a bzImage (Documentation/arch/x86/boot.rst, "Details of Header Fields").
 SETUP_SECTORS_OFFSET = 0x1F1
@@ -42,7 +43,8 @@ def kernel_build() -> pathlib.Path:
             _pvcalls_build(root, tree)
             _modules_copy(modules, tree, folder / "modules")
 
-    return cached("kernel", key_of(image, source, *headers, *modules, (HERE / "kernel.py").read_bytes()), make)
+    own = [(HERE / "kernel.py").read_bytes(), *(path.read_bytes() for path in sorted(DRIVE.iterdir()))]
+    return cached("kernel", key_of(image, source, *headers, *modules, *own), make)
 
 
 def bzimage_unpack(image: bytes) -> bytes:
@@ -93,7 +95,7 @@ def _module_name(stem: str) -> str:
 
 
 def _pvcalls_build(root: pathlib.Path, modules: pathlib.Path) -> None:
-    """Linux's own PV Calls drivers, unchanged, against the headers of exactly this kernel."""
+    """Linux's own PV Calls drivers, unchanged, and our module around the frontend, against the headers of exactly this kernel."""
     _headers_relocate(root)
     tarball = next((root / "usr/src").glob("linux-source-*.tar.xz"))
     files = [f"drivers/xen/{name}" for name in ("pvcalls-back.c", "pvcalls-front.c", "pvcalls-front.h")]
@@ -103,6 +105,8 @@ def _pvcalls_build(root: pathlib.Path, modules: pathlib.Path) -> None:
     members = [f"{top}/{name}" for name in files]
     # With --occurrence tar stops at the last of them and does not unpack the rest of Linux in vain.
     _run(["tar", "-xf", str(tarball), "-C", str(build), "--strip-components=3", "--occurrence=1", *members])
+    for path in DRIVE.iterdir():
+        shutil.copy(path, build)
     (build / "Kbuild").write_text("obj-m := " + " ".join(f"{name}.o" for name in recipe.PVCALLS_MODULES) + "\n")
     tree = root / "usr/src" / f"linux-headers-{modules.name}"
     _run(["make", "-C", str(tree), f"M={build}", "modules"])

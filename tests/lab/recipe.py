@@ -36,7 +36,7 @@ LOADED_LIBRARIES = ["libgcc_s.so.1"]
 
 # Modules by name; what they depend on comes along. Those of PV Calls are built here, from the source of the same kernel.
 XEN_MODULES = ["xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xenfs"]
-PVCALLS_MODULES = ["pvcalls-back", "pvcalls-front"]
+PVCALLS_MODULES = ["pvcalls-back", "pvcalls-front", "pvcalls-drive"]
 DOM0_MODULES = [*XEN_MODULES, *PVCALLS_MODULES, "xen-netback", "xen-blkback", "virtio_pci", "virtio_console"]
 GUEST_MODULES = [*XEN_MODULES, *PVCALLS_MODULES]
 
