@@ -17,6 +17,7 @@
 #include "guest-private.h"
 
 #define PROTOCOL_TCP 6u                 /* on the ring, whatever it is here: "Socket" */
+#define PROTOCOL_UDP 17u
 
 enum { ANSWERED_LATER = 1 };
 
@@ -24,19 +25,27 @@ static int family_of(uint32_t number) {
         switch (number) {
         case PVCALLS_INET: return AF_INET;
         case PVCALLS_INET6: return AF_INET6;
+        case PVCALLS_UNIX: return AF_UNIX;
         default: return AF_UNSPEC;
         }
 }
 
+/* What can be carried. The text of version 1 allows protocol 0 only. A protocol by its number means the same, and is what programs write. */
+static bool is_carried(int family, uint32_t type, uint32_t protocol) {
+        switch (type) {
+        case PVCALLS_STREAM: return family != AF_UNSPEC && (protocol == 0 || (family != AF_UNIX && protocol == PROTOCOL_TCP));
+        case PVCALLS_DATAGRAM: return (family == AF_INET || family == AF_INET6) && (protocol == 0 || protocol == PROTOCOL_UDP);
+        default: return false;
+        }
+}
+
 static int execute_socket(struct guest *guest, const struct pvcalls_request *request) {
-        uint32_t protocol = request->u.socket.protocol;
         int family = family_of(request->u.socket.domain);
         struct socket *socket;
 
-        /* The text allows protocol 0 only. TCP by its number means the same, and is what programs write. */
-        if (family == AF_UNSPEC || request->u.socket.type != PVCALLS_STREAM || (protocol != 0 && protocol != PROTOCOL_TCP))
+        if (!is_carried(family, request->u.socket.type, request->u.socket.protocol))
                 return -ENOTSUP;
-        return socket_new(guest, request->u.socket.id, family, SOCK_STREAM, &socket);
+        return socket_new(guest, request->u.socket.id, family, request->u.socket.type == PVCALLS_STREAM ? SOCK_STREAM : SOCK_DGRAM, &socket);
 }
 
 int guest_ask_policy(struct socket *socket, enum policy_call call, const struct pvcalls_name *address, struct pvcalls_name *ret_address) {
@@ -54,12 +63,14 @@ int guest_ask_policy(struct socket *socket, enum policy_call call, const struct 
 }
 
 /* The address of CONNECT or BIND, which must be of the socket's family. */
-static int parse_address(const struct socket *socket, const uint8_t untrusted_addr[PVCALLS_ADDRESS_SIZE], uint32_t untrusted_len,
+static int parse_address(struct socket *socket, const uint8_t untrusted_addr[PVCALLS_ADDRESS_SIZE], uint32_t untrusted_len,
                          struct pvcalls_name *ret_name) {
-        if (untrusted_len < 2 || untrusted_len > PVCALLS_ADDRESS_SIZE)
+        if (untrusted_len < 2 || (untrusted_len > PVCALLS_ADDRESS_SIZE && socket->family != AF_UNIX))
                 return -EINVAL;
         if (family_of(untrusted_addr[0] | (uint32_t) untrusted_addr[1] << 8) != socket->family)
                 return -EAFNOSUPPORT;
+        if (untrusted_len > PVCALLS_ADDRESS_SIZE)
+                return guest_staged_name(socket, untrusted_len, ret_name);
         return pvcalls_name_parse(untrusted_addr, untrusted_len, ret_name);
 }
 
@@ -112,7 +123,7 @@ static int may_connect(const struct socket *socket) {
         case SOCKET_NEW:
         case SOCKET_BOUND: return 0;
         case SOCKET_CONNECTING: return -EALREADY;
-        case SOCKET_CONNECTED:
+        case SOCKET_CONNECTED: return socket->type == SOCK_DGRAM ? 0 : -EISCONN;
         case SOCKET_LISTENING: return -EISCONN;
         default: return -EBADF;
         }
@@ -126,8 +137,13 @@ static int execute_connect(struct guest *guest, const struct pvcalls_request *re
         if (!socket)
                 return -EBADF;
         r = may_connect(socket);
+        if (r == 0 && socket->state == SOCKET_CONNECTED && request->u.connect.len >= 2 && request->u.connect.addr[0] == 0 &&
+            request->u.connect.addr[1] == 0)    /* AF_UNSPEC, by which datagrams go to nobody in particular again */
+                return guest_disconnect_datagrams(socket);
         if (r == 0)
                 r = parse_address(socket, request->u.connect.addr, request->u.connect.len, &asked);
+        if (r == 0 && socket->state == SOCKET_CONNECTED)
+                return guest_connect_datagrams(socket, &asked);
         if (r == 0)
                 r = guest_ask_policy(socket, POLICY_CONNECT, &asked, &address);
         if (r == 0)     /* before there is a connection that could be lost */
@@ -175,7 +191,7 @@ static int execute_bind(struct guest *guest, const struct pvcalls_request *reque
 
         if (!socket)
                 return -EBADF;
-        if (socket->state != SOCKET_NEW)
+        if (socket->state != SOCKET_NEW && !(socket->state == SOCKET_CONNECTED && socket->type == SOCK_DGRAM && !socket->bound))
                 return -EINVAL;
         r = parse_address(socket, request->u.bind.addr, request->u.bind.len, &asked);
         if (r == 0)
@@ -185,14 +201,18 @@ static int execute_bind(struct guest *guest, const struct pvcalls_request *reque
         if (r < 0)
                 return r;
         /* The protocol has no socket options, and servers that restart need this one. Two listeners still cannot have one address. */
-        setsockopt(socket->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        if (socket->type == SOCK_STREAM)        /* of datagrams, they could */
+                setsockopt(socket->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        guest_prepare_path(&address);
         restrict_to_ipv6(socket, &address);
         if (bind(socket->fd, &address.any, address.size) < 0)
                 return -errno;
         socket->bound = true;
         socket->bound_elsewhere = !pvcalls_name_equal(&asked, &address);
         socket->bind_address = asked;
-        socket->state = SOCKET_BOUND;
+        socket->owns_path = socket->family == AF_UNIX;
+        if (socket->state == SOCKET_NEW)
+                socket->state = SOCKET_BOUND;
         return 0;
 }
 
@@ -201,6 +221,8 @@ static int execute_listen(struct guest *guest, const struct pvcalls_request *req
 
         if (!socket)
                 return -EBADF;
+        if (socket->type != SOCK_STREAM)
+                return -ENOTSUP;
         if (socket->state != SOCKET_BOUND && socket->state != SOCKET_LISTENING)
                 return -EINVAL;
         return guest_listen(socket, request->u.listen.backlog);

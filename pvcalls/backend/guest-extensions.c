@@ -64,7 +64,7 @@ static int local_name(const struct socket *socket, struct pvcalls_name *ret_addr
 
 /* Its peer's: who came, or whom it has asked for, whatever the policy has made of that. */
 static int peer_name(const struct socket *socket, struct pvcalls_name *ret_address) {
-        if (socket->state != SOCKET_CONNECTED)
+        if (socket->state != SOCKET_CONNECTED || (socket->type == SOCK_DGRAM && !socket->connect_asked))
                 return -ENOTCONN;
         *ret_address = socket->connect_asked ? socket->connect_address : socket->remote;
         return 0;
@@ -131,12 +131,28 @@ static int execute_setsockopt(struct guest *guest, const struct pvcalls_request 
         return guest_set_option(socket, request->u.sockopt.level, request->u.sockopt.name, request->u.sockopt.value, request->u.sockopt.len);
 }
 
+static int execute_attach(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response) {
+        struct socket *socket = socket_find(guest, request->u.attach.id);
+
+        return socket ? guest_attach_datagrams(socket, request->u.attach.ref, request->u.attach.evtchn) : -EBADF;
+}
+
+static int execute_setname(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response) {
+        struct socket *socket = socket_find(guest, request->u.setname.id);
+
+        if (!socket)
+                return -EBADF;
+        return guest_stage_name(socket, request->u.setname.len, request->u.setname.offset, request->u.setname.piece);
+}
+
 bool guest_execute_extension(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response, int *ret_r) {
         static int (*const executors[])(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response) = {
                 [PVCALLS_GETNAME - PVCALLS_GETNAME] = execute_getname,
                 [PVCALLS_SHUTDOWN - PVCALLS_GETNAME] = execute_shutdown,
                 [PVCALLS_GETSOCKOPT - PVCALLS_GETNAME] = execute_getsockopt,
                 [PVCALLS_SETSOCKOPT - PVCALLS_GETNAME] = execute_setsockopt,
+                [PVCALLS_ATTACH - PVCALLS_GETNAME] = execute_attach,
+                [PVCALLS_SETNAME - PVCALLS_GETNAME] = execute_setname,
         };
 
         if (request->cmd < PVCALLS_GETNAME || request->cmd - PVCALLS_GETNAME >= sizeof executors / sizeof executors[0])

@@ -3,6 +3,7 @@
 /* What an operator sees of a guest's sockets, and does to them. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "error.h"
@@ -68,7 +69,17 @@ static bool is_any(struct guest *guest, const struct socket *socket) {
         return true;
 }
 
+/* The policy is asked again for the next datagram of each. */
+static void forget_judgements(struct guest *guest) {
+        for (uint32_t i = 0; i < guest->n_buckets; i++)
+                for (struct socket *socket = guest->buckets[i]; socket; socket = socket->next_in_bucket) {
+                        free(socket->judged);
+                        socket->judged = NULL;
+                }
+}
+
 unsigned guest_apply_policy(struct guest *guest) {
+        forget_judgements(guest);
         return kill_where(guest, is_denied);
 }
 

@@ -122,6 +122,8 @@ int guest_set_option(struct socket *socket, uint32_t level, uint32_t name, const
         if (untrusted_n != sizeof number)
                 return -EINVAL;
         memcpy(&number, value, sizeof number);
+        if (option->level == LEVEL_SOCKET && option->host_name == SO_REUSEADDR)
+                return 0;               /* streams have it, and with datagrams it would share a port with others */
         if (setsockopt(socket->fd, option->host_level, option->host_name, &number, sizeof number) < 0)
                 return -errno;
         if (option->kind == V6ONLY)

@@ -56,6 +56,9 @@ struct socket {
         bool bound_elsewhere;           /* the policy has replaced the address, and the guest is not told */
         bool v6only;                    /* the guest has said IPV6_V6ONLY */
         struct pvcalls_name bind_address, connect_address, remote;
+        struct judged *judged;          /* of datagrams: whom the last was for that was allowed. NULL: none */
+        struct staged *staged;          /* a name that is coming, of UNIX sockets. NULL: none */
+        bool owns_path;                 /* there is a path that ends with it */
         struct attachment attachment;
         struct stream stream;
         struct parked *parked, **parked_tail;
@@ -142,6 +145,21 @@ int guest_ask_policy(struct socket *socket, enum policy_call call, const struct 
 bool guest_execute_extension(struct guest *guest, const struct pvcalls_request *request, struct pvcalls_response *response, int *ret_r);
 /* Says the address of a connection's peer in the answer to ACCEPT. */
 void guest_tell_peer(const struct socket *socket, struct pvcalls_response *response);
+
+/* guest-datagrams.c */
+int guest_attach_datagrams(struct socket *socket, uint32_t ref, uint32_t evtchn);
+/* CONNECT of a socket that has its rings. */
+int guest_connect_datagrams(struct socket *socket, const struct pvcalls_name *asked);
+int guest_disconnect_datagrams(struct socket *socket);
+int guest_judge_datagram(struct stream *stream, const struct pvcalls_name *asked, struct pvcalls_name *ret_used);
+
+/* guest-unix.c */
+/* SETNAME: a piece of a name, all of which the next CONNECT or BIND takes. */
+int guest_stage_name(struct socket *socket, uint32_t untrusted_n, uint32_t untrusted_offset, const uint8_t piece[PVCALLS_PIECE_SIZE]);
+int guest_staged_name(struct socket *socket, uint32_t untrusted_n, struct pvcalls_name *ret_name);
+/* Takes away a socket that nobody listens at any more: who had it was killed. */
+void guest_prepare_path(const struct pvcalls_name *name);
+void guest_remove_path(struct socket *socket);
 
 /* guest-options.c: level, name and value as on the ring. 0, or what to answer. */
 int guest_get_option(struct socket *socket, uint32_t level, uint32_t name, uint8_t ret_value[PVCALLS_PIECE_SIZE], uint32_t *ret_n);

@@ -29,6 +29,8 @@ void guest_open_stream(struct socket *socket) {
         (void) setsockopt(socket->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         socket->state = SOCKET_CONNECTED;
         stream_open(&socket->stream, socket->fd);
+        if (socket->type == SOCK_DGRAM)
+                socket->stream.judge = guest_judge_datagram;
         guest_enqueue(socket);
 }
 
@@ -78,7 +80,8 @@ static void run_one(struct socket *socket, size_t budget) {
         guest->terms->counters.received += socket->stream.n_received - n_received;
         guest->terms->counters.sent += socket->stream.n_sent - n_sent;
         if (r < 0) {
-                guest_violated(guest, "an index of a data ring is more than the ring's size from the other");
+                guest_violated(guest, socket->type == SOCK_DGRAM ? "an index or a datagram's header in a data ring cannot be"
+                                                                 : "an index of a data ring is more than the ring's size from the other");
                 return;
         }
         if (guest->terms->limits.bytes_per_second > 0)

@@ -75,6 +75,7 @@ int socket_local_name(const struct socket *socket, struct pvcalls_name *ret_name
 }
 
 void socket_close_fd(struct socket *socket) {
+        guest_remove_path(socket);
         if (socket->fd >= 0)
                 close(socket->fd);      /* which takes it out of the epoll as well: nobody else has it open */
         socket->fd = socket->stream.fd = -1;
@@ -129,6 +130,8 @@ void socket_free(struct socket *socket) {
                 free(parked);
         }
         socket->parked = NULL;
+        free(socket->judged);
+        free(socket->staged);
         guest->n_sockets--;
         socket->next_freed = guest->freed;
         guest->freed = socket;

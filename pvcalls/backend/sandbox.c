@@ -48,7 +48,7 @@ static const int allowed[] = {
         SCMP_SYS(recvmsg), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
         SCMP_SYS(sched_getaffinity), SCMP_SYS(sched_yield), SCMP_SYS(sendmsg), SCMP_SYS(sendto), SCMP_SYS(set_robust_list),
         SCMP_SYS(setsockopt), SCMP_SYS(shutdown), SCMP_SYS(sigaltstack), SCMP_SYS(tgkill), SCMP_SYS(timerfd_create),
-        SCMP_SYS(timerfd_settime), SCMP_SYS(write), SCMP_SYS(writev),
+        SCMP_SYS(timerfd_settime), SCMP_SYS(unlink), SCMP_SYS(unlinkat), SCMP_SYS(write), SCMP_SYS(writev),
 };
 
 static int allow_all(scmp_filter_ctx filter) {

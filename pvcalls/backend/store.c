@@ -119,7 +119,7 @@ void store_look(const struct store *store, struct handshake_view *view) {
 
 /* docs/pvcalls-extensions.md */
 static const char *const features[] = { "feature-notification-suppression", "feature-names", "feature-shutdown", "feature-ipv6",
-                                        "feature-socket-options" };
+                                        "feature-socket-options", "feature-datagrams", "feature-unix" };
 
 static int publish_in(const struct store *store, xs_transaction_t transaction, uint32_t max_page_order) {
         char order[16];

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "datagram.h"
 #include "error.h"
 
 void stream_init(struct stream *stream, struct pvcalls_indexes *indexes, uint8_t *data, uint32_t size, bool suppress) {
@@ -65,8 +66,7 @@ static int find_room(struct stream *stream, struct iovec pieces[2], size_t *ret_
         return r <= 0 ? r : data_producer_space(&stream->in, pieces, ret_n);
 }
 
-/* The same for bytes to be sent. */
-static int find_data(struct stream *stream, struct iovec pieces[2], size_t *ret_n) {
+int stream_find_data(struct stream *stream, struct iovec pieces[2], size_t *ret_n) {
         int r = data_consumer_data(&stream->out, pieces, ret_n);
 
         if (r == 0 && *ret_n == 0) {
@@ -140,7 +140,7 @@ static ssize_t send_once(struct stream *stream, size_t budget) {
         ssize_t sent;
         int r;
 
-        r = find_data(stream, pieces, &n);
+        r = stream_find_data(stream, pieces, &n);
         if (r < 0 || n == 0)
                 return r;
         if (n > budget)
@@ -187,12 +187,12 @@ int stream_run(struct stream *stream, size_t budget, size_t *ret_moved) {
         *ret_moved = 0;
         if (stream->fd < 0)
                 return 0;
-        more_out = turn(stream, send_once, &stream->writable, &stream->out_done, budget, &stream->n_sent);
+        more_out = turn(stream, stream->judge ? datagram_send : send_once, &stream->writable, &stream->out_done, budget, &stream->n_sent);
         if (more_out < 0)
                 return more_out;
         end_out_there(stream);
         if (!stream->draining)
-                more_in = turn(stream, receive_once, &stream->readable, &stream->in_done, budget, &stream->n_received);
+                more_in = turn(stream, stream->judge ? datagram_receive : receive_once, &stream->readable, &stream->in_done, budget, &stream->n_received);
         if (more_in < 0)
                 return more_in;
         *ret_moved = (size_t) (stream->n_received + stream->n_sent - before);

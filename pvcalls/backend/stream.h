@@ -16,7 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/uio.h>
+
 #include "data-ring.h"
+#include "name.h"
 
 #define STREAM_TURN (256u * 1024)       /* bytes each way in a turn: some 50 us of copying, after which others have theirs */
 
@@ -24,6 +27,11 @@ enum stream_outcome {                   /* bits of a positive result of stream_r
         STREAM_MORE = 1,                /* there is more to do right away */
         STREAM_NOTIFY = 2,              /* the guest must be notified */
 };
+
+struct stream;
+
+/* Whether a datagram may go to an address, and to which then: 0, or a negative errno for the guest. */
+typedef int (*stream_judge)(struct stream *stream, const struct pvcalls_name *asked, struct pvcalls_name *ret_used);
 
 struct stream {
         int fd;                         /* non-blocking; the caller's */
@@ -35,6 +43,7 @@ struct stream {
         bool draining;                  /* the guest has released it: only what it has already sent matters */
         bool out_ends;                  /* the guest has said where out ends: what is beyond is not sent */
         uint32_t out_end;
+        stream_judge judge;             /* it has datagrams (datagram.h); NULL: bytes */
         uint64_t n_received, n_sent;    /* bytes to and from the guest */
 };
 
@@ -59,6 +68,9 @@ void stream_fail(struct stream *stream, int error);
  */
 void stream_shutdown_in(struct stream *stream);
 int stream_shutdown_out(struct stream *stream, uint32_t untrusted_out_prod);
+
+/* Bytes to be sent, up to where out ends. If there are none, the guest is asked to say when there are, and looked for once more. */
+int stream_find_data(struct stream *stream, struct iovec pieces[2], size_t *ret_n);
 
 /* While draining: nothing is left to be sent, or nothing can be. */
 bool stream_is_drained(const struct stream *stream);

@@ -12,6 +12,9 @@
  *      connect-kept NEW-ID ADDRESS PORT        uses them again
  *      getname ID WHICH [OFFSET] | shutdown ID HOW [OUT-PROD]
  *      getsockopt ID LEVEL NAME | setsockopt ID LEVEL NAME VALUE [LEN]     the value in hexadecimal digits
+ *      attach-rings ID ORDER | setname ID LEN OFFSET PIECE     a path that is too long for a request is put before it by itself
+ *      send-datagram ID BYTES [ADDRESS PORT]   of the pattern's beginning
+ *      receive-datagram ID                     "ok LENGTH FLAGS ERROR ADDRESS SAME", the address in hexadecimal digits, or - for none
  *      await NUMBER [MS]                       the response: "ok RET ID CMD"
  *      await-long NUMBER                       with what extensions say in it: "ok RET LEN PIECE", in hexadecimal digits
  *      echo ID BYTES                           sends, and receives the same from a peer that sends it back
@@ -175,7 +178,21 @@ static void name_make(char **words, int i, struct pvcalls_name *name) {
         pvcalls_name_set_port(name, htons((uint16_t) number(words, i + 1)));
 }
 
-static uint32_t address_put(char **words, int i, uint8_t addr[PVCALLS_ADDRESS_SIZE]) {
+/* A name that is longer than a request goes before it, in pieces. */
+static void stage_name(struct toy *toy, uint64_t id, const uint8_t *bytes, uint32_t n) {
+        for (uint32_t at = 0; at < n; at += PVCALLS_PIECE_SIZE) {
+                struct pvcalls_request request = { .cmd = PVCALLS_SETNAME, .u.setname = { .id = id, .len = n, .offset = at } };
+                struct pvcalls_response response;
+                int64_t req_id;
+
+                memcpy(request.u.setname.piece, bytes + at, n - at < PVCALLS_PIECE_SIZE ? n - at : PVCALLS_PIECE_SIZE);
+                req_id = toy_request(toy, &request);
+                if (req_id >= 0)
+                        toy_await(toy, (uint32_t) req_id, TOY_DEADLINE_MS, &response);
+        }
+}
+
+static uint32_t address_put(struct toy *toy, char **words, int i, uint8_t addr[PVCALLS_ADDRESS_SIZE]) {
         uint8_t bytes[PVCALLS_NAME_MAX];
         struct pvcalls_name name;
         uint32_t n;
@@ -183,6 +200,8 @@ static uint32_t address_put(char **words, int i, uint8_t addr[PVCALLS_ADDRESS_SI
         name_make(words, i, &name);
         n = pvcalls_name_format(&name, bytes);
         memcpy(addr, bytes, PVCALLS_ADDRESS_SIZE);
+        if (n > PVCALLS_ADDRESS_SIZE)
+                stage_name(toy, number(words, 1), bytes, n);
         return n;
 }
 
@@ -262,19 +281,19 @@ static int64_t make_request(struct toy *toy, char **words) {
                 request.u.socket.protocol = (uint32_t) number(words, 4);
         } else if (is(words, "connect")) {
                 request.cmd = PVCALLS_CONNECT;
-                request.u.connect.len = address_put(words, 2, request.u.connect.addr);
+                request.u.connect.len = address_put(toy, words, 2, request.u.connect.addr);
                 return request_with_pages(toy, &request, request.u.id, (uint32_t) number(words, 4), &request.u.connect.ref,
                                           &request.u.connect.evtchn);
         } else if (is(words, "connect-raw")) {
                 request.cmd = PVCALLS_CONNECT;
-                address_put(words, 2, request.u.connect.addr);
+                address_put(toy, words, 2, request.u.connect.addr);
                 request.u.connect.len = (uint32_t) number(words, 4);
                 request.u.connect.addr[0] = (uint8_t) number(words, 5);
                 request.u.connect.ref = (uint32_t) number(words, 6);
                 request.u.connect.evtchn = (uint32_t) number(words, 7);
         } else if (is(words, "bind")) {
                 request.cmd = PVCALLS_BIND;
-                request.u.bind.len = address_put(words, 2, request.u.bind.addr);
+                request.u.bind.len = address_put(toy, words, 2, request.u.bind.addr);
         } else if (is(words, "listen")) {
                 request.cmd = PVCALLS_LISTEN;
                 request.u.listen.backlog = (uint32_t) number(words, 2);
@@ -301,7 +320,7 @@ static int64_t make_request(struct toy *toy, char **words) {
                 return request_release(toy, &request, &new_id);
         } else if (is(words, "connect-kept")) {
                 request.cmd = PVCALLS_CONNECT;
-                request.u.connect.len = address_put(words, 2, request.u.connect.addr);
+                request.u.connect.len = address_put(toy, words, 2, request.u.connect.addr);
                 return request_kept(toy, &request);
         } else if (is(words, "getname")) {
                 request.cmd = PVCALLS_GETNAME;
@@ -320,6 +339,17 @@ static int64_t make_request(struct toy *toy, char **words) {
                 hex_parse(words[4], request.u.sockopt.value, sizeof request.u.sockopt.value, &request.u.sockopt.len);
                 if (words[4] && words[5])
                         request.u.sockopt.len = (uint32_t) number(words, 5);
+        } else if (is(words, "attach-rings")) {
+                request.cmd = PVCALLS_ATTACH;
+                return request_with_pages(toy, &request, request.u.id, (uint32_t) number(words, 2), &request.u.attach.ref,
+                                          &request.u.attach.evtchn);
+        } else if (is(words, "setname")) {
+                uint32_t n;
+
+                request.cmd = PVCALLS_SETNAME;
+                request.u.setname.len = (uint32_t) number(words, 2);
+                request.u.setname.offset = (uint32_t) number(words, 3);
+                hex_parse(words[4], request.u.setname.piece, sizeof request.u.setname.piece, &n);
         } else if (is(words, "raw")) {
                 request.cmd = (uint32_t) number(words, 1);
                 request.u.id = number(words, 2);
@@ -370,6 +400,67 @@ static void do_transfer(struct toy *toy, char **words, bool send, bool receive) 
         else
                 printf("ok %llu %d\n", (unsigned long long) (receive ? socket->n_received - received : socket->n_sent - sent),
                        receive_error ?: send_error);
+}
+
+static void bytes_copy(struct iovec pieces[2], size_t at, void *bytes, size_t n, bool out) {
+        for (size_t i = 0; i < n; i++) {
+                uint8_t *there = at + i < pieces[0].iov_len ? (uint8_t *) pieces[0].iov_base + at + i
+                                                            : (uint8_t *) pieces[1].iov_base + (at + i - pieces[0].iov_len);
+
+                if (out)
+                        ((uint8_t *) bytes)[i] = *there;
+                else
+                        *there = ((const uint8_t *) bytes)[i];
+        }
+}
+
+static size_t frame_length(size_t n) {
+        return (sizeof(struct pvcalls_datagram) + n + PVCALLS_DATAGRAM_ALIGN - 1) / PVCALLS_DATAGRAM_ALIGN * PVCALLS_DATAGRAM_ALIGN;
+}
+
+static void do_send_datagram(struct toy *toy, char **words) {
+        struct toy_socket *socket = toy_socket_find(toy, number(words, 1));
+        struct pvcalls_datagram header = { .length = (uint32_t) number(words, 2) };
+        struct iovec pieces[2];
+        size_t n;
+
+        if (words[3])
+                header.addr_len = address_put(toy, words, 3, header.addr);
+        while (data_producer_space(&socket->out, pieces, &n) == 0 && n < frame_length(header.length))
+                if (data_producer_sleep(&socket->out, frame_length(header.length)) == 0)
+                        toy_wait_event(toy, TOY_DEADLINE_MS);
+        bytes_copy(pieces, 0, &header, sizeof header, false);
+        bytes_copy(pieces, sizeof header, pattern, header.length, false);
+        data_producer_commit(&socket->out, frame_length(header.length));
+        if (data_producer_must_notify(&socket->out))
+                xenevtchn_notify(toy->events, socket->port);
+        answer(0);
+}
+
+static void do_receive_datagram(struct toy *toy, char **words) {
+        static uint8_t bytes[PATTERN_SIZE + 64];
+        struct toy_socket *socket = toy_socket_find(toy, number(words, 1));
+        struct pvcalls_datagram header;
+        struct iovec pieces[2];
+        size_t n;
+        int64_t end = now_ms() + TOY_DEADLINE_MS;
+
+        while (data_consumer_data(&socket->in, pieces, &n) == 0 && n < sizeof header && now_ms() < end)
+                if (data_consumer_sleep(&socket->in) == 0)
+                        toy_wait_event(toy, (int) (end - now_ms()));
+        if (n < sizeof header) {
+                answer_errno(-ETIME);
+                return;
+        }
+        bytes_copy(pieces, 0, &header, sizeof header, true);
+        bytes_copy(pieces, sizeof header, bytes, header.length, true);
+        data_consumer_commit(&socket->in, frame_length(header.length));
+        if (data_consumer_must_notify(&socket->in))
+                xenevtchn_notify(toy->events, socket->port);
+        printf("ok %u %u %d ", header.length, header.flags, header.error);
+        for (uint32_t i = 0; i < header.addr_len; i++)
+                printf("%02x", header.addr[i]);
+        printf("%s %d\n", header.addr_len == 0 ? "-" : "", memcmp(bytes, pattern, header.length) == 0);
 }
 
 static void do_poke(struct toy *toy, char **words) {
@@ -438,6 +529,10 @@ static void execute(struct toy *toy, char **words) {
                 do_transfer(toy, words, true, false);
         } else if (is(words, "receive")) {
                 do_transfer(toy, words, false, true);
+        } else if (is(words, "send-datagram")) {
+                do_send_datagram(toy, words);
+        } else if (is(words, "receive-datagram")) {
+                do_receive_datagram(toy, words);
         } else if (is(words, "poke")) {
                 do_poke(toy, words);
         } else if (is(words, "poke-ring")) {

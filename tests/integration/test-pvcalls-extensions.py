@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The extensions of PV Calls (docs/pvcalls-extensions.md): each command and node, as a frontend uses it and as it should not."""
 
+import os
 import socket
 
 from harness import wait_until
-from pvcalls import BOTH, LOCAL, PEER, READ, WRITE, Attached, echo, keep, parse_name
+from pvcalls import BOTH, LOCAL, PEER, READ, WRITE, Attached, echo, keep, name_of, parse_name
 
 
 class Names(Attached):
@@ -111,7 +112,7 @@ class Shutdown(Attached):
         self.assertEqual(self.frontend.call("shutdown", 2, BOTH), "ENOTCONN")
 
 
-INET6, STREAM = 10, 1
+INET6, UNIX, STREAM, DATAGRAM = 10, 1, 1, 2
 SOL_SOCKET, IPPROTO_TCP = 1, 6
 
 
@@ -217,8 +218,179 @@ class Options(Attached):
         self.assertEqual(self.get(2, SOL_SOCKET, 9), "EBADF")
 
 
+class Datagrams(Attached):
+    emulation = ("--limit", "shared-pages=4000")
+
+    def serve_datagrams(self):
+        """A UDP socket of the host's."""
+        server = self.stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(20)
+        return server, server.getsockname()[1]
+
+    def open(self, number=1, order=1):
+        self.assertEqual(self.frontend.call("socket", number, 2, DATAGRAM, 17), 0)
+        self.assertEqual(self.frontend.call("attach-rings", number, order), 0)
+
+    def receive(self, number=1):
+        """(bytes, flags, error, address or None)"""
+        n, flags, error, address, same = self.frontend.do("receive-datagram", number)
+        self.assertEqual(same, "1")
+        return int(n), int(flags), name_of(int(error)), None if address == "-" else parse_name(bytes.fromhex(address))
+
+    def test_to_any_address_and_back(self):
+        server, port = self.serve_datagrams()
+        other, other_port = self.serve_datagrams()
+        self.open()
+        for n in (0, 1, 7, 8, 1000, 1400, 1400, 1400):
+            self.frontend.do("send-datagram", 1, n, "127.0.0.1", port)
+            data, address = server.recvfrom(2000)
+            self.assertEqual(len(data), n)
+            server.sendto(data, address)
+            self.assertEqual(self.receive(), (n, 0, 0, ("127.0.0.1", port)))
+        self.frontend.do("send-datagram", 1, 5, "127.0.0.1", other_port)
+        self.assertEqual(other.recvfrom(2000), (data[:5], address))
+        self.assertEqual(self.frontend.name(1, PEER), "ENOTCONN")
+        self.assertIn(" type=datagram", self.backend.sockets()[0])
+        self.assertEqual(self.frontend.call("release", 1), 0)
+
+    def test_connected_and_not_any_more(self):
+        server, port = self.serve_datagrams()
+        self.open()
+        self.assertEqual(self.frontend.call("connect-raw", 1, "127.0.0.1", port, 16, 2, 0, 0), 0)
+        self.assertEqual(self.frontend.name(1, PEER), ("127.0.0.1", port))
+        self.frontend.do("send-datagram", 1, 10)
+        self.assertEqual(len(server.recv(100)), 10)
+        self.assertEqual(self.frontend.call("connect-raw", 1, "0.0.0.0", 0, 16, 0, 0, 0), 0)
+        self.frontend.do("send-datagram", 1, 10)
+        self.assertEqual(self.receive(), (0, 0, "EDESTADDRREQ", None))
+
+    def test_bound(self):
+        server, port = self.serve_datagrams()
+        self.assertEqual(self.frontend.call("socket", 1, 2, DATAGRAM, 0), 0)
+        self.assertEqual(self.frontend.call("bind", 1, "127.0.0.1", 0), 0)
+        self.assertEqual(self.frontend.call("attach-rings", 1, 1), 0)
+        address = self.frontend.name(1, LOCAL)
+        server.sendto(b"", address)
+        self.assertEqual(self.receive(), (0, 0, 0, ("127.0.0.1", port)))
+        self.open(2)
+        self.assertEqual(self.frontend.call("bind", 2, *address), "EADDRINUSE")
+
+    def test_the_largest_and_one_that_is_too_large_for_the_ring(self):
+        server, port = self.serve_datagrams()
+        self.open(1, 6)
+        self.open(2, 1)
+        self.frontend.do("send-datagram", 1, 65507, "127.0.0.1", port)
+        data, address = server.recvfrom(70000)
+        self.assertEqual(len(data), 65507)
+        server.sendto(data, address)
+        self.assertEqual(self.receive()[:3], (65507, 0, 0))
+        self.frontend.do("send-datagram", 2, 1, "127.0.0.1", port)
+        server.sendto(data[:5000], server.recvfrom(10)[1])
+        self.assertEqual(self.receive(2)[:3], (4096 - 48, 1, 0))
+
+    def test_what_cannot_be_sent_is_told(self):
+        self.open()
+        self.frontend.do("send-datagram", 1, 10, "10.9.9.9", 53)
+        self.assertEqual(self.receive(), (0, 0, "EACCES", ("10.9.9.9", 53)))
+        self.frontend.do("send-datagram", 1, 10, "::1", 53)
+        self.assertEqual(self.receive(), (0, 0, "EAFNOSUPPORT", ("::1", 53)))
+        closed, port = self.serve_datagrams()
+        closed.close()
+        self.assertEqual(self.frontend.call("connect-raw", 1, "127.0.0.1", port, 16, 2, 0, 0), 0)
+        self.frontend.do("send-datagram", 1, 10)
+        self.assertEqual(self.receive()[:3], (0, 0, "ECONNREFUSED"))
+
+    def test_nonsense(self):
+        self.assertEqual(self.frontend.call("attach-rings", 9, 1), "EBADF")
+        self.assertEqual(self.frontend.call("socket", 2), 0)
+        self.assertEqual(self.frontend.call("attach-rings", 2, 1), "ENOTSUP")
+        self.assertEqual(self.frontend.call("socket", 4, 2, DATAGRAM, 6), "ENOTSUP")
+        self.open()
+        self.assertEqual(self.frontend.call("raw", 260, 1), "EISCONN")
+        self.assertEqual(self.frontend.call("listen", 1, 1), "ENOTSUP")
+        self.assertEqual(self.frontend.call("accept", 1, 3, 1), "EINVAL")
+        self.frontend.do("poke", 1, "out.prod", 47)  # less than a header
+        self.frontend.do("wait-backend", 5)
+        self.assertIn("a datagram's header", self.backend.ask("state")[0])
+
+
+class Unix(Attached):
+    policy = "allow unix @xcp-test-\n"
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.temporary_directory()
+        os.chmod(self.directory, 0o777)
+        self.backend.ask(f"policy\nallow unix {self.directory}\nallow bind unix /virtual/web to {self.directory}/web\n")
+
+    def open(self, number=1):
+        self.assertEqual(self.frontend.call("socket", number, UNIX, STREAM, 0), 0)
+
+    def listen_unix(self, path):
+        listener = self.stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path)
+        os.chmod(path, 0o777)
+        listener.listen()
+        listener.settimeout(20)
+        return listener
+
+    def test_a_connection_to_a_path_of_any_length(self):
+        for number, length in enumerate((len(self.directory) + 2, 26, 27, 63, 107)):
+            path = (self.directory + "/").ljust(length, "x")
+            listener = self.listen_unix(path)
+            self.open(number)
+            self.assertEqual(self.frontend.call("connect", number, path, 0, 1), 0)
+            connection = self.stack.enter_context(listener.accept()[0])
+            self.assertEqual(self.frontend.transfer("send", number, 1000), (1000, 0))
+            connection.sendall(connection.recv(1000, socket.MSG_WAITALL))
+            self.assertEqual(self.frontend.transfer("receive", number, 1000), (1000, 0))
+            name = b""
+            while len(name) < length + 2:
+                result, n, piece = self.frontend.call_long("getname", number, PEER, len(name))
+                self.assertEqual((result, n), (0, length + 2))
+                name += piece
+            self.assertEqual(name[2 : length + 2].decode(), path)
+
+    def test_a_listener_leaves_no_path(self):
+        for path, asked in ((f"{self.directory}/own", f"{self.directory}/own"), (f"{self.directory}/web", "/virtual/web")):
+            self.open()
+            self.assertEqual(self.frontend.call("bind", 1, asked), 0)
+            self.assertEqual(self.frontend.call("listen", 1, 5), 0)
+            accept = self.frontend.request("accept", 1, 2, 1)
+            client = self.stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(path)
+            self.assertEqual(self.frontend.result(accept), 0)
+            self.assertEqual(self.frontend.transfer("send", 2, 10), (10, 0))
+            self.assertEqual(len(client.recv(10, socket.MSG_WAITALL)), 10)
+            self.open(3)
+            self.assertEqual(self.frontend.call("bind", 3, asked), "EADDRINUSE")
+            for number in (2, 1, 3):
+                self.assertEqual(self.frontend.call("release", number), 0)
+            self.assertFalse(os.path.exists(path))
+
+    def test_a_path_that_a_killed_one_has_left(self):
+        path = f"{self.directory}/left"
+        self.listen_unix(path).close()
+        os.chown(path, os.stat(f"/proc/{self.backend.pid()}").st_uid, -1)
+        self.open()
+        self.assertEqual(self.frontend.call("bind", 1, path), 0)
+
+    def test_refusals(self):
+        self.open()
+        for path in ("/run/x", f"{self.directory}/../x", f"{self.directory}x", "@web"):
+            self.assertEqual(self.frontend.call("connect", 1, path, 0, 1), "EACCES")
+        self.backend.ask("policy\nallow any\n")
+        self.assertEqual(self.frontend.call("connect", 1, f"{self.directory}/x", 0, 1), "EACCES")  # UNIX sockets have to be named
+        self.assertEqual(self.frontend.call("socket", 2, UNIX, DATAGRAM, 0), "ENOTSUP")
+        self.assertEqual(self.frontend.call("setname", 9, 10, 0, "00"), "EBADF")
+        for n, offset in ((111, 0), (10, 10), (0, 0), (2**32 - 1, 0), (40, 36)):
+            self.assertEqual(self.frontend.call("setname", 1, n, offset, "00"), "EINVAL")
+        self.assertEqual(self.frontend.call("connect-raw", 1, "0.0.0.0", 0, 60, 1, 8, 8), "EINVAL")  # there is no such name yet
+
+
 class Announced(Attached):
     def test_nodes(self):
         self.assertEqual(self.frontend.do("backend-node", "versions"), ["1"])
-        for node in ("notification-suppression", "names", "shutdown", "ipv6", "socket-options"):
+        for node in ("notification-suppression", "names", "shutdown", "ipv6", "socket-options", "datagrams", "unix"):
             self.assertEqual(self.frontend.do("backend-node", f"feature-{node}"), ["1"])

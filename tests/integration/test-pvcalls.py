@@ -99,7 +99,7 @@ class Commands(Attached):
         call = self.frontend.call
         for words, expected in (
             (("socket", 1, 3, 1, 0), "ENOTSUP"),
-            (("socket", 1, 2, 2, 0), "ENOTSUP"),
+            (("socket", 1, 2, 3, 0), "ENOTSUP"),
             (("socket", 1, 2, 1, 17), "ENOTSUP"),
             (("socket", 1, 2, 1, 6), 0),
             (("socket", 1), "EEXIST"),
