@@ -15,13 +15,16 @@ CLEANUP_DEADLINE = 20  # seconds that one cleanup of a test may take that has re
 class TestCase(unittest.TestCase):
     """deadline: seconds that each test of the class may take.
 
+    lasting: what a test starts may run on after it, as it does when programs that setUpClass has started start others; else nothing may.
     What setUpClass starts may run until the end of the file; the runner sees to that.
     """
 
     deadline = 60
+    lasting = False
 
     def run(self, result=None):
-        self.addCleanup(end_survivors, spared=set(survivors()))  # first in, so last to run: after all that the test adds
+        if not self.lasting:
+            self.addCleanup(end_survivors, spared=set(survivors()))  # first in, so last to run: after all that the test adds
         seconds = self.deadline * PATIENCE
 
         def too_late(number, frame):

@@ -2,6 +2,7 @@
 """Domains with a bus and a bridge each, for tests of what uses bridges. (test-bridge.py, which is about their insides, has its own.)"""
 
 import os
+import pathlib
 import signal
 import sys
 
@@ -98,7 +99,7 @@ class BridgeCase(TestCase):
 
     def show_log(self, domain, bridge):
         """Of a test that failed, what the bridge had to say."""
-        if getattr(self._outcome.result, "_errors", None):
+        if self._outcome and getattr(self._outcome.result, "_errors", None):
             print(f"--- bridge of domain {domain}\n{bridge.stderr[-3000:]}", file=sys.stderr)
 
     def end(self, bridge):
@@ -120,6 +121,18 @@ class BridgeCase(TestCase):
         service = Service(self.path(domain), name, handle)
         self.addCleanup(service.close)
         return service
+
+    def process_of(self, domain, peer):
+        """The pid of the bridge's process in a domain for the link to another."""
+        def belongs(pid):
+            try:
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except (FileNotFoundError, ProcessLookupError):
+                return False
+            return str(self.path(domain)).encode() in words and words[words.index(b"--peer") + 1] == str(peer).encode()
+
+        [pid] = [pid for pid in os.listdir("/proc") if pid.isdigit() and belongs(pid)]
+        return int(pid)
 
     def link_property(self, domain, name, at=0):
         with Bus(self.path(at)) as bus:
