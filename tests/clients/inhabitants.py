@@ -14,6 +14,13 @@ from gi.repository import GLib
 from gio_client import connect, follow, proxy
 
 
+def pvcalls(bus, directory):
+    name = "org.xen.xcp.pvcalls"
+    manager = proxy(bus, name, "/org/xen/xcp/pvcalls", "org.xen.xcp.pvcalls1.Manager")
+    manager.Attach("(ua{sv})", 1, {"wait_ms": GLib.Variant("u", 600_000)})  # a task, which waits for a frontend
+    follow(bus, name, manager.Attach("(ua{sv})", 2, {"wait_ms": GLib.Variant("u", 0)}))
+
+
 def storage(bus, directory):
     name = "org.xen.xcp.storage"
     manager = proxy(bus, name, "/org/xen/xcp/storage", "org.xen.xcp.storage1.Manager")

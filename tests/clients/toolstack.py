@@ -26,9 +26,14 @@ class Toolstack(TestCase):
         self.directory.mkdir()
         domain = self.root / "dom0"
         domain.mkdir()
-        self.bus = Bus(domain)
+        self.bus = self.start_bus(domain)
         self.addCleanup(self.end)
-        self.address = self.bus.address
+
+    def start_bus(self, domain):
+        """Starts it in the directory of a domain, and has its address at self.address."""
+        bus = Bus(domain)
+        self.address = bus.address
+        return bus
 
     def end(self):
         """Ends the services and then the bus. Shows what they said if the test has failed."""
