@@ -2,21 +2,11 @@
 
 #include "bridge-top.h"
 
-#include <signal.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
-#include <glib-unix.h>
-
 #include "bridge-links.h"
+#include "live.h"
 #include "property.h"
 #include "quantity.h"
 #include "value.h"
-
-#define INTERVAL_MS 1000
-#define HOME "\033[H"
-#define TO_END_OF_LINE "\033[K"
-#define TO_END_OF_SCREEN "\033[J"
 
 /* What a column adds up, and how. */
 static const struct column {
@@ -53,9 +43,7 @@ struct sample {
 
 struct top {
         struct context *context;
-        GMainLoop *loop;
         GHashTable *before;             /* struct sample by domain */
-        GError *error;
 };
 
 static void sample_free(void *userdata) {
@@ -206,69 +194,25 @@ static void remember(struct top *top, GPtrArray *samples) {
         g_ptr_array_unref(samples);
 }
 
-/* Each line takes the place of an old one, so that nothing flickers, and what is below goes. */
-static bool draw(struct top *top, const GPtrArray *samples) {
-        struct winsize size = {};
-        struct table_style style = { .header = true, .bold = top->context->colours };
-        g_autofree char *text = NULL;
-        g_auto(GStrv) lines = NULL;
-        g_autoptr(GString) screen = g_string_new(HOME);
-        struct table *table;
-        bool sized = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
-
-        style.width = sized && size.ws_col > 0 ? size.ws_col : top->context->width;
-        table = table_of(samples, true, sized && size.ws_row > 3 ? size.ws_row - 2u : 0);
-        text = table_text(table, &style);
-        table_free(table);
-        lines = g_strsplit(text, "\n", -1);
-        for (char **line = lines; *line && (**line || line[1]); line++)
-                g_string_append_printf(screen, "%s" TO_END_OF_LINE "\n", *line);
-        g_string_append(screen, TO_END_OF_SCREEN);
-        return context_print(top->context, screen->str, &top->error);
-}
-
-static gboolean refresh(void *userdata) {
+static struct table *take(void *userdata, unsigned rows, GError **error) {
         struct top *top = userdata;
-        GPtrArray *samples = samples_take(top->context, &top->error);
-        bool good = samples != NULL;
+        GPtrArray *samples = samples_take(top->context, error);
+        struct table *table;
 
-        if (samples) {
-                compare_all(top, samples);
-                good = draw(top, samples);
-                remember(top, samples);
-        }
-        if (!good)
-                g_main_loop_quit(top->loop);
-        return G_SOURCE_CONTINUE;
-}
-
-static gboolean on_end(void *userdata) {
-        g_main_loop_quit(userdata);
-        return G_SOURCE_CONTINUE;
+        if (!samples)
+                return NULL;
+        compare_all(top, samples);
+        table = table_of(samples, true, rows);
+        remember(top, samples);
+        return table;
 }
 
 static bool watch(struct context *context, GError **error) {
-        struct top top = { .context = context };
-        unsigned sources[3];
+        struct top top = { .context = context, .before = g_hash_table_new_full(NULL, NULL, NULL, sample_free) };
+        bool good = live_run(context, take, &top, error);
 
-        top.loop = g_main_loop_new(NULL, FALSE);
-        top.before = g_hash_table_new_full(NULL, NULL, NULL, sample_free);
-        if (context_print(context, HOME TO_END_OF_SCREEN, &top.error))
-                refresh(&top);
-        if (!top.error) {
-                sources[0] = g_timeout_add(INTERVAL_MS, refresh, &top);
-                sources[1] = g_unix_signal_add(SIGINT, on_end, top.loop);
-                sources[2] = g_unix_signal_add(SIGTERM, on_end, top.loop);
-                g_main_loop_run(top.loop);
-                for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
-                        g_source_remove(sources[i]);
-        }
         g_hash_table_unref(top.before);
-        g_main_loop_unref(top.loop);
-        if (!top.error)
-                return true;
-        g_propagate_error(error, top.error);
-        return false;
+        return good;
 }
 
 bool bridge_top_run(struct context *context, const struct arguments *arguments, GError **error) {

@@ -32,6 +32,7 @@ enum parameter_kind {
         PARAMETER_SR,
         PARAMETER_TASK,
         PARAMETER_LINK,                 /* of the bridge */
+        PARAMETER_ATTACHED,             /* a domain with PV Calls */
         PARAMETER_RECORD,               /* stands for options: one for each key of the record .type */
 };
 
@@ -83,6 +84,7 @@ extern const struct command vdi_commands[];
 extern const struct command task_commands[];
 extern const struct command bridge_commands[];
 extern const struct command policy_commands[];
+extern const struct command pvcalls_commands[];
 extern const struct command watch_commands[];
 
 /* NULL if there is none of that name. */

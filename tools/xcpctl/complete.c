@@ -130,6 +130,7 @@ static void offer_values(struct line *line, const struct parameter *parameter) {
         case PARAMETER_SR:
         case PARAMETER_TASK:
         case PARAMETER_LINK:
+        case PARAMETER_ATTACHED:
                 ask(line, parameter);
                 break;
         default:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bridge-links.h"
+#include "pvcalls-domains.h"
 
 #define STORAGE_MANAGER "org.xen.xcp.storage1.Manager"
 #define XENOPSD_MANAGER "org.xen.xcp.xenopsd1.Manager"
@@ -24,6 +25,7 @@ static const struct kind {
         { PARAMETER_VDI, "VDI", "org.xen.xcp.storage1.VDI", CLIENT_STORAGE, "LookupVDI" },
         { PARAMETER_TASK, "task", CLIENT_TASK, NULL, NULL },
         { PARAMETER_LINK, "link", LINK_INTERFACE, CLIENT_BRIDGE, NULL },
+        { PARAMETER_ATTACHED, "attached domain", ATTACHED_INTERFACE, CLIENT_PVCALLS, NULL },
         { PARAMETER_SERVICE, "service", NULL, NULL, NULL },
 };
 
@@ -145,6 +147,19 @@ static bool add_links(struct context *context, GPtrArray *candidates, GError **e
         return links != NULL;
 }
 
+/* So is an attached domain. */
+static bool add_attached(struct context *context, GPtrArray *candidates, GError **error) {
+        g_autoptr(GPtrArray) domains = pvcalls_domains(context, error);
+
+        for (unsigned i = 0; domains && i < domains->len; i++) {
+                const struct pvcalls_domain *domain = domains->pdata[i];
+                g_autofree char *name = g_strdup_printf("%u", domain->id);
+
+                candidates_add(candidates, domain->path, "", name);
+        }
+        return domains != NULL;
+}
+
 static bool add_all(struct context *context, enum parameter_kind kind, const char *container, GPtrArray *candidates, GError **error) {
         g_autoptr(GVariant) listed = NULL;
 
@@ -164,6 +179,8 @@ static bool add_all(struct context *context, enum parameter_kind kind, const cha
                 return add_tasks(context, candidates, error);
         case PARAMETER_LINK:
                 return add_links(context, candidates, error);
+        case PARAMETER_ATTACHED:
+                return add_attached(context, candidates, error);
         case PARAMETER_SERVICE:
                 return add_services(context, candidates, error);
         default:

@@ -8,7 +8,7 @@
 #include "command.h"
 
 /*
- * kind: PARAMETER_VM, _VDI, _SR, _TASK, _LINK, _OBJECT, and with the path of a VM as container _DISK and _NIC. text: a name, a UUID or its
+ * kind: PARAMETER_VM, _VDI, _SR, _TASK, _LINK, _ATTACHED, _OBJECT, and with the path of a VM as container _DISK and _NIC. text: a name, a UUID or its
  * beginning, or an object path, which is taken as it is; for a task SERVICE/NUMBER; for any object KIND/NAME, SERVICE, or
  * SERVICE/REST-OF-PATH. Returns a path to be freed, or NULL.
  */
