@@ -108,13 +108,19 @@ enum xenbus_state store_own_state(const struct store *store) {
         return xenbus_state_parse(state);
 }
 
+/* A driver domain may not ask which domains there are. It has the nodes to go by, which its toolstack removes. */
+static bool domain_exists(const struct store *store) {
+        errno = 0;
+        return xs_is_domain_introduced(store->xs, store->domid) || errno == EACCES;
+}
+
 void store_look(const struct store *store, struct handshake_view *view) {
         AUTO_FREE char *state = node_read(store, store->frontend, "state"), *online = node_read(store, store->backend, "online");
         AUTO_FREE char *backend_id = node_read(store, store->frontend, "backend-id");
 
         view->frontend = xenbus_state_parse(state);
         view->online = online && strcmp(online, "0") != 0;
-        view->frontend_exists = (state || backend_id) && xs_is_domain_introduced(store->xs, store->domid);
+        view->frontend_exists = (state || backend_id) && domain_exists(store);
 }
 
 /* docs/pvcalls-extensions.md */

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""PV Calls with frontend and backend each in a domain of their own: the controller of domain 0 has that of domain 1 run the backend."""
+
+import contextlib
+import signal
+
+from bridgecase import BridgeCase, start_ready
+from harness import wait_until
+from pvcalls import Frontend
+from pvcallscase import PROGRAM, ControllerCase
+from pvcallsclient import NAME, Controller
+
+ECHO_SERVER = """
+import socket, threading
+def echo(connection):
+    while data := connection.recv(65536):
+        connection.sendall(data)
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
+"""
+
+
+class DriverDomain(BridgeCase):
+    """Domain 1 has the backend, domain 2 the frontend. Only domain 1 may own the name, and only it and domain 0 talk of sockets."""
+
+    domains = 2
+    policy = """\
+allow own org.xen.xcp.pvcalls.domain1 by id=1
+allow out call org.xen.xcp.pvcalls.domain1 to id=1
+allow in signal org.xen.xcp.pvcalls.domain1 from id=1
+allow in call org.xen.xcp.pvcalls.domain1 from id=0
+allow out signal org.xen.xcp.pvcalls.domain1 to id=0
+"""
+
+    done, failed, left = ControllerCase.done, ControllerCase.failed, ControllerCase.left
+
+    def setUp(self):
+        super().setUp()
+        self.before = self.left()
+        self.state = self.xen.rundir / "state"
+        self.host = self.start_host()
+        self.service = self.start_controller()
+        self.wait_name(0, f"{NAME}.domain1")
+        self.controller = Controller(f"unix:path={self.path(0)}")
+        self.addCleanup(self.controller.close)
+        server = self.xen.start(1, "/usr/bin/python3", "-c", ECHO_SERVER)
+        self.addCleanup(server.kill)
+        self.port = int(server.wait_output(r"^(\d+)$", 30).group(1))
+
+    def start_service(self, domain, name):
+        process = start_ready(self.xen, domain, PROGRAM, "--bus-address", f"unix:path={self.path(domain)}", "--bus-name", name,
+                              "--state-dir", self.directory(domain) / "state")
+        self.addCleanup(self.end_service, process)
+        return process
+
+    def start_host(self):
+        return self.start_service(1, f"{NAME}.domain1")
+
+    def start_controller(self):
+        return self.start_service(0, NAME)
+
+    def end_service(self, process):
+        said = process.stderr
+        process.kill()
+        self.assertNotRegex(said, "Sanitizer|runtime error|please report")
+
+    def attach(self, **options):
+        task = self.controller.attach(2, backend_domain=1, **options)
+        self.xen.wait_store(0, "/local/domain/2/device/pvcalls/0/backend-id")
+        frontend = self.enterContext(Frontend(self.xen, 2))
+        frontend.attach()
+        self.done(task)
+        return self.controller.lookup(2), frontend
+
+    def assert_nothing_left(self):
+        """Neither here nor there."""
+        self.assertEqual(self.left(), self.before)
+        self.assertEqual(self.controller.domains(), [])
+        host = Controller(f"unix:path={self.path(1)}")
+        host.name = f"{NAME}.domain1"
+        with contextlib.closing(host):
+            wait_until(lambda: host.domains() == [], lambda: f"domain 1 to let go of {host.domains()}")
+        wait_until(lambda: self.n_backends() == 0, "the end of the backend")
+
+    def n_backends(self):
+        return self.xen.run(1, "ps", "-e", "-o", "args").stdout.count("xcp-pvcalls-backend ")
+
+    def test_sockets_are_in_the_driver_domain(self):
+        domain, frontend = self.attach(policy=({"action": "Allow", "port_first": self.port, "port_last": self.port},))
+        self.assertEqual((domain.get("State"), domain.get("BackendDomain"), self.n_backends()), ("Connected", 1, 1))
+        listing = self.xen.run(0, "xenstore-ls", "-p", "-f", "/local/domain").stdout
+        self.assertRegex(listing, r"(?m)^/local/domain/2/device/pvcalls/0/state = .*\(n2,r1\)")
+        self.assertRegex(listing, r"(?m)^/local/domain/1/backend/pvcalls/2/0/state = .*\(n1,r2\)")
+        self.assertEqual(frontend.connect(1, self.port), 0)
+        self.assertEqual(frontend.transfer("echo", 1, 1_000_000), (1_000_000, 0))
+        self.assertEqual([socket["sent_bytes"] for socket in domain.sockets()], [1_000_000])
+        self.assertEqual(domain.counters()["bytes.sent"], 1_000_000)
+        self.assertEqual(frontend.connect(2, self.port + 1), "EACCES")
+        self.controller.wait_until(domain.denials, "a denial")
+        self.assertEqual(domain.denials()[0][2:4], ("127.0.0.1", self.port + 1))
+        self.assertEqual(frontend.call("release", 2), 0)
+        self.controller_is_killed(domain, frontend)
+        domain.set_policy()
+        domain.counters()
+        self.assertEqual([socket for socket in domain.sockets() if socket["state"] == "Connected"], [])
+        self.assertEqual(frontend.connect(3, self.port), "EACCES")
+        task = domain.detach()
+        frontend.do("wait-backend", 5)
+        frontend.do("set-state", 6)
+        self.done(task)
+        self.assert_nothing_left()
+
+    def controller_is_killed(self, domain, frontend):
+        """Either, and then the other: the connection goes on, and what the domain may do is known again."""
+        policy = domain.get("Policy")
+        self.service.kill()
+        self.assertEqual(frontend.transfer("echo", 1, 1000), (1000, 0))
+        self.service = self.start_controller()
+        domain.wait_state("Connected")
+        self.host.kill()
+        domain.wait_state("Failed")
+        self.assertEqual(frontend.transfer("echo", 1, 1000), (1000, 0))
+        self.host = self.start_host()
+        domain.wait_state("Connected")
+        self.assertEqual((domain.get("Policy"), len(domain.sockets())), (policy, 1))
+        self.assertEqual(frontend.transfer("echo", 1, 1000), (1000, 0))
+
+    def test_mistakes_have_names_there_too(self):
+        self.failed(self.controller.attach(2, backend_domain=1, network_namespace="xcp-test-none"), "DoesNotExist", "network namespace")
+        self.failed(self.controller.attach(2, backend_domain=1, wait_ms=300), "TimedOut")
+        task = self.controller.attach(2, backend_domain=1)
+        task.cancel()
+        self.failed(task, "Cancelled", state="Cancelled")
+        self.assert_nothing_left()
+
+    def test_domains_that_are_destroyed(self):
+        domain, frontend = self.attach(policy=({"action": "Allow"},))
+        self.xen.destroy(2)
+        self.controller.wait_until(lambda: self.controller.domains() == [], "the domain to go")
+        self.assert_nothing_left()
+        self.host.signal(signal.SIGTERM)
+        self.host.wait().check()
+
+    def test_the_driver_domain_is_destroyed(self):
+        self.attach(policy=({"action": "Allow"},))
+        self.xen.destroy(1)
+        self.controller.wait_until(lambda: self.controller.domains() == [], "the domain to go")
+        self.assertEqual([path for path in self.left() if "pvcalls/2" in path or "/2/device/pvcalls" in path], [])
