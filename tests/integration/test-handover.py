@@ -264,6 +264,7 @@ class Moves(HandoverTest):
         for n, (here, there) in enumerate((("a", "b"), ("b", "a"), ("a", "b"))):
             if n > 0:
                 self.wait_gone(self.old)
+                wait_until(lambda: self.client.owner(NAME + ".standby") is None, "another to be able to stand by", deadline=30)
                 self.old, self.new = self.new, self.start(there, "--standby")
             outcome, figures = self.move()
             self.assertEqual((outcome, figures.split()[-1]), ("moved", str(n + 2)), figures)
