@@ -18,7 +18,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "domain-user.h"
 #include "hub.h"
+#include "paths.h"
 
 #define USEC_PER_MSEC UINT64_C(1000)
 #define WAIT_FIRST_USEC (50 * USEC_PER_MSEC)    /* before a process that has ended is replaced; doubled each time, */
@@ -244,6 +246,18 @@ static void tell_foreign(struct hub_link *link) {
                         hub_link_send(link, CONTROL_FOREIGN, peer->hops, 0, peer->unique);
 }
 
+/* So that the broker knows whom the process becomes. If not, it stays who it is. */
+static void describe_user(const struct hub_link *link) {
+        const char *users = paths_users();
+        int r;
+
+        if (!users || geteuid() != 0)
+                return;
+        r = domain_user_describe(users, link->domain);
+        if (r < 0)
+                log_event(LOG_WARNING, NULL, "The user of domain %u cannot be made known in %s: %s", link->domain, users, strerrordesc_np(-r));
+}
+
 static int start(struct hub_link *link) {
         AUTO_CLOSE int figures_fd = -1;
         AUTO_CLOSE int watch_fd = -1;
@@ -264,6 +278,7 @@ static int start(struct hub_link *link) {
         theirs = above(fds[1]);
         if (theirs < 0)
                 return theirs;
+        describe_user(link);
         r = spawn(link, (const int[N_FDS]) { theirs, figures_fd, link->hub->news_fd, watch_fd });
         if (r < 0)
                 return r;

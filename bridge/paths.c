@@ -24,6 +24,10 @@ const char *paths_run_dir(void) {
         return in_tree() ? PATHS_SOURCE_ROOT "/build/run" : "/run/xcpbus";
 }
 
+const char *paths_users(void) {
+        return in_tree() ? NULL : "/run/userdb";
+}
+
 const char *const *paths_policies(void) {
         return in_tree() ? tree : installed;
 }

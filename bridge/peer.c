@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,10 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <systemd/sd-event.h>
 
@@ -23,6 +19,7 @@
 #include "guard-policy.h"
 #include "log.h"
 #include "rendezvous.h"
+#include "sandbox.h"
 #include "session.h"
 #include "table.h"
 #include "xcp-types.h"
@@ -37,6 +34,7 @@ struct peer {
         const char *policy[8];          /* files and directories */
         size_t n_policy;
         int log_level;
+        uid_t user;                     /* who it is to be; 0: who it is */
         sd_event *event;
         struct rendezvous *rendezvous;
         struct session *session;
@@ -142,6 +140,14 @@ static void on_met(void *userdata, struct vchan *vchan) {
         struct peer *peer = userdata;
         int r;
 
+        r = sandbox_enter(peer->user);
+        if (r < 0) {
+                log_event(LOG_ERR, NULL, "Domain %u is not joined by a process with more rights than it should have: %s", peer->options.domain,
+                          strerrordesc_np(-r));
+                vchan_free(vchan);
+                sd_event_exit(peer->event, EXIT_FAILURE);
+                return;
+        }
         r = session_new(&peer->session, &peer->options, vchan, &session_handlers, peer);
         if (r < 0) {
                 log_event(LOG_ERR, NULL, "Cannot join domain %u to the bus %s: %s", peer->options.domain, peer->options.bus_path,
@@ -329,17 +335,6 @@ static void raise_limit(void) {
         }
 }
 
-/* Nothing that it starts with is needed once it runs: no capability, no program with more rights. */
-static int drop_privileges(void) {
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        const struct __user_cap_data_struct none[2] = { 0 };
-        const struct rlimit no_core = { 0 };
-
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
-                return -errno;
-        return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
-}
-
 /* The beginning */
 
 static int parse_options(struct peer *peer, int argc, char **argv) {
@@ -450,7 +445,8 @@ static int start(struct peer *peer) {
         if (r < 0)
                 return r;
         raise_limit();
-        r = drop_privileges();
+        peer->user = sandbox_user(peer->options.domain, peer->options.bus_path, peer->policy, peer->n_policy);
+        r = sandbox_begin(peer->user);
         if (r < 0)
                 return r;
         return rendezvous_new(&peer->rendezvous, peer->event, peer->options.own_domain, peer->options.domain, &rendezvous_handlers, peer);

@@ -3,6 +3,7 @@
 #include "daemon-config.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -90,6 +91,8 @@ static void write_rule(FILE *f, const struct grant *grant) {
 }
 
 static void write_grant(FILE *f, const struct grant *grant) {
+        if (grant->subject == SUBJECT_GROUP && !getgrgid(grant->id))    /* it takes no number that has no name */
+                return;
         if (grant->subject == SUBJECT_EVERYONE)
                 fputs("  <policy context=\"default\">\n", f);
         else

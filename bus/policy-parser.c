@@ -103,23 +103,29 @@ static int who_is_valid(const char *text) {
         return strlen(text) <= 256 && strpbrk(text, ":,/\"'<>&") == NULL;
 }
 
+static const char domains[] = "98288";  /* bridge/domain-user.h, DOMAIN_GROUP: the bridge's connections for other domains */
+
 static int take_subject(struct policy_line *line, struct grant *grant) {
         const struct policy_word *word = NULL;
         int r;
 
-        r = policy_take(line, "everyone, owner, user NAME or group NAME", &word);
+        r = policy_take(line, "everyone, owner, domains, user NAME or group NAME", &word);
         if (r < 0)
                 return r;
         if (policy_word_is(word, "everyone"))
                 grant->subject = SUBJECT_EVERYONE;
         else if (policy_word_is(word, "owner"))
                 grant->subject = SUBJECT_OWNER;
-        else if (policy_word_is(word, "user"))
+        else if (policy_word_is(word, "domains")) {
+                grant->subject = SUBJECT_GROUP;
+                grant->who = strdup(domains);
+                return grant->who ? 0 : -ENOMEM;
+        } else if (policy_word_is(word, "user"))
                 grant->subject = SUBJECT_USER;
         else if (policy_word_is(word, "group"))
                 grant->subject = SUBJECT_GROUP;
         else
-                return policy_fail(line, word->column, "'%.*s' is none of everyone, owner, user NAME and group NAME", POLICY_SHOWN(word));
+                return policy_fail(line, word->column, "'%.*s' is none of everyone, owner, domains, user NAME and group NAME", POLICY_SHOWN(word));
 
         if (grant->subject == SUBJECT_USER)
                 return policy_take_valid(line, "a user's name or number", who_is_valid, &grant->who);

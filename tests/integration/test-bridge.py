@@ -77,7 +77,7 @@ class BridgeTest(TestCase):
     def start_bus(self, domain):
         policies = self.directory(domain) / "bus.d"
         policies.mkdir(mode=0o755, exist_ok=True)
-        (policies / "test.policy").write_text("allow own org.example.* to owner\n")
+        (policies / "test.policy").write_text("allow own org.example.* to owner domains\n")
         bus = start_ready(self.xen, domain, BUS_RUN, "--broker", self.broker)
         self.addCleanup(bus.kill)
         self.buses[domain] = bus

@@ -382,7 +382,7 @@ class Policy(EitherBroker):
     def test_mistakes_are_shown_where_they_are(self):
         bus = self.bus()
         bus.policy("# a comment\nallow own org.xen.xcp.a to root\n")
-        said = r"bus\.d/test\.policy:2:28: 'root' is none of everyone, owner, user NAME and group NAME"
+        said = r"bus\.d/test\.policy:2:28: 'root' is none of everyone, owner, domains, user NAME and group NAME"
         self.assertRegex(bus.refused(), said)
         self.assertFalse(bus.socket.exists())
 
