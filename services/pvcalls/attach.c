@@ -358,10 +358,11 @@ int domain_resume(struct domain *domain) {
 }
 
 void domain_look(struct domain *domain) {
-        struct idl_error error = IDL_ERROR_NULL;
+        const struct nodes *nodes = &domain->pvcalls->nodes;
+        AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
 
         if (domain->goodbye) {
-                if (!nodes_domain_lives(&domain->pvcalls->nodes, domain->id) || !nodes_frontend_holds(&domain->pvcalls->nodes, domain->id))
+                if (!nodes_domain_lives(nodes, domain->id) || !nodes_frontend_holds(nodes, domain->id))
                         finish(domain);
                 return;
         }
@@ -369,10 +370,9 @@ void domain_look(struct domain *domain) {
                 return;
         log_event(LOG_INFO, LOG_FIELDS({ "XCP_DOMAIN", domain->text }), "Domain %u, its backend's domain %u, or its device is gone",
                   domain->id, domain->backend_id);
-        if (domain->phase == DOMAIN_ATTACHING)
-                domain_end(domain, set_no_domain(&error, nodes_domain_lives(&domain->pvcalls->nodes, domain->backend_id) ? domain->id
-                                                                                                                        : domain->backend_id),
-                           &error);
-        else
+        if (domain->phase == DOMAIN_ATTACHED)
                 domain_end(domain, 0, NULL);
+        else
+                domain_end(domain, set_no_domain(&error, nodes_domain_lives(nodes, domain->backend_id) ? domain->id : domain->backend_id),
+                           &error);
 }

@@ -120,6 +120,13 @@ static int get_policy(void *object, struct idl_arena *arena, const struct xcp_pv
         return 0;
 }
 
+/* Who sets a property: a setter has no call, but the message is being processed. */
+static const char *setter_of(const struct domain *domain) {
+        sd_bus_message *message = sd_bus_get_current_message(domain->pvcalls->bus);
+
+        return message ? sd_bus_message_get_sender(message) : NULL;
+}
+
 static int set_policy(void *object, const struct xcp_pvcalls_rule *policy, size_t n_policy, struct idl_error *error) {
         struct domain *domain = object;
         int r;
@@ -128,7 +135,7 @@ static int set_policy(void *object, const struct xcp_pvcalls_rule *policy, size_
         if (r < 0)
                 return r;
         /* It is tightened even if it cannot be kept: what the caller then hears is that a restart will have the old one. */
-        audit(domain, "policy", NULL, "The policy of domain %u has been replaced; it has %zu rules", domain->id, n_policy);
+        audit(domain, "policy", setter_of(domain), "The policy of domain %u has been replaced; it has %zu rules", domain->id, n_policy);
         if (domain->seat && domain->phase != DOMAIN_ENDING)
                 domain->seat->kind->set_policy(domain->seat);
         r = records_set_policy(domain);
@@ -148,7 +155,7 @@ static int set_limits(void *object, const struct xcp_pvcalls_limits *limits, str
         if (r < 0)
                 return r;
         domain->limits = *limits;
-        audit(domain, "limits", NULL, "The limits of domain %u have been replaced", domain->id);
+        audit(domain, "limits", setter_of(domain), "The limits of domain %u have been replaced", domain->id);
         if (domain->seat && domain->phase != DOMAIN_ENDING)
                 domain->seat->kind->set_limits(domain->seat);
         r = records_set_limits(domain);

@@ -15,9 +15,9 @@ const struct database_schema records_schema = {
                 "        made_nodes INTEGER NOT NULL, phase INTEGER NOT NULL, sockets INTEGER NOT NULL, sockets_per_second INTEGER NOT NULL,"
                 "        bytes_per_second INTEGER, max_page_order INTEGER NOT NULL);"
                 "CREATE TABLE rule (domain INTEGER NOT NULL REFERENCES domain ON DELETE CASCADE, position INTEGER NOT NULL,"
-                "        action TEXT NOT NULL, call TEXT NOT NULL, family TEXT NOT NULL, prefix TEXT, port_first INTEGER NOT NULL,"
-                "        port_last INTEGER NOT NULL, to_address TEXT, to_port INTEGER NOT NULL, per_second INTEGER NOT NULL,"
-                "        PRIMARY KEY (domain, position)) WITHOUT ROWID;",
+                "        action TEXT NOT NULL, call TEXT NOT NULL, family TEXT NOT NULL, type TEXT NOT NULL, prefix TEXT,"
+                "        port_first INTEGER NOT NULL, port_last INTEGER NOT NULL, to_address TEXT, to_port INTEGER NOT NULL,"
+                "        per_second INTEGER NOT NULL, PRIMARY KEY (domain, position)) WITHOUT ROWID;",
         },
         1,
 };
@@ -30,11 +30,12 @@ static int add_rules(const struct domain *domain) {
                 const struct xcp_pvcalls_rule *rule = &domain->policy[i];
 
                 /* 0 is no rate, and -1 no port. */
-                r = database_run(db, "INSERT INTO rule (domain, position, action, call, family, prefix, port_first, port_last, to_address,"
-                                     " to_port, per_second) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                                 "iissssiisix", (int) domain->id, (int) i, xcp_policy_action_to_string(rule->action),
-                                 xcp_pvcalls_call_to_string(rule->call), xcp_address_family_to_string(rule->family), rule->prefix,
-                                 (int) rule->port_first, (int) rule->port_last, rule->to_address, rule->has_to_port ? (int) rule->to_port : -1,
+                r = database_run(db, "INSERT INTO rule (domain, position, action, call, family, type, prefix, port_first, port_last,"
+                                     " to_address, to_port, per_second) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                 "iisssssiisix", (int) domain->id, (int) i, xcp_policy_action_to_string(rule->action),
+                                 xcp_pvcalls_call_to_string(rule->call), xcp_address_family_to_string(rule->family),
+                                 xcp_pvcalls_socket_type_to_string(rule->type), rule->prefix, (int) rule->port_first, (int) rule->port_last,
+                                 rule->to_address, rule->has_to_port ? (int) rule->to_port : -1,
                                  rule->has_per_second ? (int64_t) rule->per_second : 0);
         }
         return r;
@@ -95,7 +96,8 @@ static int read_rule(struct idl_arena *arena, struct database_rows *rows, struct
 
         if (xcp_policy_action_from_string(database_text(rows, 0), &rule->action) < 0 ||
             xcp_pvcalls_call_from_string(database_text(rows, 1), &rule->call) < 0 ||
-            xcp_address_family_from_string(database_text(rows, 2), &rule->family) < 0)
+            xcp_address_family_from_string(database_text(rows, 2), &rule->family) < 0 ||
+            xcp_pvcalls_socket_type_from_string(database_text(rows, 9), &rule->type) < 0)
                 return -EUCLEAN;
         if (database_text(rows, 3) && !(rule->prefix = idl_arena_strdup(arena, database_text(rows, 3))))
                 return -ENOMEM;
@@ -121,7 +123,7 @@ static int load_rules(struct domain *domain) {
         if (!rules)
                 return -ENOMEM;
         r = database_query(domain->pvcalls->db, &rows,
-                           "SELECT action, call, family, prefix, port_first, port_last, to_address, to_port, per_second FROM rule"
+                           "SELECT action, call, family, prefix, port_first, port_last, to_address, to_port, per_second, type FROM rule"
                            " WHERE domain = ? ORDER BY position", "i", (int) domain->id);
         if (r < 0)
                 return r;

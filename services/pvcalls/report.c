@@ -54,7 +54,7 @@ static int take_address(char **line, const char **ret_address, uint16_t *ret_por
 }
 
 int report_socket(char *line, struct xcp_pvcalls_socket *ret_socket) {
-        struct xcp_pvcalls_socket socket = {};
+        struct xcp_pvcalls_socket socket = { .type = XCP_PVCALLS_SOCKET_TYPE_STREAM };
         const struct {
                 const char *name;
                 uint64_t *value;
@@ -79,6 +79,8 @@ int report_socket(char *line, struct xcp_pvcalls_socket *ret_socket) {
                         socket.family = XCP_ADDRESS_FAMILY_INET6;
                 else if (strcmp(word, "family=unix") == 0)
                         socket.family = XCP_ADDRESS_FAMILY_UNIX;
+                else if (strcmp(word, "type=datagram") == 0)
+                        socket.type = XCP_PVCALLS_SOCKET_TYPE_DATAGRAM;
                 for (size_t i = 0; equals && i < sizeof numbers / sizeof numbers[0]; i++)
                         if (strlen(numbers[i].name) == (size_t) (equals - word) &&
                             strncmp(word, numbers[i].name, (size_t) (equals - word)) == 0 &&

@@ -58,6 +58,8 @@ static void rule_write(FILE *f, const struct xcp_pvcalls_rule *rule) {
                 fprintf(f, " %s", family);
         if (rule->prefix)
                 fprintf(f, " %s", rule->prefix);
+        if (rule->type != XCP_PVCALLS_SOCKET_TYPE_ANY)
+                fputs(rule->type == XCP_PVCALLS_SOCKET_TYPE_STREAM ? " stream" : " datagram", f);
         if (rule->port_first != 0 || rule->port_last != UINT16_MAX)
                 fprintf(f, " port %u-%u", rule->port_first, rule->port_last);
         if (rule->to_address || rule->has_to_port)

@@ -24,8 +24,9 @@ static void test_socket(void) {
         g_assert_cmpuint(socket.remote_port, ==, 80);
         g_assert_cmpuint(socket.received_bytes + 10 * socket.sent_bytes + 100 * socket.queued_bytes + 1000 * socket.age_ms, ==, 4321);
 
-        g_assert_cmpint(socket_of("socket 18446744073709551615 New - 0 - 0 family=unix type=stream", &socket), ==, 0);
+        g_assert_cmpint(socket_of("socket 18446744073709551615 New - 0 - 0 family=unix type=datagram", &socket), ==, 0);
         g_assert_cmpint(socket.family, ==, XCP_ADDRESS_FAMILY_UNIX);
+        g_assert_cmpint(socket.type, ==, XCP_PVCALLS_SOCKET_TYPE_DATAGRAM);
         g_assert_cmpuint(socket.id, ==, UINT64_MAX);
         g_assert_cmpstr(socket.local_address, ==, "");
 }

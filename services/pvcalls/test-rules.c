@@ -10,7 +10,8 @@
 #include "idl-errors.h"
 
 static const struct xcp_pvcalls_rule any = {
-        .action = XCP_POLICY_ACTION_ALLOW, .call = XCP_PVCALLS_CALL_ANY, .family = XCP_ADDRESS_FAMILY_ANY, .port_last = UINT16_MAX,
+        .action = XCP_POLICY_ACTION_ALLOW, .call = XCP_PVCALLS_CALL_ANY, .family = XCP_ADDRESS_FAMILY_ANY,
+        .type = XCP_PVCALLS_SOCKET_TYPE_ANY, .port_last = UINT16_MAX,
 };
 
 static void check_text(struct xcp_pvcalls_rule rule, const char *expected) {
@@ -40,7 +41,8 @@ static void test_text(void) {
         rule.to_port = 18080;
         check_text(rule, "allow bind inet 10.0.0.0/8 port 443-443 to 127.0.0.1 port 18080 rate 100\n");
         check_text((struct xcp_pvcalls_rule) { .action = XCP_POLICY_ACTION_DENY, .call = XCP_PVCALLS_CALL_ANY,
-                                               .family = XCP_ADDRESS_FAMILY_ANY, .port_last = 80 }, "deny port 0-80\n");
+                                               .family = XCP_ADDRESS_FAMILY_ANY, .type = XCP_PVCALLS_SOCKET_TYPE_DATAGRAM,
+                                               .port_last = 80 }, "deny datagram port 0-80\n");
 }
 
 static void check_refused(struct xcp_pvcalls_rule rule, const char *where) {

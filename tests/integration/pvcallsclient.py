@@ -10,7 +10,7 @@ ROOT = "/org/xen/xcp/pvcalls"
 MANAGER = "org.xen.xcp.pvcalls1.Manager"
 DOMAIN = "org.xen.xcp.pvcalls1.Domain"
 
-RULE = {"action": "s", "call": "s", "family": "s", "prefix": "s", "port_first": "q", "port_last": "q", "to_address": "s", "to_port": "q",
+RULE = {"action": "s", "call": "s", "family": "s", "type": "s", "prefix": "s", "port_first": "q", "port_last": "q", "to_address": "s", "to_port": "q",
         "per_second": "u"}
 LIMITS = {"sockets": "u", "sockets_per_second": "u", "bytes_per_second": "t", "max_page_order": "u"}
 OPTIONS = {"policy": RULE, "network_namespace": "s", "backend_domain": "u", "wait_ms": "u"}

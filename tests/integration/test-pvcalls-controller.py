@@ -15,7 +15,7 @@ LONG = 600_000  # ms: longer than any test
 
 def rule(action, **more):
     """A rule as it is told: with what is not said."""
-    return {"action": action, "call": "Any", "family": "Any", "port_first": 0, "port_last": 65535, **more}
+    return {"action": action, "call": "Any", "family": "Any", "type": "Any", "port_first": 0, "port_last": 65535, **more}
 
 
 class Attaching(ControllerCase):
@@ -115,6 +115,10 @@ class Policies(ControllerCase):
         moved, error = frontend.transfer("echo", 2, 10)
         self.assertNotEqual(error, 0)
         self.assertEqual(domain.get("Policy"), [rule("Deny", prefix="127.0.0.0/8"), rule("Allow")])
+        for action in ("attach", "policy"):
+            self.service.wait_output(rf"XCP_AUDIT={action} XCP_DOMAIN=1 XCP_CALLER={self.controller.unique}", stream="stderr")
+        for action in ("attached", "denied"):
+            self.service.wait_output(rf"XCP_AUDIT={action} XCP_DOMAIN=1", stream="stderr")
 
     def test_ports_are_mapped_and_rates_kept(self):
         server = self.serve()

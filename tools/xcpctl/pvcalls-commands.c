@@ -344,7 +344,7 @@ static bool run_kill(struct context *context, const struct arguments *arguments,
           "sockets=N, sockets-per-second=N, bytes-per-second=SIZE or max-page-order=N.", .flags = PARAMETER_MANY }
 #define RULE_DETAILS                                                                                                                          \
         "A rule is: allow or deny; then, as far as it is to matter, connect or bind; inet, inet6 or unix, with an address or a prefix such "  \
-        "as 10.0.0.0/8, or the beginning of a path; port FIRST-LAST; to ADDRESS port FIRST, which takes the place of what was asked for; "    \
+        "as 10.0.0.0/8, or a path; stream or datagram; port FIRST-LAST; to ADDRESS port FIRST, which takes the place of what was asked for; "    \
         "rate PER-SECOND. The first that matches decides, and what none matches is denied."
 
 const struct command pvcalls_commands[] = {

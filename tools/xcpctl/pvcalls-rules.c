@@ -17,6 +17,7 @@ struct line {
 
 static const char *const calls[][2] = { { "connect", "Connect" }, { "bind", "Bind" }, { "any", "Any" }, {} };
 static const char *const families[][2] = { { "inet", "Inet" }, { "inet6", "Inet6" }, { "unix", "Unix" }, {} };
+static const char *const types[][2] = { { "stream", "Stream" }, { "datagram", "Datagram" }, {} };
 
 G_GNUC_PRINTF(2, 3) static bool fail(const struct line *line, const char *format, ...) {
         va_list args;
@@ -94,8 +95,11 @@ static bool take_to(struct line *line) {
         return true;
 }
 
+/* What may come where an address could be. */
 static bool is_key(const char *word) {
-        return strcmp(word, "port") == 0 || strcmp(word, "to") == 0 || strcmp(word, "rate") == 0;
+        static const char *const keys[] = { "stream", "datagram", "port", "to", "rate", NULL };
+
+        return g_strv_contains(keys, word);
 }
 
 static bool parse(struct line *line) {
@@ -110,6 +114,7 @@ static bool parse(struct line *line) {
         take_known(line, calls, "call");
         if (take_known(line, families, "family") && line->words[line->at] && !is_key(line->words[line->at]))
                 g_variant_dict_insert(&line->rule, "prefix", "s", line->words[line->at++]);
+        take_known(line, types, "type");
         if (take_if(line, "port") && !take_ports(line))
                 return false;
         if (take_if(line, "to") && !take_to(line))
@@ -197,6 +202,7 @@ char *pvcalls_rule_format(GVariant *rule) {
         line = g_string_new(strcmp(action, "Allow") == 0 ? "allow" : "deny");
         add_known(line, rule, "call", calls);
         add_prefix(line, rule);
+        add_known(line, rule, "type", types);
         if (first == last)
                 g_string_append_printf(line, " port %u", first);
         else if (first != 0 || last != G_MAXUINT16)

@@ -9,7 +9,7 @@ static void test_there_and_back(void) {
         static const char *const lines[] = {
                 "allow", "deny", "allow connect", "deny bind inet", "allow inet 10.0.0.0/8", "allow connect inet6 fd00::/8 port 443",
                 "allow connect inet 10.0.0.0/8 port 443 rate 100", "allow bind inet 0.0.0.0 port 8080 to 127.0.0.1 port 18080",
-                "allow port 1-1024 to port 2001", "allow connect unix /run/web", "allow unix @web", "allow port 80 to 127.0.0.1 rate 1",
+                "allow port 1-1024 to port 2001", "allow connect unix /run/web", "allow unix @web", "allow connect inet datagram port 53", "allow port 80 to 127.0.0.1 rate 1",
         };
 
         for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
