@@ -50,7 +50,7 @@ class Install(TestCase):
             self.assertTrue(os.access(program, os.X_OK), program)
         for name in (*LIBRARIES, PRELOAD):
             self.assertTrue((self.libraries / name).is_file(), name)
-        for page in ("man1/xcpctl.1", "man1/xenemu.1", "man8/xenemud.8"):
+        for page in ("man1/xcp-vhost-blk.1", "man1/xcp-vhost-check.1", "man1/xcpctl.1", "man1/xenemu.1", "man8/xenemud.8"):
             self.assertTrue((self.man / page).is_file(), page)
         for completion in (f"{place}{name}" for name in ("xcpctl", "xenemu") for place in ("bash-completion/completions/", "zsh/site-functions/_")):
             self.assertTrue((self.share / completion).is_file(), completion)

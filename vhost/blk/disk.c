@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A disk: its file, and what the guest is told of it. */
+
+#include "disk.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <linux/virtio_blk.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static int open_file(const struct disk_spec *spec) {
+        const struct open_how how = {
+                .flags = (spec->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC,
+                .resolve = spec->directory ? RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS : 0,
+        };
+        int directory = AT_FDCWD, fd, r;
+
+        if (spec->directory) {
+                directory = open(spec->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+                if (directory < 0)
+                        return -errno;
+        }
+        fd = (int) syscall(SYS_openat2, directory, spec->file, &how, sizeof how);
+        r = fd < 0 ? -errno : fd;
+        if (directory >= 0)
+                close(directory);
+        return r;
+}
+
+/* Whole sectors of the range, as the file is now. */
+static int measure(const struct disk *disk, uint64_t size, uint64_t *ret_size) {
+        off_t end = lseek(disk->fd, 0, SEEK_END);       /* of block devices as of files */
+
+        if (end < 0)
+                return -errno;
+        if (disk->offset > (uint64_t) end || size > (uint64_t) end - disk->offset)
+                return -EINVAL;
+        if (size == 0)
+                size = (uint64_t) end - disk->offset;
+        *ret_size = size / DISK_SECTOR * DISK_SECTOR;
+        return 0;
+}
+
+int disk_open(struct disk *disk, const struct disk_spec *spec) {
+        uint64_t size;
+        int r;
+
+        memset(disk, 0, sizeof *disk);
+        disk->fd = open_file(spec);
+        if (disk->fd < 0)
+                return disk->fd;
+        disk->offset = spec->offset;
+        disk->is_range = spec->size > 0;
+        disk->read_only = spec->read_only;
+        disk->block_size = spec->block_size;
+        disk->n_queues = spec->n_queues;
+        memcpy(disk->serial, spec->serial, strnlen(spec->serial, sizeof disk->serial)); /* all of it may be text */
+        r = measure(disk, spec->size, &size);
+        if (r < 0) {
+                disk_close(disk);
+                return r;
+        }
+        disk->size = size;
+        disk->write_back = true;
+        return 0;
+}
+
+void disk_close(struct disk *disk) {
+        if (disk->fd >= 0)
+                close(disk->fd);
+        disk->fd = -1;
+}
+
+uint64_t disk_features(const struct disk *disk) {
+        uint64_t features = 1u << VIRTIO_BLK_F_SEG_MAX | 1u << VIRTIO_BLK_F_BLK_SIZE | 1u << VIRTIO_BLK_F_TOPOLOGY | 1u << VIRTIO_BLK_F_MQ |
+                            1u << VIRTIO_BLK_F_FLUSH | 1u << VIRTIO_BLK_F_CONFIG_WCE;
+
+        if (disk->read_only)
+                return features | 1u << VIRTIO_BLK_F_RO;
+        return features | 1u << VIRTIO_BLK_F_DISCARD | 1u << VIRTIO_BLK_F_WRITE_ZEROES;
+}
+
+void disk_get_config(const struct disk *disk, uint32_t offset, uint8_t *to, uint32_t n) {
+        const struct virtio_blk_config config = {
+                .capacity = htole64(disk->size / DISK_SECTOR),
+                .seg_max = htole32(DISK_SEGMENTS_MAX),
+                .blk_size = htole32(disk->block_size),
+                .min_io_size = htole16(1),
+                .opt_io_size = htole32(0),
+                .wce = disk->write_back,
+                .num_queues = htole16(disk->n_queues),
+                .max_discard_sectors = htole32(DISK_DISCARD_SECTORS_MAX),
+                .max_discard_seg = htole32(1),
+                .discard_sector_alignment = htole32(disk->block_size / DISK_SECTOR),
+                .max_write_zeroes_sectors = htole32(DISK_DISCARD_SECTORS_MAX),
+                .max_write_zeroes_seg = htole32(1),
+                .write_zeroes_may_unmap = 1,
+        };
+
+        memcpy(to, (const uint8_t *) &config + offset, n);
+}
+
+int disk_set_config(struct disk *disk, uint32_t offset, const uint8_t *from, uint32_t n) {
+        if (offset != offsetof(struct virtio_blk_config, wce) || n != 1)
+                return -EPERM;
+        if (from[0] > 1)
+                return -EINVAL;
+        disk->write_back = from[0];
+        return 0;
+}
+
+int disk_resize(struct disk *disk, uint64_t size) {
+        uint64_t new_size;
+        int r;
+
+        if (disk->is_range != (size > 0))
+                return -EINVAL;
+        r = measure(disk, size, &new_size);
+        if (r < 0)
+                return r;
+        if (new_size < disk->size)
+                return -EPERM;
+        disk->size = new_size;
+        return 0;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * A disk: the file or block device, or the range of one, that a guest sees, and its VIRTIO configuration space.
+ *
+ * Its size may grow while queues are at work: each request looks at it once.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rate.h"
+
+#define DISK_SECTOR 512u
+#define DISK_SERIAL_MAX 20u             /* VIRTIO_BLK_ID_BYTES */
+#define DISK_SEGMENTS_MAX 126u          /* pieces of one request: with header and status, as many as QEMU's usual ring has */
+#define DISK_DISCARD_SECTORS_MAX (1u << 21)     /* of one DISCARD or WRITE_ZEROES, 1 GiB: so that none takes for ever */
+#define DISK_CONFIG_SIZE 60u            /* up to and with write_zeroes_may_unmap */
+
+struct disk_spec {
+        const char *directory;          /* that file is beneath, without a symbolic link on the way; NULL: file is any path */
+        const char *file;
+        const char *serial;
+        uint64_t offset, size;          /* of the range; size 0: up to the end */
+        uint32_t block_size;            /* that the guest is told of */
+        uint16_t n_queues;
+        bool read_only;
+};
+
+struct disk {
+        int fd;
+        uint64_t offset;
+        _Atomic uint64_t size;          /* bytes, whole sectors */
+        bool is_range;                  /* its size was given: it does not follow the file's */
+        bool read_only;
+        atomic_bool write_back;         /* the guest's driver flushes by itself */
+        char serial[DISK_SERIAL_MAX];
+        uint32_t block_size;
+        uint16_t n_queues;
+        struct rate rate;
+};
+
+/* -EINVAL: a range that the file does not have. */
+int disk_open(struct disk *disk, const struct disk_spec *spec);
+void disk_close(struct disk *disk);
+
+/* Features of VIRTIO's block device that it has. */
+uint64_t disk_features(const struct disk *disk);
+
+/* n bytes of the configuration space. */
+void disk_get_config(const struct disk *disk, uint32_t offset, uint8_t *to, uint32_t n);
+
+/* Only writeback may be set. -EPERM. */
+int disk_set_config(struct disk *disk, uint32_t offset, const uint8_t *from, uint32_t n);
+
+/*
+ * Is of another size now: that of its file (size 0), or of its range. -EINVAL: the file has no such range. -EPERM: it would be smaller, which a
+ * guest cannot be asked to believe.
+ */
+int disk_resize(struct disk *disk, uint64_t size);

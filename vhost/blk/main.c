@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* xcp-vhost-blk: a disk for a guest, over vhost-user. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <systemd/sd-event.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "mapping.h"
+#include "options.h"
+#include "server.h"
+
+enum { EXIT_BAD_OPTIONS = 2 };
+
+#define LINE_MAX_BYTES 128u             /* of a command: size and a number */
+
+struct program {
+        struct options options;
+        struct disk disk;
+        struct device *device;
+        char line[LINE_MAX_BYTES];
+        size_t n_line;
+};
+
+static void tell_counters(const struct program *program) {
+        static const char *const names[_WORKER_COUNTER_N] = { "reads",  "writes", "flushes",    "discards",
+                                                              "others", "errors", "read-bytes", "written-bytes" };
+
+        fputs("counters", stdout);
+        for (int i = 0; i < _WORKER_COUNTER_N; i++)
+                printf(" %s=%" PRIu64, names[i], device_counter(program->device, (enum worker_counter) i));
+        putchar('\n');
+}
+
+static void resize(struct program *program, uint64_t size) {
+        uint64_t before = program->disk.size;
+        int r = disk_resize(&program->disk, size);
+
+        if (r < 0) {
+                printf("size refused: %s\n", strerror(-r));
+                return;
+        }
+        printf("size %" PRIu64 "\n", program->disk.size);
+        if (program->disk.size != before)
+                device_resized(program->device);
+}
+
+static void command(struct program *program, const char *line) {
+        uint64_t size;
+        char rest;
+
+        if (sscanf(line, "size %" SCNu64 "%c", &size, &rest) == 1)
+                resize(program, size);
+        else if (strcmp(line, "counters") == 0)
+                tell_counters(program);
+        else
+                puts("what?");
+        fflush(stdout);
+}
+
+static int on_control(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        struct program *program = userdata;
+        char *end;
+        ssize_t n;
+
+        n = read(fd, program->line + program->n_line, sizeof program->line - 1 - program->n_line);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                return 0;
+        if (n <= 0) {                   /* nobody commands any more: the disk goes on */
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
+                return 0;
+        }
+        program->n_line += (size_t) n;
+        program->line[program->n_line] = 0;
+        while ((end = strchr(program->line, '\n'))) {
+                *end = 0;
+                command(program, program->line);
+                program->n_line -= (size_t) (end + 1 - program->line);
+                memmove(program->line, end + 1, program->n_line + 1);
+        }
+        if (program->n_line == sizeof program->line - 1)
+                program->n_line = 0;    /* no command is as long as that */
+        return 0;
+}
+
+static int on_term(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        struct program *program = userdata;
+
+        device_stop(program->device);
+        return 0;
+}
+
+static int fail(const char *what, const char *name, int r) {
+        fprintf(stderr, "xcp-vhost-blk: %s %s: %s\n", what, name, strerror(-r));
+        return r;
+}
+
+static int add_sources(struct program *program, sd_event *event) {
+        static const int ends[] = { SIGTERM, SIGINT };
+        sigset_t signals;
+        int r;
+
+        sigemptyset(&signals);
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+                sigaddset(&signals, ends[i]);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+                r = sd_event_add_signal(event, NULL, ends[i], on_term, program);
+                if (r < 0)
+                        return r;
+        }
+        if (program->options.control_fd < 0)
+                return 0;
+        fcntl(program->options.control_fd, F_SETFL, O_NONBLOCK);
+        return sd_event_add_io(event, NULL, program->options.control_fd, EPOLLIN, on_control, program);
+}
+
+static int run(struct program *program, sd_event *event) {
+        const struct options *options = &program->options;
+        int fd = options->fd, r;
+
+        r = disk_open(&program->disk, &options->disk);
+        if (r < 0)
+                return fail("cannot open", options->disk.file, r);
+        rate_init(&program->disk.rate, options->iops, options->bandwidth);
+        if (options->socket_path) {
+                fd = vhost_server_listen(options->socket_path);
+                if (fd < 0)
+                        return fail("cannot listen at", options->socket_path, fd);
+        }
+        r = add_sources(program, event);        /* signals, before there are threads */
+        if (r >= 0)
+                r = device_new(&program->device, event, fd, &program->disk, &options->worker);
+        if (r < 0)
+                return fail("cannot serve", options->disk.file, r);
+        puts("ready");
+        fflush(stdout);
+        r = sd_event_loop(event);
+        program->device = device_free(program->device);
+        if (!options->disk.read_only && fdatasync(program->disk.fd) < 0)
+                r = fail("cannot sync", options->disk.file, -errno);
+        disk_close(&program->disk);
+        return r;
+}
+
+int main(int argc, char **argv) {
+        struct program program = {};
+        sd_event *event;
+        int r;
+
+        r = options_parse(&program.options, argc, argv);
+        if (r != 0)
+                return r == OPTIONS_SHOWN ? EXIT_SUCCESS : EXIT_BAD_OPTIONS;
+        signal(SIGPIPE, SIG_IGN);
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        r = vhost_mapping_guard();
+        if (r >= 0)
+                r = sd_event_new(&event);
+        if (r < 0)
+                return EXIT_FAILURE;
+        r = run(&program, event);
+        sd_event_unref(event);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The command line of xcp-vhost-blk. */
+
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "protocol.h"
+
+#define QUEUES_DEFAULT_MAX 4u           /* threads beyond that seldom find work */
+#define SPIN_USEC 30u                   /* about what a wake-up costs */
+
+static const char help[] =
+        "Usage: xcp-vhost-blk {--socket-path PATH | --fd FD} --blk-file PATH [OPTION...]\n"
+        "\n"
+        "Serves a raw file or block device as a disk to a guest, over vhost-user. Ends on SIGTERM, once requests are answered.\n"
+        "\n"
+        "  --socket-path PATH    listen there\n"
+        "  --fd FD               a listening socket, or a connected one, whose end is then the program's\n"
+        "  --print-capabilities  print them as JSON, and end\n"
+        "  --blk-file PATH       the file or device\n"
+        "  --blk-dir PATH        --blk-file is a name beneath this directory, without a symbolic link on the way\n"
+        "  --read-only           the guest cannot write\n"
+        "  --offset BYTES        the disk begins there in the file\n"
+        "  --size BYTES          and has so many (default: all there are)\n"
+        "  --serial TEXT         the disk's serial number, up to 20 bytes\n"
+        "  --block-size BYTES    512 (default) or 4096: what the guest is told to read and write at the least\n"
+        "  --num-queues N        queues that a guest may use, each on a thread (default: CPUs, up to 4)\n"
+        "  --iops N              requests a second, at most, over all queues\n"
+        "  --bandwidth BYTES     bytes a second, at most\n"
+        "  --poll-us N           look at a busy ring for so long before sleeping (default: 30; 0 on a machine of one or two CPUs)\n"
+        "  --no-io-uring         do I/O in the queues' threads\n"
+        "  --control FD          read commands from there, a line each: size BYTES (0: the file's), counters. Answers go to standard output\n"
+        "  --help, --version\n"
+        "\n"
+        "  xcp-vhost-blk --socket-path /run/disk.sock --blk-file /srv/disk.raw\n";
+
+enum {
+        SOCKET_PATH = 256,
+        FD,
+        CAPABILITIES,
+        BLK_FILE,
+        BLK_DIR,
+        READ_ONLY,
+        OFFSET,
+        SIZE,
+        SERIAL,
+        LOGICAL_SIZE,
+        NUM_QUEUES,
+        IOPS,
+        BANDWIDTH,
+        POLL_US,
+        NO_IO_URING,
+        CONTROL,
+        HELP,
+        VERSION,
+};
+
+static const struct option long_options[] = {
+        { "socket-path", required_argument, NULL, SOCKET_PATH },
+        { "fd", required_argument, NULL, FD },
+        { "print-capabilities", no_argument, NULL, CAPABILITIES },
+        { "blk-file", required_argument, NULL, BLK_FILE },
+        { "blk-dir", required_argument, NULL, BLK_DIR },
+        { "read-only", no_argument, NULL, READ_ONLY },
+        { "offset", required_argument, NULL, OFFSET },
+        { "size", required_argument, NULL, SIZE },
+        { "serial", required_argument, NULL, SERIAL },
+        { "block-size", required_argument, NULL, LOGICAL_SIZE },
+        { "num-queues", required_argument, NULL, NUM_QUEUES },
+        { "iops", required_argument, NULL, IOPS },
+        { "bandwidth", required_argument, NULL, BANDWIDTH },
+        { "poll-us", required_argument, NULL, POLL_US },
+        { "no-io-uring", no_argument, NULL, NO_IO_URING },
+        { "control", required_argument, NULL, CONTROL },
+        { "help", no_argument, NULL, HELP },
+        { "version", no_argument, NULL, VERSION },
+        {},
+};
+
+__attribute__((format(printf, 1, 2))) static int refuse(const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        fputs("xcp-vhost-blk: ", stderr);
+        vfprintf(stderr, format, args);
+        fputs("; --help tells more\n", stderr);
+        va_end(args);
+        return -EINVAL;
+}
+
+static int number(const char *name, uint64_t min, uint64_t max, uint64_t *ret_number) {
+        unsigned long long value;
+        char *end;
+
+        errno = 0;
+        value = strtoull(optarg, &end, 10);
+        if (errno != 0 || end == optarg || *end || optarg[0] == '-' || value < min || value > max)
+                return refuse("--%s is a number from %llu to %llu, not '%s'", name, (unsigned long long) min, (unsigned long long) max, optarg);
+        *ret_number = value;
+        return 0;
+}
+
+static int parse_disk(struct disk_spec *disk, int option) {
+        uint64_t n;
+        int r = 0;
+
+        switch (option) {
+        case BLK_FILE:
+                disk->file = optarg;
+                break;
+        case BLK_DIR:
+                disk->directory = optarg;
+                break;
+        case READ_ONLY:
+                disk->read_only = true;
+                break;
+        case OFFSET:
+                r = number("offset", 0, INT64_MAX, &disk->offset);
+                if (r >= 0 && disk->offset % DISK_SECTOR != 0)
+                        return refuse("--offset is a multiple of %u", DISK_SECTOR);
+                break;
+        case SIZE:
+                return number("size", DISK_SECTOR, INT64_MAX, &disk->size);
+        case SERIAL:
+                disk->serial = optarg;
+                if (strlen(optarg) > DISK_SERIAL_MAX)
+                        return refuse("--serial has %zu bytes, more than %u", strlen(optarg), DISK_SERIAL_MAX);
+                break;
+        case LOGICAL_SIZE:
+                r = number("block-size", 512, 4096, &n);
+                if (r >= 0 && n != 512 && n != 4096)
+                        return refuse("--block-size is 512 or 4096");
+                disk->block_size = (uint32_t) n;
+                break;
+        case NUM_QUEUES:
+                r = number("num-queues", 1, VHOST_QUEUES_MAX, &n);
+                disk->n_queues = (uint16_t) n;
+        }
+        return r;
+}
+
+static int parse_one(struct options *options, int option) {
+        uint64_t n;
+        int r = 0;
+
+        switch (option) {
+        case SOCKET_PATH:
+                options->socket_path = optarg;
+                break;
+        case FD:
+                r = number("fd", 0, INT32_MAX, &n);
+                options->fd = (int) n;
+                break;
+        case CONTROL:
+                r = number("control", 0, INT32_MAX, &n);
+                options->control_fd = (int) n;
+                break;
+        case IOPS:
+                return number("iops", 1, 1000000, &options->iops);
+        case BANDWIDTH:
+                return number("bandwidth", 1, INT64_MAX, &options->bandwidth);
+        case POLL_US:
+                return number("poll-us", 0, 1000000, &options->worker.spin_usec);
+        case NO_IO_URING:
+                options->worker.want_uring = false;
+                break;
+        case CAPABILITIES:
+                puts("{ \"type\": \"block\", \"features\": [ \"read-only\", \"blk-file\" ] }");
+                return OPTIONS_SHOWN;
+        case HELP:
+                fputs(help, stdout);
+                return OPTIONS_SHOWN;
+        case VERSION:
+                puts("xcp-vhost-blk " VHOST_VERSION);
+                return OPTIONS_SHOWN;
+        case '?':
+                return refuse("bad options");
+        default:
+                return parse_disk(&options->disk, option);
+        }
+        return r;
+}
+
+int options_parse(struct options *options, int argc, char **argv) {
+        long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+        int option, r;
+
+        *options = (struct options) {
+                .fd = -1,
+                .control_fd = -1,
+                .disk = { .serial = "", .block_size = 512, .n_queues = (uint16_t) (cpus < 1 ? 1 : cpus > QUEUES_DEFAULT_MAX ? QUEUES_DEFAULT_MAX : cpus) },
+                .worker = { .want_uring = true, .spin_usec = cpus > 2 ? SPIN_USEC : 0 },
+        };
+        /* "Other options and arguments should be ignored": whatever else is there. */
+        for (int i = 1; i < argc; i++)
+                if (strcmp(argv[i], "--print-capabilities") == 0)
+                        return parse_one(options, CAPABILITIES);
+        while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0) {
+                r = parse_one(options, option);
+                if (r != 0)
+                        return r;
+        }
+        if (optind < argc)
+                return refuse("'%s' is no option", argv[optind]);
+        if (!options->socket_path == (options->fd < 0))
+                return refuse("one of --socket-path and --fd is needed");
+        if (!options->disk.file)
+                return refuse("--blk-file is needed");
+        return 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The command line of xcp-vhost-blk: that of a vhost-user back-end program ("Backend program conventions"), and what ours has besides. */
+
+#include "disk.h"
+#include "worker.h"
+
+struct options {
+        const char *socket_path;        /* NULL: fd */
+        int fd;
+        int control_fd;                 /* -1: none */
+        struct disk_spec disk;
+        struct worker_options worker;
+        uint64_t iops, bandwidth;
+};
+
+enum options_outcome {
+        OPTIONS_SHOWN = 1,              /* what was asked for is printed, and there is nothing else to do */
+};
+
+/* -EINVAL: said why on standard error. */
+int options_parse(struct options *options, int argc, char **argv);

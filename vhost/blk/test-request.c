@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Requests of a block device, cut in every way; disks and their sizes; rates. */
+
+#include <errno.h>
+#include <glib.h>
+#include <linux/virtio_blk.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "request.h"
+
+#define SECTORS 100u
+
+static struct disk make_disk(void) {
+        return (struct disk) { .fd = -1, .offset = 4096, .size = SECTORS * DISK_SECTOR, .serial = "01234567890123456789", .n_queues = 1, .block_size = 512 };
+}
+
+struct memory {
+        struct virtio_blk_outhdr header;
+        uint8_t out[64];
+        uint8_t in[2048];
+};
+
+/* Cuts what is read at one place and what is written at another; 0: not at all. */
+static int parse(struct request *request, const struct disk *disk, struct memory *memory, size_t n_out, size_t n_in, size_t cut_out, size_t cut_in) {
+        struct vhost_chain *chain = &request->chain;
+
+        memset(request, 0, sizeof *request);
+        chain->iov = request->iov;
+        request->iov[chain->n_out++] = (struct iovec) { memory, cut_out > 0 ? cut_out : n_out };
+        if (cut_out > 0)
+                request->iov[chain->n_out++] = (struct iovec) { (uint8_t *) memory + cut_out, n_out - cut_out };
+        if (n_in > 0)
+                request->iov[chain->n_out + chain->n_in++] = (struct iovec) { memory->in, cut_in > 0 ? cut_in : n_in };
+        if (cut_in > 0)
+                request->iov[chain->n_out + chain->n_in++] = (struct iovec) { memory->in + cut_in, n_in - cut_in };
+        chain->n_out_bytes = n_out;
+        chain->n_in_bytes = n_in;
+        return request_parse(request, disk);
+}
+
+static void test_every_cut(void) {
+        struct disk disk = make_disk();
+        struct request request;
+        struct memory memory = { .header = { .type = htole32(VIRTIO_BLK_T_IN), .sector = htole64(3) } };
+
+        for (size_t cut_out = 0; cut_out < 16; cut_out++)
+                for (size_t cut_in = 0; cut_in < 513; cut_in++) {
+                        size_t n = 0;
+
+                        g_assert_cmpint(parse(&request, &disk, &memory, 16, 513, cut_out, cut_in), ==, 0);
+                        g_assert_cmpint(request.action, ==, REQUEST_READ);
+                        g_assert_true(request.offset == 4096 + 3 * 512 && request.length == 512);
+                        for (size_t i = 0; i < request.n_data; i++)
+                                n += request.data[i].iov_len;
+                        g_assert_cmpuint(n, ==, 512);
+                        g_assert_true(request.status_at == memory.in + 512);
+                }
+}
+
+static void test_bounds(void) {
+        static const struct {
+                uint32_t type;
+                uint64_t sector;
+                size_t n_in;
+                int action, status;
+        } cases[] = {
+                { VIRTIO_BLK_T_IN, SECTORS - 1, 512, REQUEST_READ, 0 },
+                { VIRTIO_BLK_T_IN, SECTORS, 512, REQUEST_ANSWER, VIRTIO_BLK_S_IOERR },
+                { VIRTIO_BLK_T_IN, SECTORS - 1, 1024, REQUEST_ANSWER, VIRTIO_BLK_S_IOERR },
+                { VIRTIO_BLK_T_IN, UINT64_MAX, 512, REQUEST_ANSWER, VIRTIO_BLK_S_IOERR },
+                { VIRTIO_BLK_T_IN, UINT64_MAX / 512 + 1, 512, REQUEST_ANSWER, VIRTIO_BLK_S_IOERR },
+                { VIRTIO_BLK_T_IN, 0, 511, REQUEST_ANSWER, VIRTIO_BLK_S_IOERR },
+                { VIRTIO_BLK_T_IN, SECTORS, 0, REQUEST_ANSWER, VIRTIO_BLK_S_OK },
+                { VIRTIO_BLK_T_FLUSH, 77, 0, REQUEST_FLUSH, 0 },
+                { VIRTIO_BLK_T_SECURE_ERASE, 0, 0, REQUEST_ANSWER, VIRTIO_BLK_S_UNSUPP },
+        };
+        struct disk disk = make_disk();
+        struct request request;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                struct memory memory = { .header = { .type = htole32(cases[i].type), .sector = htole64(cases[i].sector) } };
+
+                g_assert_cmpint(parse(&request, &disk, &memory, 16, cases[i].n_in + 1, 0, 0), ==, 0);
+                g_assert_cmpint(request.action, ==, cases[i].action);
+                if (request.action == REQUEST_ANSWER)
+                        g_assert_cmpint(request.status, ==, cases[i].status);
+        }
+        g_assert_cmpint(parse(&request, &disk, &(struct memory) {}, 15, 1, 0, 0), ==, -EPROTO);
+        g_assert_cmpint(parse(&request, &disk, &(struct memory) {}, 16, 0, 0, 0), ==, -EPROTO);
+}
+
+static void test_ranges(void) {
+        static const struct {
+                uint32_t type, flags, n_sectors;
+                size_t size;
+                int action, status;
+        } cases[] = {
+                { VIRTIO_BLK_T_DISCARD, 0, SECTORS, 16, REQUEST_PUNCH, 0 },
+                { VIRTIO_BLK_T_DISCARD, 0, SECTORS + 1, 16, REQUEST_ANSWER, VIRTIO_BLK_S_IOERR },
+                { VIRTIO_BLK_T_DISCARD, 0, UINT32_MAX, 16, REQUEST_ANSWER, VIRTIO_BLK_S_IOERR },
+                { VIRTIO_BLK_T_DISCARD, 1, 1, 16, REQUEST_ANSWER, VIRTIO_BLK_S_UNSUPP },
+                { VIRTIO_BLK_T_DISCARD, 0, 1, 32, REQUEST_ANSWER, VIRTIO_BLK_S_UNSUPP },
+                { VIRTIO_BLK_T_DISCARD, 0, 1, 8, REQUEST_ANSWER, VIRTIO_BLK_S_IOERR },
+                { VIRTIO_BLK_T_WRITE_ZEROES, 0, 1, 16, REQUEST_ZERO, 0 },
+                { VIRTIO_BLK_T_WRITE_ZEROES, 1, 1, 16, REQUEST_PUNCH, 0 },
+                { VIRTIO_BLK_T_WRITE_ZEROES, 3, 1, 16, REQUEST_ANSWER, VIRTIO_BLK_S_UNSUPP },
+                { VIRTIO_BLK_T_WRITE_ZEROES, 0, 0, 16, REQUEST_ANSWER, VIRTIO_BLK_S_OK },
+        };
+        struct disk disk = make_disk();
+        struct request request;
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                struct memory memory = { .header.type = htole32(cases[i].type) };
+                struct virtio_blk_discard_write_zeroes range = { .num_sectors = htole32(cases[i].n_sectors), .flags = htole32(cases[i].flags) };
+
+                memcpy(memory.out, &range, sizeof range);
+                disk.read_only = false;
+                g_assert_cmpint(parse(&request, &disk, &memory, 16 + cases[i].size, 1, 3, 0), ==, 0);
+                g_assert_cmpint(request.action, ==, cases[i].action);
+                if (request.action == REQUEST_ANSWER)
+                        g_assert_cmpint(request.status, ==, cases[i].status);
+                disk.read_only = true;
+                g_assert_cmpint(parse(&request, &disk, &memory, 16 + cases[i].size, 1, 0, 0), ==, 0);
+                g_assert_cmpint(request.action, ==, REQUEST_ANSWER);
+                g_assert_cmpint(request.status, !=, VIRTIO_BLK_S_OK);
+        }
+}
+
+static void test_id(void) {
+        struct disk disk = make_disk();
+        struct request request;
+        struct memory memory = { .header.type = htole32(VIRTIO_BLK_T_GET_ID) };
+
+        for (size_t n = 0; n < 30; n++) {
+                memset(memory.in, 'x', sizeof memory.in);
+                g_assert_cmpint(parse(&request, &disk, &memory, 16, n + 1, 0, n / 2), ==, 0);
+                request_answer(&request);
+                g_assert_cmpuint(request.n_written, ==, MIN(n, 20) + 1);
+                g_assert_cmpint(memcmp(memory.in, disk.serial, MIN(n, 20)), ==, 0);
+                g_assert_cmpint(memory.in[n], ==, 0);
+                if (n > 20)
+                        g_assert_cmpint(memory.in[20], ==, 'x');
+        }
+}
+
+static void test_disk(void) {
+        char path[] = "/tmp/test-disk-XXXXXX", directory[] = "/tmp/test-disks-XXXXXX";
+        int fd = mkstemp(path);
+        struct disk disk;
+        struct disk_spec spec = { .file = path, .serial = "a", .offset = 1024, .size = 1024, .block_size = 512, .n_queues = 1 };
+
+        g_assert_cmpint(ftruncate(fd, 4096 + 100), ==, 0);
+        g_assert_cmpint(disk_open(&disk, &spec), ==, 0);
+        g_assert_cmpuint(disk.size, ==, 1024);
+        g_assert_cmpint(disk_resize(&disk, 3072 + 200), ==, -EINVAL);   /* more than the file has */
+        g_assert_cmpint(disk_resize(&disk, 0), ==, -EINVAL);
+        g_assert_cmpint(disk_resize(&disk, 512), ==, -EPERM);
+        g_assert_cmpint(disk_resize(&disk, 3072), ==, 0);
+        disk_close(&disk);
+        spec.offset = spec.size = 0;
+        g_assert_cmpint(disk_open(&disk, &spec), ==, 0);
+        g_assert_cmpuint(disk.size, ==, 4096);                          /* whole sectors */
+        g_assert_cmpint(ftruncate(fd, 8192), ==, 0);
+        g_assert_cmpint(disk_resize(&disk, 0), ==, 0);
+        g_assert_cmpuint(disk.size, ==, 8192);
+        disk_close(&disk);
+        spec.offset = 10000;
+        g_assert_cmpint(disk_open(&disk, &spec), ==, -EINVAL);
+
+        g_assert_nonnull(mkdtemp(directory));
+        spec = (struct disk_spec) { .directory = directory, .file = path + 5, .serial = "" };
+        g_assert_cmpint(disk_open(&disk, &spec), ==, -ENOENT);
+        spec.file = "../etc/passwd";
+        g_assert_cmpint(disk_open(&disk, &spec), ==, -EXDEV);
+        rmdir(directory);
+        unlink(path);
+        close(fd);
+}
+
+static void test_rate(void) {
+        struct rate rate;
+
+        rate_init(&rate, 0, 0);
+        rate_take(&rate, 1 << 30, 0);
+        g_assert_cmpuint(rate_wait(&rate, 0), ==, 0);
+        rate_init(&rate, 100, 1000000);
+        rate_take(&rate, 512, 1000000);                 /* a request costs 10 ms, of which 100 ms were kept */
+        g_assert_cmpuint(rate_wait(&rate, 1000000), ==, 0);
+        for (int i = 0; i < 10; i++)
+                rate_take(&rate, 512, 1000000);
+        g_assert_cmpuint(rate_wait(&rate, 1000000), ==, 10000);
+        g_assert_cmpuint(rate_wait(&rate, 1010000), ==, 0);
+        rate_take(&rate, 500000, 1010000);              /* bytes are what is dear about it */
+        g_assert_cmpuint(rate_wait(&rate, 1010000), ==, 500000);
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/request/every-cut", test_every_cut);
+        g_test_add_func("/request/bounds", test_bounds);
+        g_test_add_func("/request/ranges", test_ranges);
+        g_test_add_func("/request/id", test_id);
+        g_test_add_func("/disk/ranges-and-sizes", test_disk);
+        g_test_add_func("/rate/debt", test_rate);
+        return g_test_run();
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A queue's thread. */
+
+#include "worker.h"
+
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH 32u                       /* requests begun before answers are published: a guest is not kept waiting for a full ring's worth */
+
+enum {
+        COMMAND_PARK,
+        COMMAND_RUN,
+        COMMAND_STOP,
+        COMMAND_QUIT,
+};
+
+static void set(int fd) {
+        const uint64_t one = 1;
+
+        if (write(fd, &one, sizeof one) < 0)
+                errno = 0;              /* full: it is set */
+}
+
+static void clear(int fd) {
+        uint64_t n;
+
+        if (read(fd, &n, sizeof n) < 0)
+                errno = 0;              /* it was not set */
+}
+
+static uint64_t now_usec(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+static void count(struct worker *worker, const struct request *request) {
+        static const enum worker_counter by_action[] = {
+                [REQUEST_READ] = WORKER_READS,     [REQUEST_WRITE] = WORKER_WRITES,  [REQUEST_FLUSH] = WORKER_FLUSHES,
+                [REQUEST_PUNCH] = WORKER_DISCARDS, [REQUEST_ZERO] = WORKER_DISCARDS, [REQUEST_ANSWER] = WORKER_OTHERS,
+        };
+
+        worker->counters[by_action[request->action]]++;
+        if (request->status != VIRTIO_BLK_S_OK)
+                worker->counters[WORKER_ERRORS]++;
+        else if (request->action == REQUEST_READ)
+                worker->counters[WORKER_READ_BYTES] += request->length;
+        else if (request->action == REQUEST_WRITE)
+                worker->counters[WORKER_WRITTEN_BYTES] += request->length;
+}
+
+static void answer_ended(struct worker *worker) {
+        struct request *request = io_take_ended(&worker->io), *next;
+
+        for (; request; request = next) {
+                next = request->next;
+                count(worker, request);
+                request_answer(request);
+                vhost_ring_put(&worker->queue->ring, &request->chain, request->n_written);
+                request->next = worker->free_requests;
+                worker->free_requests = request;
+        }
+        vhost_queue_flush(worker->queue);
+}
+
+/* Begins up to a batch. Returns how many, or -EPROTO: the ring is broken. */
+static int begin_batch(struct worker *worker) {
+        struct disk *disk = worker->disk;
+        unsigned n;
+
+        for (n = 0; n < BATCH && worker->free_requests; n++) {
+                struct request *request = worker->free_requests;
+                int r;
+
+                if (rate_wait(&disk->rate, now_usec()) > 0)
+                        break;
+                r = vhost_ring_take(&worker->queue->ring, request->iov, REQUEST_PIECES, &request->chain);
+                if (r == 0)
+                        break;
+                if (r > 0)
+                        r = request_parse(request, disk);
+                if (r < 0)
+                        return -EPROTO;
+                worker->free_requests = request->next;
+                if (request->action == REQUEST_READ || request->action == REQUEST_WRITE)
+                        rate_take(&disk->rate, request->length, now_usec());
+                io_start(&worker->io, request);
+        }
+        return (int) n;
+}
+
+/* Waits for what comes next. Returns whether the ring is to be looked at. */
+static bool sleep_or_spin(struct worker *worker, bool looks, bool broken, uint64_t *spin_until) {
+        struct vhost_queue *queue = worker->queue;
+        uint64_t delay = UINT64_MAX;
+        unsigned events;
+
+        if (worker->command == COMMAND_RUN && looks && !broken) {
+                uint64_t now = now_usec(), wait = rate_wait(&worker->disk->rate, now);
+
+                if (wait > 0)
+                        delay = wait;
+                else if (now < *spin_until) {
+                        io_wait(&worker->io, -1, worker->wake_fd, false, 0);
+                        return true;
+                } else if (worker->free_requests && vhost_ring_sleep(&queue->ring))
+                        return true;
+        }
+        events = io_wait(&worker->io, broken || delay != UINT64_MAX ? -1 : queue->kick_fd, worker->wake_fd, true, delay);
+        if (events & IO_WAKE)
+                clear(worker->wake_fd);
+        if (events & IO_KICK)
+                vhost_queue_clear_kick(queue);
+        return looks || events & IO_KICK;
+}
+
+static void run_queue(struct worker *worker) {
+        struct vhost_queue *queue = worker->queue;
+        bool looks = queue->at_once, broken = false;
+        uint64_t spin_until = 0;
+
+        for (;;) {
+                int n = 0;
+
+                if (worker->command == COMMAND_RUN && looks && !broken) {
+                        vhost_ring_wake(&queue->ring);
+                        n = begin_batch(worker);
+                        if (n < 0) {
+                                broken = true;
+                                vhost_queue_fail(queue);
+                        }
+                }
+                answer_ended(worker);
+                if (n > 0) {
+                        if (worker->io.n_in_flight > 0) {
+                                io_wait(&worker->io, -1, worker->wake_fd, false, 0);
+                                answer_ended(worker);
+                        }
+                        if (worker->options->spin_usec > 0)
+                                spin_until = now_usec() + worker->options->spin_usec;
+                        continue;
+                }
+                if (worker->command != COMMAND_RUN && worker->io.n_in_flight == 0)
+                        break;
+                looks = sleep_or_spin(worker, looks, broken, &spin_until);
+        }
+        io_forget_kick(&worker->io);
+}
+
+static int take_requests(struct worker *worker, uint16_t n) {
+        worker->requests = calloc(n, sizeof *worker->requests);
+        if (!worker->requests)
+                return -ENOMEM;
+        worker->free_requests = NULL;
+        for (uint16_t i = 0; i < n; i++) {
+                worker->requests[i].next = worker->free_requests;
+                worker->free_requests = &worker->requests[i];
+        }
+        return 0;
+}
+
+static void serve_queue(struct worker *worker) {
+        uint16_t size = worker->queue->ring.setup.size;
+        int r = take_requests(worker, size);
+
+        if (r >= 0 && (!worker->options->want_uring || io_init(&worker->io, worker->disk, size, true) < 0))
+                r = io_init(&worker->io, worker->disk, size, false);
+        if (r >= 0) {
+                run_queue(worker);
+                io_done(&worker->io);
+        } else {
+                vhost_queue_fail(worker->queue);
+                while (worker->command == COMMAND_RUN) {
+                        io_wait(&worker->io, -1, worker->wake_fd, true, UINT64_MAX);
+                        clear(worker->wake_fd);
+                }
+        }
+        free(worker->requests);
+        worker->requests = worker->free_requests = NULL;
+}
+
+static void *thread_main(void *userdata) {
+        struct worker *worker = userdata;
+
+        for (;;) {
+                unsigned command = worker->command;
+
+                if (command == COMMAND_QUIT)
+                        return NULL;
+                if (command == COMMAND_PARK) {
+                        io_wait(&worker->io, -1, worker->wake_fd, true, UINT64_MAX);
+                        clear(worker->wake_fd);
+                        continue;
+                }
+                if (command == COMMAND_RUN)
+                        serve_queue(worker);
+                worker->command = COMMAND_PARK;
+                worker->has_ended = true;
+                set(worker->told_fd);
+        }
+}
+
+int worker_init(struct worker *worker, struct disk *disk, const struct worker_options *options, int told_fd) {
+        worker->disk = disk;
+        worker->options = options;
+        worker->told_fd = told_fd;
+        worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        return worker->wake_fd < 0 ? -errno : 0;
+}
+
+static void command(struct worker *worker, unsigned what) {
+        worker->command = what;
+        set(worker->wake_fd);
+}
+
+void worker_done(struct worker *worker) {
+        if (worker->has_thread) {
+                command(worker, COMMAND_QUIT);
+                pthread_join(worker->thread, NULL);
+        }
+        if (worker->wake_fd >= 0)
+                close(worker->wake_fd);
+}
+
+int worker_start(struct worker *worker, struct vhost_queue *queue) {
+        int r;
+
+        worker->queue = queue;
+        worker->has_ended = false;
+        command(worker, COMMAND_RUN);
+        if (worker->has_thread)
+                return 0;
+        r = pthread_create(&worker->thread, NULL, thread_main, worker);
+        worker->has_thread = r == 0;
+        return -r;
+}
+
+void worker_stop(struct worker *worker) {
+        command(worker, COMMAND_STOP);
+}
+
+bool worker_take_ended(struct worker *worker) {
+        return atomic_exchange(&worker->has_ended, false);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Workers: a thread for each queue of a disk, which takes requests from its ring and answers them.
+ *
+ * No two share anything but the disk. A thread that has nothing to do sleeps in one call for kicks, completions and commands; if it has just been busy,
+ * it first looks at its ring for a while, as a wake-up costs more than that.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "backend.h"
+#include "io.h"
+
+enum worker_counter {
+        WORKER_READS,
+        WORKER_WRITES,
+        WORKER_FLUSHES,
+        WORKER_DISCARDS,
+        WORKER_OTHERS,
+        WORKER_ERRORS,
+        WORKER_READ_BYTES,
+        WORKER_WRITTEN_BYTES,
+        _WORKER_COUNTER_N,
+};
+
+struct worker_options {
+        bool want_uring;
+        uint64_t spin_usec;             /* how long to look at a ring before sleeping */
+};
+
+struct worker {
+        struct disk *disk;
+        const struct worker_options *options;
+        int wake_fd;                    /* commands */
+        int told_fd;                    /* of the owner: the queue has ended */
+        pthread_t thread;
+        bool has_thread;
+        atomic_uint command;
+        atomic_bool has_ended;          /* the queue that it had */
+        struct vhost_queue *queue;
+        struct io io;
+        struct request *requests, *free_requests;
+        _Atomic uint64_t counters[_WORKER_COUNTER_N];
+};
+
+/* told_fd: an eventfd that is written to when a queue has ended. */
+int worker_init(struct worker *worker, struct disk *disk, const struct worker_options *options, int told_fd);
+void worker_done(struct worker *worker);
+
+/* Gives it a queue; takes it back, which ends once requests that it has are answered. */
+int worker_start(struct worker *worker, struct vhost_queue *queue);
+void worker_stop(struct worker *worker);
+
+/* Whether a queue has ended since it was asked. */
+bool worker_take_ended(struct worker *worker);
