@@ -18,6 +18,7 @@
 #define CONTROL_FIGURES_FD 4            /* memory that both have: struct control_figures */
 #define CONTROL_NEWS_FD 5               /* memory of the hub's: struct control_news */
 #define CONTROL_WATCH_FD 6              /* an epoll descriptor, readable while the bus has told the hub what it has not read yet */
+#define CONTROL_POLICY_FD 7             /* the policy in force: bridge_policy_read() */
 
 enum control_type {
         /* From the process */
@@ -36,7 +37,7 @@ enum control_type {
         CONTROL_FOREIGN,                /* first: unique name here of another domain's peer, value: hops */
         CONTROL_FOREIGN_GONE,           /* first */
         CONTROL_START,                  /* number: a tag, first: a name */
-        CONTROL_RELOAD,
+        CONTROL_RELOAD,                 /* fd: the policy from now on */
         CONTROL_WANT,                   /* first: a match rule of somebody on this bus, which was nobody's before */
         CONTROL_UNWANT,                 /* first: one that is nobody's any longer */
         CONTROL_SYNCED,                 /* number: the generation of what was told before this */
@@ -49,6 +50,7 @@ struct control {
         uint32_t type;
         uint32_t value;
         uint64_t number;
+        int fd;                         /* that came with it, the receiver's; -1: none */
         char first[CONTROL_TEXT_MAX];
         char second[CONTROL_TEXT_MAX];
 };
@@ -74,5 +76,11 @@ struct control_news {
  */
 int control_send(int fd, bool wait, enum control_type type, uint32_t value, uint64_t number, const char *first, const char *second);
 
+/* The same, with a descriptor (-1: without), and without waiting. */
+int control_send_fd(int fd, enum control_type type, uint32_t value, uint64_t number, const char *first, int passed);
+
 /* 1 and a packet, 0 if there is none, or a negative errno: -EPIPE at the other's end. */
 int control_receive(int fd, struct control *ret_control);
+
+/* Also takes a descriptor, which a hub does of nobody. */
+int control_receive_fd(int fd, struct control *ret_control);

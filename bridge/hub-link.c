@@ -42,6 +42,8 @@ static uint64_t now_usec(clockid_t clock) {
 
 static void packet_free(struct hub_link *link, struct hub_packet *packet) {
         link->n_packets--;
+        if (packet->fd >= 0)
+                close(packet->fd);
         free(packet->first);
         free(packet);
 }
@@ -60,7 +62,7 @@ static void send_packets(struct hub_link *link) {
         struct hub_packet *packet;
 
         while ((packet = link->first)) {
-                if (control_send(link->fd, false, packet->type, packet->value, packet->number, packet->first, NULL) == -EAGAIN)
+                if (control_send_fd(link->fd, packet->type, packet->value, packet->number, packet->first, packet->fd) == -EAGAIN)
                         return;
                 link->first = packet->next;
                 if (!link->first)
@@ -70,7 +72,7 @@ static void send_packets(struct hub_link *link) {
         sd_event_source_set_io_events(link->control, EPOLLIN);
 }
 
-static int queue_packet(struct hub_link *link, enum control_type type, uint32_t value, uint64_t number, const char *first) {
+static int queue_packet(struct hub_link *link, const struct hub_packet *model, const char *first) {
         struct hub_packet *packet;
 
         if (link->n_packets >= PACKETS_MAX)
@@ -78,25 +80,35 @@ static int queue_packet(struct hub_link *link, enum control_type type, uint32_t 
         packet = calloc(1, sizeof *packet);
         if (!packet)
                 return -ENOMEM;
-        *packet = (struct hub_packet) { .type = type, .value = value, .number = number, .first = strdup(first ? first : "") };
+        *packet = *model;
+        packet->first = strdup(first ? first : "");
+        packet->fd = model->fd < 0 ? -1 : fcntl(model->fd, F_DUPFD_CLOEXEC, 0);
         *link->last = packet;
         link->last = &packet->next;
         link->n_packets++;
         sd_event_source_set_io_events(link->control, EPOLLIN | EPOLLOUT);
-        return packet->first ? 0 : -ENOMEM;
+        return packet->first && (packet->fd < 0) == (model->fd < 0) ? 0 : -ENOMEM;
 }
 
-void hub_link_send(struct hub_link *link, enum control_type type, uint32_t value, uint64_t number, const char *first) {
+static void send_packet(struct hub_link *link, const struct hub_packet *packet, const char *first) {
         int r = -EAGAIN;
 
         if (link->fd < 0)
                 return;
         if (!link->first)
-                r = control_send(link->fd, false, type, value, number, first, NULL);
-        if (r == -EAGAIN && queue_packet(link, type, value, number, first) < 0) {
+                r = control_send_fd(link->fd, packet->type, packet->value, packet->number, first, packet->fd);
+        if (r == -EAGAIN && queue_packet(link, packet, first) < 0) {
                 log_event(LOG_ERR, NULL, "The process of the link to domain %u does not read, and is ended", link->domain);
                 kill(link->pid, SIGKILL);
         }
+}
+
+void hub_link_send(struct hub_link *link, enum control_type type, uint32_t value, uint64_t number, const char *first) {
+        send_packet(link, &(struct hub_packet) { .type = type, .value = value, .number = number, .fd = -1 }, first);
+}
+
+void hub_link_send_policy(struct hub_link *link) {
+        send_packet(link, &(struct hub_packet) { .type = CONTROL_RELOAD, .fd = link->hub->policy_fd }, NULL);
 }
 
 /* Its end */
@@ -170,9 +182,9 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
 
 /* Its beginning */
 
-#define N_FDS (CONTROL_WATCH_FD - CONTROL_FD + 1)
+#define N_FDS (CONTROL_POLICY_FD - CONTROL_FD + 1)
 
-#define ARGUMENTS_MAX (24 + 2 * HUB_POLICIES_MAX)
+#define ARGUMENTS_MAX 24
 
 static int spawn(struct hub_link *link, const int fds[N_FDS]) {
         const struct hub *hub = link->hub;
@@ -192,10 +204,6 @@ static int spawn(struct hub_link *link, const int fds[N_FDS]) {
         };
         for (; n < sizeof fixed / sizeof fixed[0]; n++)
                 argv[n] = fixed[n];
-        for (size_t i = 0; i < hub->options->n_policies; i++) {
-                argv[n++] = "--policy";
-                argv[n++] = hub->options->policies[i];
-        }
         argv[n] = NULL;
 
         r = posix_spawn_file_actions_init(&actions);
@@ -211,7 +219,7 @@ static int spawn(struct hub_link *link, const int fds[N_FDS]) {
 
 /* Descriptors that are not those which they become in the process, as one could take the other's place. */
 static int above(int fd) {
-        int copy = fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_WATCH_FD + 1);
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_POLICY_FD + 1);
 
         close(fd);
         return copy < 0 ? -errno : copy;
@@ -279,7 +287,7 @@ static int start(struct hub_link *link) {
         if (theirs < 0)
                 return theirs;
         describe_user(link);
-        r = spawn(link, (const int[N_FDS]) { theirs, figures_fd, link->hub->news_fd, watch_fd });
+        r = spawn(link, (const int[N_FDS]) { theirs, figures_fd, link->hub->news_fd, watch_fd, link->hub->policy_fd });
         if (r < 0)
                 return r;
         r = sd_event_add_child(link->hub->event, &link->child, link->pid, WEXITED, on_child, link);

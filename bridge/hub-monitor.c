@@ -199,7 +199,7 @@ static int map_news(struct hub *hub) {
 
         if (fd < 0 || ftruncate(fd, sizeof *hub->news) < 0)
                 return -errno;
-        hub->news_fd = fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_WATCH_FD + 1);        /* none that it could be taken for in a process */
+        hub->news_fd = fcntl(fd, F_DUPFD_CLOEXEC, CONTROL_POLICY_FD + 1);        /* none that it could be taken for in a process */
         if (hub->news_fd < 0)
                 return -errno;
         hub->news = mmap(NULL, sizeof *hub->news, PROT_READ | PROT_WRITE, MAP_SHARED, hub->news_fd, 0);

@@ -306,9 +306,8 @@ static int on_check_policy(void *object, struct idl_call *call, const struct xcp
                 .interface = message->interface,
                 .member = message->member,
         };
-        char place[300], text[512], id[16];
-        bool allowed;
-        int r;
+        struct bridge_decision decision;
+        char place[300] = "", id[16];
 
         if (!link) {
                 snprintf(id, sizeof id, "%u", message->domain);
@@ -319,24 +318,24 @@ static int on_check_policy(void *object, struct idl_call *call, const struct xcp
         query.domain.uuid = link->uuid;
         query.domain.name = link->name;
         query.domain.type = link->type;
-        r = guard_explain(hub->options->policies, hub->options->n_policies, &query, &allowed, place, sizeof place, text, sizeof text);
-        if (r < 0)
-                return idl_error_set_invalid_argument(error, "policy", text, "is not a policy");
-        return bridge1_manager_reply_check_policy(call, allowed ? XCP_POLICY_ACTION_ALLOW : XCP_POLICY_ACTION_DENY, place);
+        bridge_policy_decide(hub->policy, &query, &decision);
+        if (decision.rule)
+                snprintf(place, sizeof place, "%s:%u", bridge_rule_file(decision.rule), bridge_rule_line(decision.rule));
+        return bridge1_manager_reply_check_policy(call, decision.allowed ? XCP_POLICY_ACTION_ALLOW : XCP_POLICY_ACTION_DENY, place);
 }
 
 static int on_reload_policy(void *object, struct idl_call *call, struct idl_error *error) {
         struct hub *hub = object;
         struct hub_link *link;
         size_t iterator = 0;
-        char text[256];
+        char text[512];
         int r;
 
-        r = guard_check_files(hub->options->policies, hub->options->n_policies, text, sizeof text);
+        r = hub_policy_load(hub, text, sizeof text);
         if (r < 0)
                 return idl_error_set_invalid_argument(error, "policy", text, "is not a policy");
         while ((link = table_next(hub->by_domain, &iterator)))
-                hub_link_send(link, CONTROL_RELOAD, 0, 0, NULL);
+                hub_link_send_policy(link);
         hub->policy_generation++;
         bridge1_manager_emit_changed(hub->bus, service_path(hub->service), BRIDGE1_MANAGER_PROPERTY_POLICY_GENERATION);
         return bridge1_manager_reply_reload_policy(call);

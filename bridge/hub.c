@@ -14,7 +14,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "guard-policy.h"
 
 #define STOP_USEC 2000000               /* for the processes to give all that wait their errors */
 
@@ -69,7 +68,7 @@ static void on_lost(void *userdata, unsigned domain) {
 
 static int make(struct hub *hub) {
         const char *address;
-        char text[256];
+        char text[512];
         int r;
 
         r = table_new(&hub->by_domain);
@@ -83,7 +82,7 @@ static int make(struct hub *hub) {
                 r = socket_of(address, &hub->bus_path);
         if (r < 0)
                 return r;
-        r = guard_check_files(hub->options->policies, hub->options->n_policies, text, sizeof text);
+        r = hub_policy_load(hub, text, sizeof text);
         if (r < 0) {
                 log_event(LOG_ERR, NULL, "%s", text);
                 return r;
@@ -104,7 +103,7 @@ static int hub_start(struct service *service, void **ret_userdata) {
         hub->bus = service_bus(service);
         hub->event = service_event(service);
         hub->options = hub_options;
-        hub->news_fd = -1;
+        hub->news_fd = hub->policy_fd = -1;
         sigemptyset(&set);
         sigaddset(&set, SIGCHLD);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)     /* as sd_event_add_child(3) asks for */
@@ -163,6 +162,7 @@ static void hub_stop(void *userdata) {
         hub_activation_free(hub);
         hub_monitor_free(hub);
         hub_wants_free(hub);
+        hub_policy_free(hub);
         objects_free(hub->links);
         table_free(hub->by_domain);
         table_free(hub->peers);

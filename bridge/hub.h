@@ -27,6 +27,7 @@ struct hub_found {                      /* a domain with a bridge, as the store 
 
 struct hub_packet {                     /* for a process that does not read at the moment */
         struct hub_packet *next;
+        int fd;                         /* that goes with it; -1: none */
         uint32_t type, value;
         uint64_t number;
         char *first;
@@ -97,6 +98,8 @@ struct hub {
         struct hub_monitor *monitor;    /* how that is known: hub-monitor.c */
         struct control_news *news;
         int news_fd;
+        struct bridge_policy *policy;   /* in force, here and in all processes */
+        int policy_fd;                  /* a copy of it, for them */
         uint32_t policy_generation;
         uint64_t epoch;
         struct hub_activation *activation;
@@ -112,6 +115,12 @@ void hub_link_free(struct hub_link *link);              /* at once, with the pro
 void hub_link_start(struct hub_link *link);             /* a process, if there is none */
 void hub_link_end(struct hub_link *link, const char *reason);
 void hub_link_send(struct hub_link *link, enum control_type type, uint32_t value, uint64_t number, const char *first);
+
+void hub_link_send_policy(struct hub_link *link);        /* the one in force */
+
+/* hub-policy.c. Reads the files. -EINVAL: text says which line is wrong, and how; what was in force stays. */
+int hub_policy_load(struct hub *hub, char *text, size_t n_text);
+void hub_policy_free(struct hub *hub);
 
 /* hub-control.c: what a process tells. */
 int hub_link_handle(struct hub_link *link, const struct control *control);

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <systemd/sd-event.h>
 
@@ -31,8 +32,6 @@
 struct peer {
         struct session_options options;
         const char *name, *type;        /* the other domain's, for the policy */
-        const char *policy[8];          /* files and directories */
-        size_t n_policy;
         int log_level;
         uid_t user;                     /* who it is to be; 0: who it is */
         sd_event *event;
@@ -173,10 +172,21 @@ static const struct rendezvous_handlers rendezvous_handlers = { .met = on_met, .
 
 /* The hub */
 
-static void on_reload(struct peer *peer) {
+/* Takes the descriptor. */
+static int load_policy(struct peer *peer, int fd) {
+        struct bridge_policy_error error;
+        struct bridge_policy *policy;
         int r;
 
-        r = guard_load(peer->guard, peer->policy, peer->n_policy);
+        r = bridge_policy_read(fd, &policy, &error);
+        close(fd);
+        return r < 0 ? r : guard_use(peer->guard, policy);
+}
+
+static void on_reload(struct peer *peer, int fd) {
+        int r;
+
+        r = load_policy(peer, fd);
         if (r >= 0 && peer->session)
                 r = session_policy_changed(peer->session);
         if (r < 0)                      /* the hub has read it before: what is wrong is not the policy */
@@ -242,7 +252,7 @@ static void on_control(struct peer *peer, const struct control *control) {
                         tell(CONTROL_STARTED, 0, control->number, "org.freedesktop.DBus.Error.Disconnected", "The link is not up");
                 break;
         case CONTROL_RELOAD:
-                on_reload(peer);
+                on_reload(peer, control->fd);
                 break;
         default:
                 end(peer, control->first);
@@ -295,7 +305,7 @@ static int settle(void *userdata) {
         while (control.type != CONTROL_SYNCED) {
                 if (poll(&hub, 1, HUB_MSEC) <= 0)
                         return -ETIMEDOUT;
-                r = control_receive(CONTROL_FD, &control);
+                r = control_receive_fd(CONTROL_FD, &control);
                 if (r == 0)
                         continue;
                 if (r > 0)
@@ -311,7 +321,7 @@ static int on_hub(sd_event_source *source, int fd, uint32_t events, void *userda
         struct control control;
         int r;
 
-        while ((r = control_receive(fd, &control)) > 0)
+        while ((r = control_receive_fd(fd, &control)) > 0)
                 on_control(peer, &control);
         if (r < 0) {
                 sd_event_source_set_enabled(source, SD_EVENT_OFF);
@@ -343,7 +353,7 @@ static int parse_options(struct peer *peer, int argc, char **argv) {
                 { "uuid", required_argument, NULL, 'u' },   { "own-uuid", required_argument, NULL, 'U' },
                 { "name", required_argument, NULL, 'n' },   { "type", required_argument, NULL, 't' },
                 { "bus", required_argument, NULL, 'b' },    { "epoch", required_argument, NULL, 'e' },
-                { "policy", required_argument, NULL, 'P' }, { "log-level", required_argument, NULL, 'l' },
+                { "log-level", required_argument, NULL, 'l' },
                 {},
         };
         int option;
@@ -360,10 +370,6 @@ static int parse_options(struct peer *peer, int argc, char **argv) {
                 case 'b': peer->options.bus_path = optarg; break;
                 case 'e': peer->options.epoch = strtoull(optarg, NULL, 10); break;
                 case 'l': peer->log_level = atoi(optarg); break;
-                case 'P':
-                        if (peer->n_policy < sizeof peer->policy / sizeof peer->policy[0])
-                                peer->policy[peer->n_policy++] = optarg;
-                        break;
                 default: return -EINVAL;
                 }
         return peer->options.bus_path && peer->options.domain != peer->options.own_domain ? 0 : -EINVAL;
@@ -429,7 +435,7 @@ static int start(struct peer *peer) {
         r = guard_new(&peer->guard, &domain, on_denied, peer);
         if (r < 0)
                 return r;
-        r = guard_load(peer->guard, peer->policy, peer->n_policy);
+        r = load_policy(peer, CONTROL_POLICY_FD);
         if (r < 0)
                 return r;
         r = sd_event_new(&peer->event);
@@ -445,7 +451,7 @@ static int start(struct peer *peer) {
         if (r < 0)
                 return r;
         raise_limit();
-        peer->user = sandbox_user(peer->options.domain, peer->options.bus_path, peer->policy, peer->n_policy);
+        peer->user = sandbox_user(peer->options.domain, peer->options.bus_path);
         r = sandbox_begin(peer->user);
         if (r < 0)
                 return r;

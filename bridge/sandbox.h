@@ -11,14 +11,10 @@
  * that the bus tells services of one domain's peers from another's and from root, and counts for each domain on its own: docs/bridge.md, "Users".
  */
 
-#include <stddef.h>
 #include <sys/types.h>
 
-/*
- * Which user this would be for a domain: 0 if it is to stay who it is, as it is not root, or the bus does not take that user, or it could not read
- * the policy again.
- */
-uid_t sandbox_user(unsigned domain, const char *bus_path, const char *const *policies, size_t n_policies);
+/* Which user this would be for a domain: 0 if it is to stay who it is, as it is not root, or the bus does not take that user. */
+uid_t sandbox_user(unsigned domain, const char *bus_path);
 
 /* The start. user is sandbox_user()'s. */
 int sandbox_begin(uid_t user);

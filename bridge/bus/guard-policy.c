@@ -12,8 +12,6 @@
 #include "bridge-rates.h"
 #include "log.h"
 
-#define PATHS_MAX 16
-
 struct guard {
         struct bridge_domain domain;
         struct bridge_policy *policy;
@@ -29,8 +27,7 @@ static uint64_t now_nsec(void) {
         return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
 }
 
-/* Takes the policy. */
-static int use(struct guard *guard, struct bridge_policy *policy) {
+int guard_use(struct guard *guard, struct bridge_policy *policy) {
         struct bridge_rates *rates;
         int r;
 
@@ -58,7 +55,7 @@ int guard_new(struct guard **ret_guard, const struct guard_domain *domain, guard
         guard->userdata = userdata;
         r = bridge_policy_new(&nothing);
         if (r >= 0)
-                r = use(guard, nothing);
+                r = guard_use(guard, nothing);
         if (r < 0) {
                 guard_free(guard);
                 return r;
@@ -81,62 +78,6 @@ static void place_of(const struct bridge_rule *rule, char *text, size_t n) {
                 snprintf(text, n, "%s:%u", bridge_rule_file(rule), bridge_rule_line(rule));
         else
                 text[0] = '\0';
-}
-
-static int load(const char *const *paths, size_t n, struct bridge_policy **ret_policy, char *text, size_t n_text) {
-        const char *list[PATHS_MAX + 1] = { NULL };
-        struct bridge_policy_error error = { .line = 0 };
-        int r;
-
-        if (n > PATHS_MAX)
-                return -E2BIG;
-        for (size_t i = 0; i < n; i++)
-                list[i] = paths[i];
-        r = bridge_policy_load(list, ret_policy, &error);
-        if (r < 0 && error.line > 0)
-                snprintf(text, n_text, "%s:%u:%u: %s", error.file, error.line, error.column, error.text);
-        else if (r < 0)
-                snprintf(text, n_text, "%s: %s", error.file, error.text);
-        return r;
-}
-
-int guard_check_files(const char *const *paths, size_t n, char *text, size_t n_text) {
-        struct bridge_policy *policy;
-        int r;
-
-        r = load(paths, n, &policy, text, n_text);
-        if (r >= 0)
-                bridge_policy_free(policy);
-        return r;
-}
-
-int guard_load(struct guard *guard, const char *const *paths, size_t n) {
-        struct bridge_policy *policy;
-        char text[512];
-        int r;
-
-        r = load(paths, n, &policy, text, sizeof text);
-        if (r < 0) {
-                log_event(LOG_ERR, NULL, "The policy is not loaded: %s", text);
-                return r;
-        }
-        return use(guard, policy);
-}
-
-int guard_explain(const char *const *paths, size_t n, const struct bridge_query *query, bool *ret_allowed, char *place, size_t n_place,
-                  char *text, size_t n_text) {
-        struct bridge_policy *policy;
-        struct bridge_decision decision;
-        int r;
-
-        r = load(paths, n, &policy, text, n_text);
-        if (r < 0)
-                return r;
-        bridge_policy_decide(policy, query, &decision);
-        *ret_allowed = decision.allowed;
-        place_of(decision.rule, place, n_place);
-        bridge_policy_free(policy);
-        return 0;
 }
 
 /* Audit */

@@ -20,12 +20,5 @@ typedef void (*guard_denied_t)(void *userdata, uint32_t direction, const char *w
 int guard_new(struct guard **ret_guard, const struct guard_domain *domain, guard_denied_t denied, void *userdata);
 struct guard *guard_free(struct guard *guard);
 
-/* Reads files, and *.policy of directories. If anything is wrong, what was in force stays; until the first time, all is denied. */
-int guard_load(struct guard *guard, const char *const *paths, size_t n);
-
-/* Whether files could be loaded. -EINVAL: text says which line is wrong, and how. */
-int guard_check_files(const char *const *paths, size_t n, char *text, size_t n_text);
-
-/* What files say to a question: whether it is allowed, and by which rule, FILE:LINE or "". Nothing is recorded. Errors as guard_check_files(). */
-int guard_explain(const char *const *paths, size_t n, const struct bridge_query *query, bool *ret_allowed, char *place, size_t n_place,
-                  char *text, size_t n_text);
+/* From now on this is in force: it is taken. Until the first time, all is denied. */
+int guard_use(struct guard *guard, struct bridge_policy *policy);

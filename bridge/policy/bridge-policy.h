@@ -7,7 +7,7 @@
  * Rules are asked in the order of their files and lines, and the first that matches decides; if none does, the answer is no. A policy never
  * changes once it is read: to reload is to read another one. docs/bridge-policy.md has the grammar and what each part of it means.
  *
- * All of this is pure but bridge_policy_load(): it has no state and asks nobody, so the same question gets the same answer in a bridge and
+ * All of this is pure but what reads files: it has no state and asks nobody, so the same question gets the same answer in a bridge and
  * in a tool that explains what a bridge would do. Only rates need memory, which the caller keeps (bridge-rates.h).
  */
 
@@ -98,6 +98,10 @@ int bridge_policy_add(struct bridge_policy *policy, const char *file, const char
  * wrong; or another negative errno and an error that says which file could not be read.
  */
 int bridge_policy_load(const char *const *paths, struct bridge_policy **ret_policy, struct bridge_policy_error *ret_error);
+
+/* The same, and writes what was read to a file, from which bridge_policy_read() has the same policy: whatever happens to the files meanwhile. */
+int bridge_policy_copy(const char *const *paths, int fd, struct bridge_policy **ret_policy, struct bridge_policy_error *ret_error);
+int bridge_policy_read(int fd, struct bridge_policy **ret_policy, struct bridge_policy_error *ret_error);
 
 size_t bridge_policy_count(const struct bridge_policy *policy);         /* rules, not limits */
 

@@ -7,6 +7,8 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "bridge-policy.h"
 
@@ -202,6 +204,40 @@ static int load(const char *path, struct bridge_policy **policy, struct bridge_p
         return bridge_policy_load((const char *const []) { path, NULL }, policy, error);
 }
 
+/* A copy decides as the files did, wherever these are; and is refused if it is cut off anywhere but between two of them. */
+static void test_copies(void) {
+        g_autofree char *dir = make_dir();
+        struct bridge_policy_error error = {};
+        struct bridge_policy *policy = NULL, *again = NULL;
+        const char *name = "a.b";
+        const struct bridge_query query = { .kind = BRIDGE_OWN, .names = &name, .n_names = 1 };
+        struct bridge_decision decision;
+        int fd = memfd_create("copy", MFD_CLOEXEC);
+        off_t n;
+
+        write_file(dir, "10.policy", "deny own a.c by any\n");
+        write_file(dir, "20.policy", "# nothing\nallow own a.b by any");
+        g_assert_cmpint(bridge_policy_copy((const char *const []) { dir, NULL }, fd, &policy, &error), ==, 0);
+        bridge_policy_free(policy);
+        remove_dir(dir);
+        g_assert_cmpint(bridge_policy_read(fd, &again, &error), ==, 0);
+        bridge_policy_decide(again, &query, &decision);
+        g_assert_true(decision.allowed && g_str_has_suffix(bridge_rule_file(decision.rule), "/20.policy"));
+        g_assert_cmpuint(bridge_rule_line(decision.rule), ==, 2);
+        g_assert_cmpuint(bridge_policy_count(again), ==, 2);
+        bridge_policy_free(again);
+        n = lseek(fd, 0, SEEK_END);
+        g_assert_cmpint(ftruncate(fd, n - 1), ==, 0);
+        g_assert_cmpint(bridge_policy_read(fd, &again, &error), ==, -EBADMSG);
+        g_assert_cmpint(ftruncate(fd, 5), ==, 0);
+        g_assert_cmpint(bridge_policy_read(fd, &again, &error), ==, -EBADMSG);
+        g_assert_cmpint(ftruncate(fd, 0), ==, 0);
+        g_assert_cmpint(bridge_policy_read(fd, &again, &error), ==, 0);
+        g_assert_cmpuint(bridge_policy_count(again), ==, 0);
+        bridge_policy_free(again);
+        close(fd);
+}
+
 static void test_failures_leave_nothing(void) {
         g_autofree char *dir = make_dir(), *missing = g_build_filename(dir, "missing.policy", NULL);
         g_autofree char *inner = g_build_filename(dir, "30.policy", NULL), *large = g_strnfill(BRIDGE_POLICY_FILE_MAX + 1, '#');
@@ -395,6 +431,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/bridge-policy-files/mistakes-have-line-and-column", test_mistakes);
         g_test_add_func("/bridge-policy-files/4096-rules-and-one-more", test_too_many_rules);
         g_test_add_func("/bridge-policy-files/order", test_order);
+        g_test_add_func("/bridge-policy-files/copies", test_copies);
         g_test_add_func("/bridge-policy-files/failures-leave-nothing", test_failures_leave_nothing);
         g_test_add_func("/bridge-policy-files/lint", test_lint);
         g_test_add_func("/bridge-policy-files/lint-is-right", test_lint_is_right);

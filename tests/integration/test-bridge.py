@@ -662,6 +662,23 @@ allow own org.example.Echo by any
         self.assertEqual(bus.call(ECHO, "/", ECHO, "Echo", "s", "again"), ("again",))
         self.assertEqual(len(service.calls), 2)
 
+    def test_what_is_in_force_is_what_was_read_last(self):
+        """Not what has been written to the files since: for what the bridge says, and for new links."""
+        self.service(1)
+        self.wait_name(0)
+        bus = self.bus(0)
+        message = {"domain": ("u", 1), "direction": ("s", "In"), "owns": ("s", ECHO)}
+        for text in ("nonsense\n", ""):
+            self.write_policy(0, text)
+            self.assertEqual(bus.call(*MANAGER, "CheckPolicy", "a{sv}", message)[0], "Allow")
+        epoch = self.link_property(1, "Epoch")
+        bus.call(MANAGER[0], self.link(1), "org.xen.xcp.bridge1.Link", "Reconnect")
+        wait_until(lambda: self.link_property(1, "Epoch") != epoch, "a new link")
+        self.wait_name(0)
+        bus.call(*MANAGER, "ReloadPolicy")
+        self.assertEqual(bus.call(*MANAGER, "CheckPolicy", "a{sv}", message)[0], "Deny")
+        self.wait_name(0, there=False)
+
 
 class CallsOnDbusBroker(Calls):
     broker = "dbus-broker"
