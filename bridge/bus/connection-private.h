@@ -26,6 +26,8 @@ struct connection {
         sd_event *event;
         sd_event_source *io;
         struct budget *budget;
+        struct outbox *outbox;
+        struct connection *next_in_outbox, **link_in_outbox;    /* link: NULL if it is not there */
         int fd;
         char *unique;
         bool recognised;                /* the bus has said OK */
@@ -36,6 +38,9 @@ struct connection {
         int *current_fds;               /* of the message that is handled */
         unsigned n_current_fds;
         bool lost, doomed, draining, paused, starving, held;
+        bool blocked;                   /* the bus did not take all of the queue */
+        bool unseen;                    /* what was read last may be ahead of the event loop, but for */
+        bool announced;                 /* the next message, which the loop has told of */
         unsigned busy;                  /* handlers on the stack: it must not be freed under them */
         uint32_t serial;
         struct table *waiting;          /* struct waiting by serial */
@@ -62,6 +67,7 @@ int connection_write(struct connection *connection);
 /* Queues bytes, which are taken. */
 int connection_queue(struct connection *connection, struct outgoing *outgoing);
 void connection_drop_outgoing(struct connection *connection);
+void connection_leave_outbox(struct connection *connection);
 
 /* connection-fds.c: recv() that takes descriptors as well; and those of a message that has come, which are dropped after it was handled. */
 ssize_t connection_receive(struct connection *connection, void *data, size_t n);
@@ -75,6 +81,9 @@ void connection_close_fds(struct outgoing *outgoing);
 
 /* What the event loop is to tell of. */
 void connection_watch(struct connection *connection);
+
+/* To be called after handlers were, which busy was counted up for. r: an error ends the connection. */
+void connection_settle(struct connection *connection, int r);
 
 /* Ends it: the handlers are told. */
 void connection_lose(struct connection *connection, int error);

@@ -16,6 +16,7 @@
 #include "connection-private.h"
 
 #define BATCH 64                        /* of messages, in one call of sendmsg() */
+#define DELAYED_MAX (16u * 1024)        /* bytes that wait for others: a bus that could be reading them costs more than a system call */
 
 static void outgoing_free(struct connection *connection, struct outgoing *outgoing) {
         connection->n_queued -= outgoing->n_head + outgoing->n_body - outgoing->offset;
@@ -88,17 +89,64 @@ int connection_write(struct connection *connection) {
                         n = sendmsg(connection->fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n < 0 && errno == EINTR)
                         continue;
-                if (n < 0)
+                if (n < 0) {
+                        connection->blocked = errno != EPIPE && errno != ECONNRESET;
                         return errno == EAGAIN ? 0 : -errno;
+                }
                 forget_sent(connection, (size_t) n);
         }
+        connection->blocked = false;
         return 0;
 }
 
-int connection_queue(struct connection *connection, struct outgoing *outgoing) {
-        bool idle = !connection->first;
-        int r;
+/*
+ * Sends what waits in the outbox. An error does not end it here, under the feet of who sends: that the bus is gone is noticed where it is read, as
+ * there may be something yet, and of others the event loop tells, as of what blocks.
+ */
+static void write_delayed(struct connection *connection) {
+        connection_leave_outbox(connection);
+        connection->busy++;             /* the handler sent may want to free it */
+        connection_write(connection);
+        connection->busy--;
+        connection_watch(connection);
+}
 
+void outbox_init(struct outbox *outbox) {
+        *outbox = (struct outbox) { .last = &outbox->first };
+}
+
+static void enter_outbox(struct connection *connection) {
+        struct outbox *outbox = connection->outbox;
+
+        if (connection->link_in_outbox)
+                return;
+        connection->link_in_outbox = outbox->last;
+        connection->next_in_outbox = NULL;
+        *outbox->last = connection;
+        outbox->last = &connection->next_in_outbox;
+}
+
+void connection_leave_outbox(struct connection *connection) {
+        struct connection *next = connection->next_in_outbox;
+
+        if (!connection->link_in_outbox)
+                return;
+        *connection->link_in_outbox = next;
+        *(next ? &next->link_in_outbox : &connection->outbox->last) = connection->link_in_outbox;
+        connection->link_in_outbox = NULL;
+}
+
+void outbox_send(struct outbox *outbox) {
+        struct connection *connection;
+
+        while ((connection = outbox->first)) {
+                connection->busy++;
+                write_delayed(connection);
+                connection_settle(connection, 0);
+        }
+}
+
+int connection_queue(struct connection *connection, struct outgoing *outgoing) {
         connection->n_queued += outgoing->n_head + outgoing->n_body;
         outgoing->next = NULL;
         if (connection->held && outgoing->held) {
@@ -108,13 +156,12 @@ int connection_queue(struct connection *connection, struct outgoing *outgoing) {
         }
         *connection->last = outgoing;
         connection->last = &outgoing->next;
-        if (!idle)
+        if (connection->blocked)
                 return 0;
-        connection->busy++;             /* the handler sent may want to free it */
-        r = connection_write(connection);
-        connection->busy--;
-        connection_watch(connection);
-        return r == -EPIPE || r == -ECONNRESET ? 0 : r;         /* there may be something to read yet; its end is noticed there */
+        enter_outbox(connection);
+        if (connection->n_queued > DELAYED_MAX)
+                write_delayed(connection);
+        return 0;
 }
 
 void connection_hold(struct connection *connection) {
@@ -129,10 +176,7 @@ void connection_let_go(struct connection *connection) {
         connection->last = connection->last_held;
         connection->first_held = NULL;
         connection->last_held = &connection->first_held;
-        connection->busy++;
-        connection_write(connection);
-        connection->busy--;
-        connection_watch(connection);
+        write_delayed(connection);
 }
 
 uint32_t connection_serial(struct connection *connection) {
@@ -240,7 +284,14 @@ int connection_call(struct connection *connection, connection_reply_t reply, voi
                         return r;
                 }
         }
-        return queue_message(connection, &call, body, 0, 0, strcmp(member, "Hello") != 0, NULL);
+
+        /* Names change hands in the order in which they did, and after what their owners had to say. */
+        connection->busy++;
+        outbox_send(connection->outbox);
+        r = queue_message(connection, &call, body, 0, 0, strcmp(member, "Hello") != 0, NULL);
+        outbox_send(connection->outbox);
+        connection->busy--;
+        return r;
 }
 
 void connection_flush(struct connection *connection, uint64_t timeout_usec) {

@@ -26,6 +26,7 @@ static void destroy(struct connection *connection) {
         struct waiting *waiting;
         size_t iterator = 0;
 
+        connection_leave_outbox(connection);
         connection_drop_outgoing(connection);
         connection_drop_fds(connection);
         while (connection->waiting && (waiting = table_next(connection->waiting, &iterator))) {
@@ -75,7 +76,7 @@ void connection_watch(struct connection *connection) {
                 return;
         if (!connection->paused && !connection->starving)
                 events |= EPOLLIN;
-        if (connection->first)
+        if (connection->blocked)
                 events |= EPOLLOUT;
         sd_event_source_set_io_events(connection->io, events);
 }
@@ -152,6 +153,7 @@ static int handle(struct connection *connection, uint8_t *data, size_t size) {
 
         r = handle_message(connection, data, size);
         connection_end_fds(connection);
+        connection->announced = false;
         return r;
 }
 
@@ -242,6 +244,7 @@ static int read_large(struct connection *connection) {
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n == 0)
                 return -ECONNRESET;
+        connection->unseen = true;
         connection->n_large += (size_t) n;
         if (connection->n_large < connection->large_size)
                 return 1;
@@ -266,13 +269,13 @@ static int read_once(struct connection *connection) {
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n == 0)
                 return -ECONNRESET;
+        connection->unseen = true;
         connection->end += (size_t) n;
         r = handle_buffer(connection);
         return r < 0 ? r : 1;
 }
 
-/* To be called after handlers were. */
-static void settle(struct connection *connection, int r) {
+void connection_settle(struct connection *connection, int r) {
         if (--connection->busy > 0)
                 return;
         if (r < 0 && !connection->lost) {
@@ -299,12 +302,13 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
         if (events & EPOLLOUT)
                 r = connection_write(connection);
         if (r == 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
+                connection->announced = events & EPOLLIN;
                 if (reads(connection))
                         r = read_once(connection);
                 else if (events & (EPOLLHUP | EPOLLERR))
                         r = -ECONNRESET;
         }
-        settle(connection, r);
+        connection_settle(connection, r);
         return 0;
 }
 
@@ -312,9 +316,18 @@ void connection_drain_input(struct connection *connection) {
         int r = 1;
 
         connection->busy++;
+        connection->announced = false;
         while (r > 0 && reads(connection))
                 r = read_once(connection);
-        settle(connection, r);
+        connection_settle(connection, r);
+}
+
+bool connection_is_ahead(const struct connection *connection) {
+        return connection->unseen && !connection->announced;
+}
+
+void connection_caught_up(struct connection *connection) {
+        connection->unseen = false;
 }
 
 static void go_on(struct connection *connection) {
@@ -322,7 +335,7 @@ static void go_on(struct connection *connection) {
 
         connection->busy++;
         r = reads(connection) && !connection->large ? handle_buffer(connection) : 0;
-        settle(connection, r);
+        connection_settle(connection, r);
 }
 
 void connection_resume(struct connection *connection) {
@@ -438,6 +451,7 @@ int connection_new(struct connection **ret_connection, const struct connection_b
         connection->userdata = userdata;
         connection->event = sd_event_ref(bus->event);
         connection->budget = bus->budget;
+        connection->outbox = bus->outbox;
         connection->last = &connection->first;
         connection->last_held = &connection->first_held;
         r = start(connection, bus);

@@ -42,11 +42,17 @@ struct connection_handlers {
         void (*drained)(void *userdata);
 };
 
+/* Connections of a bus that have something to send since outbox_send(). */
+struct outbox {
+        struct connection *first, **last;
+};
+
 struct connection_bus {
         sd_event *event;
         const char *path;               /* of the socket; with '@' first, in the abstract namespace */
         int64_t priority;               /* of its events, sd_event_source_set_priority(3) */
         struct budget *budget;          /* for large messages that come */
+        struct outbox *outbox;          /* what is sent goes out with outbox_send(), what came at once in one piece */
 };
 
 /* Connects. handlers have to live as long as the connection. */
@@ -91,11 +97,22 @@ bool connection_passes_fds(const struct connection *connection);
  */
 int *connection_take_fds(struct connection *connection);
 
+/*
+ * Of the message that is handled: whether it may have come after the event loop looked at its sockets, so that what the bus has sent to another
+ * connection before it may not be known to the loop yet. It is no longer when all of that has been read: then connection_caught_up() is called.
+ */
+bool connection_is_ahead(const struct connection *connection);
+void connection_caught_up(struct connection *connection);
+
+/* Sends what is in the outbox: to be called before the program waits. */
+void outbox_init(struct outbox *outbox);
+void outbox_send(struct outbox *outbox);
+
 /* What the bus itself answers to a call. reply is NULL if there will be no answer: the connection ended. */
 typedef void (*connection_reply_t)(void *userdata, const struct message *reply);
 
 /*
- * Calls a method of the bus itself. types and arguments are those of message_make_body(). If reply is NULL, no answer is asked for. At the
+ * Calls a method of the bus itself, after what is in the outbox has gone out. types and arguments are those of message_make_body(). If reply is NULL, no answer is asked for. At the
  * connection's end, handlers that still wait are called with NULL.
  */
 int connection_call(struct connection *connection, connection_reply_t reply, void *userdata, const char *member, const char *types, ...);

@@ -306,10 +306,12 @@ void out_from_ghost(struct remote *remote, uint8_t *data, size_t size, const str
 
         /*
          * A signal that was sent before a reply has to arrive before it. They came over two sockets, and the bus has written the signal first:
-         * whoever has read the reply can read the signal.
+         * whoever has read the reply can read the signal. The event loop sees to that, as it has the listener go first, but for what came after it looked.
          */
-        if (session->listener && table_count(session->rules) > 0)
+        if (session->listener && table_count(session->rules) > 0 && connection_is_ahead(remote->connection)) {
                 connection_drain_input(session->listener);
+                connection_caught_up(remote->connection);
+        }
 
         /* And what its sender wanted to hear before, the other domain has to be told before it gets this. */
         r = session->handlers->settle(session->userdata);

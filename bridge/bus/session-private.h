@@ -124,7 +124,9 @@ struct session {
         uint32_t message_max, their_message_max;        /* what the hellos have said: ours, and the other's */
         bool passes_descriptors;                        /* the other end does */
         uint64_t n_arriving;            /* bytes of messages that this bus has not taken yet */
-        sd_event_source *kick;          /* there is something to write or to read */
+        struct outbox outbox;
+        bool kicked;                    /* there is something to write to the ring, or to read */
+        sd_event_source *again;         /* that there still is, after a turn: the loop does not wait */
         sd_event_source *timer;
         uint64_t last_heard_usec, last_progress_usec, ping_usec;
         bool ping_waits;
@@ -158,7 +160,7 @@ struct session {
 };
 
 /* session.c */
-void session_kick(struct session *session);             /* look at the ring when all that there is to do now was done */
+void session_kick(struct session *session);             /* look at the ring before the event loop waits */
 void session_fail(struct session *session, int error, const char *what);
 void session_end_with(struct session *session, enum wire_goodbye reason, const char *text);
 uint64_t session_now(void);

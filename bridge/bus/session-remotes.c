@@ -70,7 +70,8 @@ static void on_sent(void *userdata, uint32_t stream, uint32_t size) {
         r = session->over ? 0 : demux_taken(session->demux, stream, size);
         if (r < 0)
                 session_fail(session, r, "give credit");
-        session_kick(session);
+        if (session->retry)
+                session_kick(session);
 }
 
 static void forget_ghost(struct remote *remote) {

@@ -82,7 +82,7 @@ int uuid_parse(const char *text, uint8_t ret_uuid[16]) {
 /* The end */
 
 static void stop_io(struct session *session) {
-        session->kick = sd_event_source_disable_unref(session->kick);
+        session->again = sd_event_source_disable_unref(session->again);
         session->timer = sd_event_source_disable_unref(session->timer);
         session->listener = connection_free(session->listener);
 }
@@ -131,26 +131,50 @@ void session_fail(struct session *session, int error, const char *what) {
 
 /* Its course */
 
-static int on_kick(sd_event_source *source, void *userdata) {
-        struct session *session = userdata;
+static bool answers_too_much(struct session *session) {
+        return frame_buffer_length(mux_control(session->mux)) > MUX_CONTROL_MAX;
+}
+
+static void use_ring(struct session *session) {
+        bool waits;
         int r;
 
-        sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        session->kicked = false;
         if (session->retry) {
                 session->retry = false;
                 remotes_retry(session);
         }
-        r = session_read_ring(session);         /* first: it gives credit, and makes answers */
-        if (r >= 0)
+        r = session_read_ring(session);
+        if (r >= 0 && !session->over) {
+                outbox_send(&session->outbox);  /* gives credit, which goes out at once */
+                waits = answers_too_much(session);
                 r = session_write_ring(session);
+                if (waits && !answers_too_much(session))
+                        session_kick(session);  /* what was not read for it */
+        }
         if (r < 0)
                 session_fail(session, r, "use the ring");
+}
+
+/*
+ * Before the event loop waits, all that has come in goes out. That needs no event of its own, for which the loop would look at its sockets once
+ * more. What is left after a turn has another one when those have had theirs.
+ */
+static int before_wait(sd_event_source *source, void *userdata) {
+        struct session *session = userdata;
+
+        if (session->kicked)
+                use_ring(session);
+        outbox_send(&session->outbox);
+        return session->again ? sd_event_source_set_enabled(session->again, session->kicked ? SD_EVENT_ONESHOT : SD_EVENT_OFF) : 0;
+}
+
+static int on_again(sd_event_source *source, void *userdata) {
         return 0;
 }
 
 void session_kick(struct session *session) {
-        if (session->kick)
-                sd_event_source_set_enabled(session->kick, SD_EVENT_ONESHOT);
+        session->kicked = true;
 }
 
 void session_on_ring(struct session *session) {
@@ -379,10 +403,13 @@ static int start(struct session *session) {
         r = wants_start(session);
         if (r < 0)
                 return r;
-        r = sd_event_add_defer(event, &session->kick, on_kick, session);
+        r = sd_event_add_defer(event, &session->again, on_again, session);
         if (r < 0)
                 return r;
         r = sd_event_add_time_relative(event, &session->timer, CLOCK_MONOTONIC, TICK_USEC, TICK_USEC / 4, on_tick, session);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_prepare(session->timer, before_wait);   /* it is always enabled */
         if (r < 0)
                 return r;
         r = say_hello(session);
@@ -417,7 +444,9 @@ int session_new(struct session **ret_session, const struct session_options *opti
                 .event = options->event,
                 .path = options->bus_path,
                 .budget = &session->memory_out,
+                .outbox = &session->outbox,
         };
+        outbox_init(&session->outbox);
         r = start(session);
         if (r < 0) {
                 session_free(session);
