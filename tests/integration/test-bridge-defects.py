@@ -261,7 +261,7 @@ class OpenXT(DefectCase):
         descriptors = self.descriptors(2)
         for _ in range(50):
             self.assertEqual(self.error(client.call, ECHO, "/", ECHO, "Echo").name, ACCESS_DENIED)
-        self.assertEqual(self.descriptors(2), descriptors)
+        self.assertLessEqual(self.descriptors(2), descriptors)  # it may have been reading the policy yet
         self.send(message(1, self.calls(signature="s", body=("of pv",)), call=2))
         wait_until(lambda: len(service.calls) == 2, "the call of domain 1")
         self.assertEqual([call.body for call in service.calls], [("of pvh",), ("of pv",)])

@@ -15,8 +15,10 @@ import struct
 import threading
 import tty
 
-from dbuswire import CALL, Message, Service, encode
+from bridgewire import frame, hello, message, name, peer
+from dbuswire import CALL, Bus, Message, Service, encode
 from harness import build_directory, wait_until
+from impostorcase import ImpostorCase
 from storageclient import Client
 from xenopsdclient import Caller
 
@@ -613,41 +615,31 @@ allow own org.xen.xcp.xenopsd by any
 
 
 def descriptors(stream, *entries):
-    return bridge.frame(DESCRIPTORS, struct.pack("<IHH", stream, len(entries), 0) + b"".join(struct.pack("<IHHQQ", number, kind, 0, size, 0)
+    return frame(DESCRIPTORS, struct.pack("<IHH", stream, len(entries), 0) + b"".join(struct.pack("<IHHQQ", number, kind, 0, size, 0)
                                                                                          for number, kind, size in entries))
 
 
 def data(number, content, side=0):
-    return bridge.frame(DATA, struct.pack("<IB3x", number, side) + content)
+    return frame(DATA, struct.pack("<IB3x", number, side) + content)
 
 
 def end(number, reason=0, side=0):
-    return bridge.frame(DATA_END, struct.pack("<IBB2x", number, side, reason))
+    return frame(DATA_END, struct.pack("<IBB2x", number, side, reason))
 
 
-class Hostile(bridge.BridgeTest):
+class Hostile(ImpostorCase):
     """A guest with something else than a bridge."""
 
-    domains = 2
-    deadline = 240
-    setUp = bridge.Hostile.setUp
-    meet = bridge.Hostile.meet
-    send = bridge.Hostile.send
-    wait_said = bridge.Hostile.wait_said
-    wait_frame = bridge.Hostile.wait_frame
-    wait_end = bridge.Hostile.wait_end
-    assert_others_are_well = bridge.Hostile.assert_others_are_well
-
     def call(self, number, n_fds, destination=KEEP, flags=2):
-        message = Message(CALL, number, path="/", interface=KEEP, member="Keep", destination=destination, n_fds=n_fds)
-        return bridge.message(1, encode(message), call=number, flags=flags)
+        call = Message(CALL, number, path="/", interface=KEEP, member="Keep", destination=destination, n_fds=n_fds)
+        return message(1, encode(call), call=number, flags=flags)
 
     def test_what_is_no_protocol_ends_the_link(self):
-        start = bridge.hello(features=1) + bridge.peer(1, ":1.1")
+        start = hello(features=1) + peer(1, ":1.1")
         pipe = descriptors(1, (1, 1, 0))
         cases = {
             "none at all": start + descriptors(1),
-            "more than there are": start + bridge.frame(DESCRIPTORS, struct.pack("<IHH", 1, 5, 0) + bytes(24)),
+            "more than there are": start + frame(DESCRIPTORS, struct.pack("<IHH", 1, 5, 0) + bytes(24)),
             "of nobody": start + descriptors(7, (1, 1, 0)),
             "with the number 0": start + descriptors(1, (0, 1, 0)),
             "twice": start + pipe + pipe,
@@ -663,7 +655,7 @@ class Hostile(bridge.BridgeTest):
             "data after the end": start + pipe + end(1) + data(1, b"x"),
             "two ends": start + pipe + end(1) + end(1),
             "more than a copy has": start + descriptors(1, (1, 7, 3)) + data(1, b"four"),
-            "too much credit": start + pipe + bridge.frame(DATA_CREDIT, struct.pack("<IB3xI", 1, 0, 0xffffffff)),
+            "too much credit": start + pipe + frame(DATA_CREDIT, struct.pack("<IB3xI", 1, 0, 0xffffffff)),
             "a side that there is not": start + pipe + data(1, b"x", side=2),
         }
         for what, frames in cases.items():
@@ -677,24 +669,24 @@ class Hostile(bridge.BridgeTest):
         self.addCleanup(keeper.close)
         self.wait_name(0, KEEP)
         pipe = descriptors(1, (1, 1, 0))
-        self.meet(bridge.hello(features=1), bridge.peer(1, ":1.1"), self.call(1, 1, flags=0),  # it has none
+        self.meet(hello(features=1), peer(1, ":1.1"), self.call(1, 1, flags=0),  # it has none
                   pipe, self.call(2, 2),  # it has one
                   descriptors(1, (2, 99, 0)), self.call(3, 1),  # of a kind that there will be
                   descriptors(1, (3, 7, 1 << 40)), self.call(4, 1),
                   descriptors(1, (4, 7, 10)), data(4, b"short"), end(4), self.call(5, 1))
         for number, error in enumerate((b"InconsistentMessage", b"InconsistentMessage", b"NotSupported", b"LimitsExceeded", b"IOError")):
-            self.assertIn(error, self.wait_frame(bridge.REFUSED, rf"{number + 1:02x}00000000000000"))
-        self.send(bridge.frame(DATA_STOP, struct.pack("<IB3x", 77, 0)), end(1), end(2), end(3))
+            self.assertIn(error, self.wait_refusal(number + 1))
+        self.send(frame(DATA_STOP, struct.pack("<IB3x", 77, 0)), end(1), end(2), end(3))
         wait_until(lambda: self.counters(1)["descriptors"] == 0, "none to be left")
-        self.assertTrue(self.is_up(1))
+        self.assertEqual(self.link_property(1, "State"), "Up")
         self.assertEqual(keeper.given, [])
 
     def test_a_bridge_that_does_not_carry_them(self):
-        self.meet(bridge.hello(), bridge.peer(1, ":1.1"), bridge.name(1, "org.example.Old"))
+        self.meet(hello(), peer(1, ":1.1"), name(1, "org.example.Old"))
         self.wait_name(0, "org.example.Old")
         reader, writer = os.pipe()
-        with bridge.Bus(self.path(0), passes_fds=True) as bus:
-            failed = self.error(lambda: bus.answer(bus.call_async("org.example.Old", "/", KEEP, "Keep", "h", 0, fds=[reader])))
-        self.assertEqual(failed.name, NOT_SUPPORTED)
+        with Bus(self.path(0), passes_fds=True) as bus:
+            failed = bus.reply_to(bus.call_async("org.example.Old", "/", KEEP, "Keep", "h", 0, fds=[reader]))
+        self.assertEqual(failed.error, NOT_SUPPORTED)
         os.close(reader)
         os.close(writer)
