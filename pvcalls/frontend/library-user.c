@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * A program on libxcp-pvcalls, as its users write them, for tests/integration/test-pvcalls-library.py.
+ *
+ *      exchange ADDRESS PORT CONNECTIONS BYTES [ORDER]     connections at once, in a poll loop over socket descriptors, with the library's thread;
+ *                                                      each sends so many bytes and receives them back
+ *      churn ADDRESS PORT CONNECTIONS                  one after the other, waiting for each
+ *      serve ADDRESS PORT                              sends back what it gets, in a loop over the device's descriptor
+ *      hold ADDRESS PORT                               tells what becomes of a connection when its backend goes, and connects again
+ */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xcp-pvcalls.h"
+
+#define PATIENCE_MS 60000
+#define CONNECTIONS_MAX 2000
+#define CHUNK 65536
+
+struct connection {
+        struct xcp_pvcalls_socket *socket;
+        uint64_t n_sent, n_received;
+        bool shut, done;
+        size_t n_held;                  /* of an echo: bytes that did not fit yet */
+        uint8_t held[4096];
+};
+
+static struct xcp_pvcalls *pvcalls;
+static struct connection connections[CONNECTIONS_MAX];
+
+__attribute__((noreturn)) static void fail(const char *what, int r) {
+        printf("error %s: %s\n", what, strerrorname_np(-r) ?: "?");
+        exit(EXIT_FAILURE);
+}
+
+static int check(const char *what, int r) {
+        if (r < 0)
+                fail(what, r);
+        return r;
+}
+
+static struct sockaddr_in address_of(char **words) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) atoi(words[1])) };
+
+        inet_pton(AF_INET, words[0], &address.sin_addr);
+        return address;
+}
+
+static void dial(struct connection *connection, const struct sockaddr_in *address) {
+        int r;
+
+        check("socket", xcp_pvcalls_socket_new(pvcalls, connection, &connection->socket));
+        r = xcp_pvcalls_connect(connection->socket, address);
+        if (r != -EINPROGRESS)
+                fail("connect", r);
+}
+
+static uint8_t pattern(uint64_t at) {
+        return (uint8_t) (at * 2654435761u >> 13);
+}
+
+static void send_pattern(struct connection *connection, uint64_t n_bytes) {
+        uint8_t chunk[CHUNK];
+        ssize_t n;
+
+        do {
+                size_t some = n_bytes - connection->n_sent < CHUNK ? (size_t) (n_bytes - connection->n_sent) : CHUNK;
+
+                if (some == 0)
+                        return;
+                for (size_t i = 0; i < some; i++)
+                        chunk[i] = pattern(connection->n_sent + i);
+                n = xcp_pvcalls_send(connection->socket, chunk, some);
+                connection->n_sent += n > 0 ? (uint64_t) n : 0;
+        } while (n > 0);
+        if (n != -EAGAIN)
+                fail("send", (int) n);
+}
+
+static void receive_pattern(struct connection *connection) {
+        uint8_t chunk[CHUNK];
+        ssize_t n;
+
+        while ((n = xcp_pvcalls_receive(connection->socket, chunk, sizeof chunk)) > 0)
+                for (ssize_t i = 0; i < n; i++)
+                        if (chunk[i] != pattern(connection->n_received++))
+                                fail("data", -EBADMSG);
+        if (n == 0)
+                connection->done = true;
+        else if (n != -EAGAIN)
+                fail("receive", (int) n);
+}
+
+static void exchange_step(struct connection *connection, uint64_t n_bytes) {
+        int r = xcp_pvcalls_result(connection->socket);
+
+        xcp_pvcalls_poll(connection->socket, POLLIN | POLLOUT);
+        if (r == -EINPROGRESS)
+                return;
+        check("connect", r);
+        send_pattern(connection, n_bytes);
+        if (connection->n_sent == n_bytes && !connection->shut) {
+                connection->shut = true;
+                check("shutdown", xcp_pvcalls_shutdown(connection->socket, SHUT_WR));
+        }
+        receive_pattern(connection);
+        if (connection->done && connection->n_received != n_bytes)
+                fail("end", -ENODATA);
+}
+
+static void exchange(char **words) {
+        static struct pollfd fds[CONNECTIONS_MAX];
+        struct sockaddr_in address = address_of(words);
+        unsigned n = (unsigned) atoi(words[2]), n_done = 0;
+        uint64_t n_bytes = strtoull(words[3], NULL, 10);
+
+        if (words[4])
+                check("order", xcp_pvcalls_set_page_order(pvcalls, (unsigned) atoi(words[4])));
+        check("thread", xcp_pvcalls_start_thread(pvcalls));
+        for (unsigned i = 0; i < n; i++) {
+                dial(&connections[i], &address);
+                fds[i] = (struct pollfd) { .fd = check("fd", xcp_pvcalls_socket_fd(connections[i].socket)), .events = POLLIN };
+        }
+        while (n_done < n) {
+                if (poll(fds, n, PATIENCE_MS) == 0)
+                        fail("poll", -ETIMEDOUT);
+                for (unsigned i = 0; i < n; i++) {
+                        if (!fds[i].revents)
+                                continue;
+                        exchange_step(&connections[i], n_bytes);
+                        if (connections[i].done) {
+                                connections[i].socket = xcp_pvcalls_socket_release(connections[i].socket);
+                                fds[i].fd = -1;
+                                n_done++;
+                        }
+                }
+        }
+        printf("ok %u\n", n_done);
+}
+
+static void churn(char **words) {
+        struct sockaddr_in address = address_of(words);
+        unsigned n = (unsigned) atoi(words[2]);
+
+        for (unsigned i = 0; i < n; i++) {
+                dial(&connections[0], &address);
+                check("connect", xcp_pvcalls_finish(connections[0].socket, PATIENCE_MS));
+                if (xcp_pvcalls_send(connections[0].socket, "x", 1) != 1)
+                        fail("send", -EIO);
+                connections[0].socket = xcp_pvcalls_socket_release(connections[0].socket);
+        }
+        printf("ok %u\n", n);
+}
+
+/* Sends what is held, then what comes. */
+static void echo_step(struct connection *connection) {
+        for (;;) {
+                ssize_t n;
+
+                if (connection->n_held == 0) {
+                        n = xcp_pvcalls_receive(connection->socket, connection->held, sizeof connection->held);
+                        if (n == -EAGAIN)
+                                return;
+                        if (n <= 0) {
+                                connection->socket = xcp_pvcalls_socket_release(connection->socket);
+                                free(connection);
+                                return;
+                        }
+                        connection->n_held = (size_t) n;
+                }
+                n = xcp_pvcalls_send(connection->socket, connection->held, connection->n_held);
+                if (n < 0)
+                        return;
+                connection->n_held -= (size_t) n;
+                memmove(connection->held, connection->held + n, connection->n_held);
+        }
+}
+
+static void accept_all(struct xcp_pvcalls_socket *listener) {
+        for (;;) {
+                struct connection *connection = calloc(1, sizeof *connection);
+                struct sockaddr_in peer;
+                char text[INET_ADDRSTRLEN];
+                int r = xcp_pvcalls_accept(listener, connection, &connection->socket);
+
+                if (r < 0) {
+                        free(connection);
+                        if (r != -EAGAIN)
+                                fail("accept", r);
+                        return;
+                }
+                check("peer", xcp_pvcalls_peer_address(connection->socket, &peer));
+                printf("accepted %s %u\n", inet_ntop(AF_INET, &peer.sin_addr, text, sizeof text), ntohs(peer.sin_port));
+                echo_step(connection);
+        }
+}
+
+static void serve(char **words) {
+        struct sockaddr_in address = address_of(words), local;
+        struct xcp_pvcalls_socket *listener, *socket;
+        struct pollfd device = { .fd = xcp_pvcalls_fd(pvcalls), .events = POLLIN };
+
+        check("socket", xcp_pvcalls_socket_new(pvcalls, NULL, &listener));
+        (void) xcp_pvcalls_bind(listener, &address);
+        check("bind", xcp_pvcalls_finish(listener, PATIENCE_MS));
+        (void) xcp_pvcalls_listen(listener, 16);
+        check("listen", xcp_pvcalls_finish(listener, PATIENCE_MS));
+        while (xcp_pvcalls_local_address(listener, &local) == -EINPROGRESS) {
+                poll(&device, 1, PATIENCE_MS);
+                xcp_pvcalls_dispatch(pvcalls);
+        }
+        printf("listening %u\n", ntohs(local.sin_port));
+        for (;;) {
+                while ((socket = xcp_pvcalls_next(pvcalls)))
+                        if (socket == listener)
+                                accept_all(listener);
+                        else
+                                echo_step(xcp_pvcalls_socket_userdata(socket));
+                poll(&device, 1, -1);
+                check("dispatch", xcp_pvcalls_dispatch(pvcalls));
+        }
+}
+
+static void hold(char **words) {
+        struct sockaddr_in address = address_of(words);
+        char byte;
+        ssize_t n;
+
+        for (;;) {
+                unsigned epoch = xcp_pvcalls_get_epoch(pvcalls);
+                struct pollfd device = { .fd = xcp_pvcalls_fd(pvcalls), .events = POLLIN };
+
+                dial(&connections[0], &address);
+                check("connect", xcp_pvcalls_finish(connections[0].socket, PATIENCE_MS));
+                printf("connected %u\n", epoch);
+                while ((n = xcp_pvcalls_receive(connections[0].socket, &byte, 1)) == -EAGAIN) {
+                        poll(&device, 1, -1);
+                        check("dispatch", xcp_pvcalls_dispatch(pvcalls));
+                }
+                printf("ended %s\n", n < 0 ? strerrorname_np(-(int) n) : "0");
+                connections[0].socket = xcp_pvcalls_socket_release(connections[0].socket);
+                check("wait", xcp_pvcalls_wait(pvcalls, PATIENCE_MS));
+        }
+}
+
+int main(int argc, char **argv) {
+        static const struct {
+                const char *name;
+                int n_words;
+                void (*run)(char **words);
+        } commands[] = { { "exchange", 4, exchange }, { "churn", 3, churn }, { "serve", 2, serve }, { "hold", 2, hold } };
+
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++) {
+                if (strcmp(argv[1], commands[i].name) != 0 || argc < 2 + commands[i].n_words)
+                        continue;
+                check("open", xcp_pvcalls_open(0, &pvcalls));
+                check("wait", xcp_pvcalls_wait(pvcalls, PATIENCE_MS));
+                commands[i].run(argv + 2);
+                xcp_pvcalls_close(pvcalls, PATIENCE_MS);
+                return EXIT_SUCCESS;
+        }
+        fprintf(stderr, "usage: pvcalls-library-user COMMAND ARGUMENT...; the source has the commands\n");
+        return EXIT_FAILURE;
+}

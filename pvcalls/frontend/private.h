@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * What the parts of the library know of each other.
+ *
+ *      pvcalls.c       the device: opening, dispatching, closing
+ *      link.c          the connection to the backend, and what its end means for sockets
+ *      socket.c        a socket's life, and the calls that become requests
+ *      answer.c        what the backend's answers do
+ *      data.c          bytes
+ *
+ * lock covers all of it but the data of a socket, whose ring stays where it is for as long as the socket is there, also without a backend.
+ */
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "data-ring.h"
+#include "handshake.h"
+#include "requests.h"
+#include "rings.h"
+#include "store.h"
+#include "xcp-pvcalls.h"
+
+#define PARKED_MAX 4u                   /* ACCEPTs of one listener: as many connections can come in a row without a round trip */
+
+enum socket_kind {
+        SOCKET_NEW,                     /* can be bound or connected */
+        SOCKET_CONNECTING,
+        SOCKET_CONNECTED,
+        SOCKET_BOUND,                   /* has asked for it; result tells how far it is */
+        SOCKET_LISTENING,
+        SOCKET_PARKED,                  /* brought along by an ACCEPT, not yet connected */
+};
+
+struct xcp_pvcalls_socket {
+        struct xcp_pvcalls *pvcalls;
+        struct xcp_pvcalls_socket *next, **link;        /* of all */
+        struct xcp_pvcalls_socket *next_ready;
+        bool is_ready;                  /* is in the list of those */
+        void *userdata;
+        uint64_t id;
+        enum socket_kind kind;
+        bool known;                     /* the backend has it, or will: RELEASE is due */
+        bool released;                  /* by its user: only the library has it still */
+        bool restoring;                 /* a listener that a new backend is asked for */
+        unsigned n_requests;            /* waiting or under way */
+        int result;                     /* of the last call */
+        int refused;                    /* SOCKET has failed: the result of what was sent right behind it */
+        _Atomic int failure;            /* why it will never work again */
+        _Atomic int event_fd;           /* -1: nobody has asked for it */
+
+        struct ring *ring;              /* of a connection */
+        struct data_producer out;
+        struct data_consumer in;
+
+        struct sockaddr_in address;     /* that a listener is bound to, for the next backend, or a connection is connected to */
+        struct sockaddr_in local;       /* as the backend tells */
+        int local_known;                /* 0: not asked for; 1: told; or a negative errno */
+        int backlog;
+        int shutdown;                   /* as shutdown(2) was last asked for */
+        unsigned n_parked, n_waiting;
+        struct xcp_pvcalls_socket *waiting, **waiting_end;      /* connections nobody has accepted; linked by next_ready */
+};
+
+struct xcp_pvcalls {
+        pthread_mutex_t lock;
+        pthread_t thread;
+        bool has_thread;
+        _Atomic bool ending;            /* the thread is to end */
+        int epoll, wake;                /* wake: an eventfd that makes the thread, or whoever polls, look */
+
+        struct store store;
+        struct front_view view;
+        struct store_terms terms;
+        unsigned epoch;
+        _Atomic bool failed;            /* the backend has broken the protocol */
+
+        struct rings rings;
+        struct pvcalls_command_page *page;      /* NULL: none */
+        uint32_t page_ref, page_port;
+        struct requests requests;
+        uint32_t page_order;
+        uint64_t next_id;
+
+        struct xcp_pvcalls_socket *sockets;
+        struct xcp_pvcalls_socket **ports;      /* by port */
+        uint32_t n_ports;
+        struct xcp_pvcalls_socket *ready, **ready_end;
+        unsigned n_releasing;           /* RELEASEs that are not answered */
+        bool starved;                   /* a listener wanted to park an ACCEPT, and there was no page or slot for it */
+};
+
+/* link.c: with the lock held. */
+void link_follow(struct xcp_pvcalls *pvcalls);
+bool link_is_up(const struct xcp_pvcalls *pvcalls);
+
+/* socket.c: with the lock held. */
+int socket_make(struct xcp_pvcalls *pvcalls, void *userdata, struct xcp_pvcalls_socket **ret_socket);
+void socket_destroy(struct xcp_pvcalls_socket *socket);
+void socket_set_ready(struct xcp_pvcalls_socket *socket);
+int socket_take_ring(struct xcp_pvcalls_socket *socket);
+void socket_drop_ring(struct xcp_pvcalls_socket *socket, bool keep);
+void socket_release(struct xcp_pvcalls_socket *socket);
+int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd);
+void socket_park(struct xcp_pvcalls_socket *listener);
+void socket_restore(struct xcp_pvcalls_socket *listener);
+void sockets_flush(struct xcp_pvcalls *pvcalls);
+
+/* answer.c: with the lock held. request is freed. result: 0 or a negative errno. */
+void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int result);
+

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The system calls that say where a socket goes. Each is handled with what the socket is at the time; if it has to wait, it is handled once more
+ * whenever something has happened to the socket, until there is an answer. A program that is interrupted meanwhile is not there any more
+ * when the answer is; it calls again, and finds the socket as it is then.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "loopback.h"
+#include "supervisor.h"
+
+static int option(int fd, int name) {
+        int value = 0;
+        socklen_t n = sizeof value;
+
+        return getsockopt(fd, SOL_SOCKET, name, &value, &n) < 0 ? -errno : value;
+}
+
+static bool is_tcp(int fd) {
+        int domain = option(fd, SO_DOMAIN);
+
+        return (domain == AF_INET || domain == AF_INET6) && option(fd, SO_TYPE) == SOCK_STREAM && option(fd, SO_PROTOCOL) == IPPROTO_TCP;
+}
+
+static bool is_v6_only(int fd) {
+        int value = 0;
+        socklen_t n = sizeof value;
+
+        return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &n) == 0 && value;
+}
+
+/* A socket of the backend for one of the program's, which may be carried already and has none at the time. */
+static int carry(struct supervisor *supervisor, int fd, struct carried **carried) {
+        struct carried *new = *carried ?: carried_new(supervisor);
+        int r;
+
+        if (!new)
+                return -ENOMEM;
+        r = xcp_pvcalls_socket_new(supervisor->pvcalls, new, &new->socket);
+        if (r == 0 && !*carried) {
+                new->v6 = option(fd, SO_DOMAIN) == AF_INET6;
+                r = carried_adopt(new, fd);
+        }
+        if (r < 0) {
+                if (!*carried) {
+                        xcp_pvcalls_socket_release(new->socket);
+                        free(new);
+                }
+                return r;
+        }
+        *carried = new;
+        return 0;
+}
+
+/* A connect has failed: the error is the program's to know once, and then it can try again. */
+static int64_t take_error(struct carried *carried) {
+        int error = carried->error;
+
+        carried->error = 0;
+        return -error;
+}
+
+static int64_t connect_begin(struct supervisor *supervisor, struct call *call, int fd, struct carried *carried, const struct sockaddr_in *address) {
+        bool waits = !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+        int r = 0, own;
+
+        if (!carried || !carried->socket)
+                r = carry(supervisor, fd, &carried);
+        if (r < 0)
+                return r;
+        r = xcp_pvcalls_connect(carried->socket, address);
+        if (r != -EINPROGRESS) {
+                if (carried->kind != CARRIED_BOUND)
+                        carried_end(carried);
+                return r;
+        }
+        carried->peer = *address;
+        carried->kind = CARRIED_CONNECTING;
+        if (waits) {
+                carried_wait(carried, call);
+                return CALL_WAITS;
+        }
+        own = loopback_plug(supervisor->loopback, fd, carried->v6, true, &carried->junk, &carried->locked);
+        if (own < 0) {
+                carried_end(carried);
+                return own;
+        }
+        carried->caller = call->pid;
+        carried->caller_fd = (int) call->data.args[0];
+        connection_begin(carried, own);
+        return -EINPROGRESS;
+}
+
+/* A connection that was waited for has come about. */
+static int64_t connect_end(struct supervisor *supervisor, int fd, struct carried *carried) {
+        int own = loopback_plug(supervisor->loopback, fd, carried->v6, false, &carried->junk, &carried->locked);
+
+        if (own < 0) {
+                carried_end(carried);
+                return own;
+        }
+        connection_begin(carried, own);
+        connection_run(carried);
+        return 0;
+}
+
+static int64_t call_connect(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
+        struct sockaddr_in address;
+        int r;
+
+        if (carried && carried->kind == CARRIED_CONNECTED) {
+                bool confirmed = carried->confirmed;
+
+                carried->confirmed = true;
+                return confirmed ? -EISCONN : carried->fd < 0 && carried->socket ? connect_end(supervisor, fd, carried) : 0;
+        }
+        if (carried && carried->kind == CARRIED_LISTENING)
+                return -EISCONN;
+        if (carried && carried->kind == CARRIED_CONNECTING) {
+                if (!call->started && fcntl(fd, F_GETFL) & O_NONBLOCK)
+                        return -EALREADY;
+                carried_wait(carried, call);
+                return CALL_WAITS;
+        }
+        if (carried && carried->error != 0)
+                return take_error(carried);
+        r = address_read(target, call->data.args[1], call->data.args[2], false, &address);
+        if (r != 0)
+                return r < 0 ? r : CALL_CONTINUES;
+        if (!is_tcp(fd) || !ranges_have(&call->program->ranges, address.sin_addr))
+                return CALL_CONTINUES;
+        return connect_begin(supervisor, call, fd, carried, &address);
+}
+
+static int64_t call_bind(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
+        struct sockaddr_in address;
+        int r;
+
+        if (call->started && carried) {
+                r = xcp_pvcalls_result(carried->socket);
+                if (r == 0)
+                        return 0;
+                if (r != -EINPROGRESS) {
+                        carried_end(carried);
+                        return r;
+                }
+                carried_wait(carried, call);
+                return CALL_WAITS;
+        }
+        r = address_read(target, call->data.args[1], call->data.args[2], true, &address);
+        if (r != 0)
+                return r < 0 ? r : CALL_CONTINUES;
+        if (!is_tcp(fd) || is_v6_only(fd) || !ranges_have_listener(&call->program->ranges, address.sin_addr))
+                return CALL_CONTINUES;
+        if (carried && carried->socket)
+                return -EINVAL;
+        r = carry(supervisor, fd, &carried);
+        if (r < 0)
+                return r;
+        r = xcp_pvcalls_bind(carried->socket, &address);
+        if (r != -EINPROGRESS) {
+                carried_end(carried);
+                return r;
+        }
+        carried->kind = CARRIED_BOUND;
+        carried->local = address;
+        carried->local_known = address.sin_port != 0;
+        carried_wait(carried, call);
+        return CALL_WAITS;
+}
+
+static int64_t call_listen(struct call *call, int fd, struct carried *carried) {
+        int backlog = (int) call->data.args[1], r;
+
+        if (call->started) {
+                r = xcp_pvcalls_result(carried->socket);
+                if (r == -EINPROGRESS) {
+                        carried_wait(carried, call);
+                        return CALL_WAITS;
+                }
+                if (r < 0)
+                        carried->kind = CARRIED_BOUND;
+                return r;
+        }
+        if (carried->kind != CARRIED_BOUND && carried->kind != CARRIED_LISTENING)
+                return carried->kind == CARRIED_NEW ? CALL_CONTINUES : -EINVAL;
+        r = loopback_listen(fd, carried->v6, backlog);
+        if (r < 0)
+                return r;
+        carried->port = (uint16_t) r;
+        carried->backlog = backlog > 0 ? (unsigned) backlog : backlog < 0 ? SOMAXCONN : 1;
+        r = xcp_pvcalls_listen(carried->socket, backlog);
+        if (r != -EINPROGRESS)
+                return r;
+        carried->kind = CARRIED_LISTENING;
+        carried_wait(carried, call);
+        return CALL_WAITS;
+}
+
+/* Takes a connection off the listener's twin. Returns a descriptor of it, -EAGAIN, or another error. Strangers who got in there are let go of. */
+static int take_connection(struct supervisor *supervisor, int fd, struct carried *listener, int flags, struct carried **ret_connection) {
+        for (;;) {
+                struct pollfd readable = { .fd = fd, .events = POLLIN };
+                int own, port;
+
+                if (poll(&readable, 1, 0) <= 0)
+                        return -EAGAIN;
+                own = accept4(fd, NULL, NULL, SOCK_CLOEXEC | (flags & SOCK_NONBLOCK));
+                if (own < 0)
+                        return -errno;
+                port = loopback_peer_port(own);
+                if (port >= 0 && supervisor->by_port[port] && supervisor->by_port[port]->listener == listener) {
+                        *ret_connection = supervisor->by_port[port];
+                        return own;
+                }
+                close(own);
+        }
+}
+
+static int64_t accept_one(struct supervisor *supervisor, struct call *call, const struct target *target, struct carried *listener, int fd,
+                          int flags) {
+        struct carried *connection = listener->spares;
+        int own = connection ? connection->spare : take_connection(supervisor, fd, listener, flags, &connection), r = 0;
+
+        if (own < 0)
+                return own;
+        if (connection == listener->spares) {
+                listener->spares = connection->next_spare;
+                connection->spare = -1;
+                (void) fcntl(own, F_SETFL, flags & SOCK_NONBLOCK ? O_RDWR | O_NONBLOCK : O_RDWR);
+        } else {
+                supervisor->by_port[connection->own_port] = NULL;
+                connection->listener = NULL;
+                connection->v6 = listener->v6;
+                listener->n_delivered--;
+                r = carried_adopt(connection, own);
+        }
+        if (r == 0 && call->data.args[1] != 0)
+                r = address_write(target, call->data.args[1], call->data.args[2], &connection->peer, connection->v6);
+        if (r == 0)
+                r = call_answer_fd(call->program->listener, call->id, own, flags & SOCK_CLOEXEC);
+        if (r == -ENOENT) {             /* a signal has interrupted it meanwhile: the connection is the next accept's */
+                connection->spare = own;
+                connection->next_spare = listener->spares;
+                listener->spares = connection;
+        } else {
+                close(own);
+        }
+        listener_deliver(listener);
+        return r < 0 ? r : CALL_ANSWERED;
+}
+
+static int64_t call_accept(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
+        int flags = call->data.nr == __NR_accept4 ? (int) call->data.args[3] : 0;
+        int64_t r;
+
+        if (carried->kind != CARRIED_LISTENING)
+                return CALL_CONTINUES;
+        if (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK) || carried->shut)
+                return -EINVAL;
+        r = accept_one(supervisor, call, target, carried, fd, flags);
+        if (r != -EAGAIN || fcntl(fd, F_GETFL) & O_NONBLOCK)
+                return r;
+        carried_wait(carried, call);
+        return CALL_WAITS;
+}
+
+static int64_t call_shutdown(struct carried *carried) {
+        if (carried->kind != CARRIED_LISTENING)
+                return carried->kind == CARRIED_CONNECTING ? -ENOTCONN : CALL_CONTINUES;
+        carried->shut = true;
+        calls_retry(carried);           /* accepts that wait fail now */
+        return CALL_CONTINUES;
+}
+
+static int64_t handle(struct supervisor *supervisor, struct call *call, const struct target *target, int fd) {
+        struct carried *carried = carried_find(supervisor, inode_of(fd));
+        int64_t r;
+
+        if (call->data.nr == __NR_connect)
+                return call_connect(supervisor, call, target, fd, carried);
+        if (call->data.nr == __NR_bind)
+                return call_bind(supervisor, call, target, fd, carried);
+        if (!carried)
+                return CALL_CONTINUES;
+        switch (call->data.nr) {
+        case __NR_listen:
+                return call_listen(call, fd, carried);
+        case __NR_accept:
+        case __NR_accept4:
+                return call_accept(supervisor, call, target, fd, carried);
+        case __NR_getsockname:
+                r = call_getsockname(carried, call, target);
+                if (r == CALL_WAITS)
+                        carried_wait(carried, call);
+                return r;
+        case __NR_getpeername:
+                return call_getpeername(carried, call, target);
+        case __NR_getsockopt:
+                return call_get_error(carried, call, target);
+        case __NR_shutdown:
+                return call_shutdown(carried);
+        default:
+                return CALL_CONTINUES;
+        }
+}
+
+void call_handle(struct supervisor *supervisor, struct call *call) {
+        int listener = call->program->listener, fd;
+        struct target target;
+        int64_t r;
+
+        r = target_open(&target, listener, call->id, call->pid);
+        if (r == 0) {
+                fd = target_fd(&target, (int) call->data.args[0]);
+                r = fd < 0 ? fd : handle(supervisor, call, &target, fd);
+                if (fd >= 0)
+                        close(fd);
+                target_close(&target);
+        }
+        if (r == CALL_WAITS)
+                return;
+        if (r == CALL_CONTINUES || r == -EBADF)         /* the kernel knows best what is wrong with a descriptor */
+                (void) call_continue(listener, call->id);
+        else if (r != CALL_ANSWERED)
+                (void) call_answer(listener, call->id, r);
+        free(call);
+}
+
+void calls_retry(struct carried *carried) {
+        struct call *calls = carried->calls, *call;
+
+        carried->calls = NULL;
+        while ((call = calls)) {
+                calls = call->next;
+                if (call_waits(call->program->listener, call->id))
+                        call_handle(carried->supervisor, call);
+                else
+                        free(call);
+        }
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Which sockets are carried. One is known by its inode, whatever descriptors programs have for it. That the last of them was closed is told by
+ * inotify; holding one ourselves would keep it open.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "supervisor.h"
+
+ino_t inode_of(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
+struct carried *carried_find(struct supervisor *supervisor, ino_t inode) {
+        struct carried *carried = inode != 0 ? supervisor->by_inode[inode % CARRIED_BUCKETS] : NULL;
+
+        while (carried && carried->inode != inode)
+                carried = carried->next_inode;
+        return carried;
+}
+
+struct carried *carried_new(struct supervisor *supervisor) {
+        struct carried *carried = calloc(1, sizeof *carried);
+
+        if (carried) {
+                carried->source = SOURCE_CARRIED;
+                carried->supervisor = supervisor;
+                carried->watch = carried->fd = carried->spare = -1;
+        }
+        return carried;
+}
+
+/* It is the program's socket that fd is a descriptor of. */
+int carried_adopt(struct carried *carried, int fd) {
+        struct supervisor *supervisor = carried->supervisor;
+        struct carried **bucket;
+        char path[40];
+
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        carried->watch = inotify_add_watch(supervisor->watches, path, IN_CLOSE);
+        if (carried->watch < 0)
+                return errno == ENOSPC ? -ENFILE : -errno;      /* fs.inotify.max_user_watches */
+        carried->inode = inode_of(fd);
+        bucket = &supervisor->by_inode[carried->inode % CARRIED_BUCKETS];
+        carried->next_inode = *bucket;
+        *bucket = carried;
+        bucket = &supervisor->by_watch[(unsigned) carried->watch % CARRIED_BUCKETS];
+        carried->next_watch = *bucket;
+        *bucket = carried;
+        return 0;
+}
+
+/* The program's socket is no longer this. */
+static void forget(struct carried *carried) {
+        struct supervisor *supervisor = carried->supervisor;
+        struct carried **link;
+
+        if (carried->watch < 0)
+                return;
+        for (link = &supervisor->by_inode[carried->inode % CARRIED_BUCKETS]; *link != carried; link = &(*link)->next_inode)
+                ;
+        *link = carried->next_inode;
+        for (link = &supervisor->by_watch[(unsigned) carried->watch % CARRIED_BUCKETS]; *link != carried; link = &(*link)->next_watch)
+                ;
+        *link = carried->next_watch;
+        (void) inotify_rm_watch(supervisor->watches, carried->watch);
+        carried->watch = -1;
+        carried->inode = 0;
+}
+
+void carried_wait(struct carried *carried, struct call *call) {
+        struct call **end = &carried->calls;
+
+        while (*end)
+                end = &(*end)->next;
+        call->next = NULL;
+        call->started = true;
+        *end = call;
+}
+
+/* Lets go of what it has of the backend, and of the loopback. */
+void carried_release(struct carried *carried) {
+        if (carried->fd >= 0) {
+                close(carried->fd);
+                carried->supervisor->n_connections--;
+        }
+        carried->fd = -1;
+        carried->socket = xcp_pvcalls_socket_release(carried->socket);
+}
+
+void carried_end(struct carried *carried) {
+        struct supervisor *supervisor = carried->supervisor;
+
+        if (carried->dead)
+                return;
+        forget(carried);
+        carried_release(carried);
+        if (carried->listener) {
+                supervisor->by_port[carried->own_port] = NULL;
+                carried->listener->n_delivered--;
+        }
+        if (carried->spare >= 0)
+                close(carried->spare);
+        while (carried->spares) {
+                struct carried *connection = carried->spares;
+
+                carried->spares = connection->next_spare;
+                carried_end(connection);
+        }
+        if (carried->kind == CARRIED_LISTENING)
+                for (unsigned port = 0; port <= UINT16_MAX; port++)
+                        if (supervisor->by_port[port] && supervisor->by_port[port]->listener == carried)
+                                carried_end(supervisor->by_port[port]);
+        carried->dead = true;
+        carried->next_dead = supervisor->dead;
+        supervisor->dead = carried;
+        calls_retry(carried);
+}
+
+void carried_free_dead(struct supervisor *supervisor) {
+        struct carried **link = &supervisor->more, *carried;
+
+        while (*link)
+                if ((*link)->dead)
+                        *link = (*link)->next_more;
+                else
+                        link = &(*link)->next_more;
+        while ((carried = supervisor->dead)) {
+                supervisor->dead = carried->next_dead;
+                free(carried);
+        }
+}
+
+static void closed(struct carried *carried) {
+        carried->closed = true;
+        if (carried->kind == CARRIED_CONNECTED && carried->fd >= 0) {
+                forget(carried);
+                connection_run(carried);        /* what the program has written is still delivered */
+        } else {
+                carried_end(carried);
+        }
+}
+
+void carried_closings(struct supervisor *supervisor) {
+        struct inotify_event events[64];
+        ssize_t n;
+
+        while ((n = read(supervisor->watches, events, sizeof events)) > 0)
+                for (size_t i = 0; i < (size_t) n / sizeof events[0]; i++) {    /* events of what is no directory have no name behind them */
+                        struct carried *carried = supervisor->by_watch[(unsigned) events[i].wd % CARRIED_BUCKETS];
+
+                        while (carried && carried->watch != events[i].wd)
+                                carried = carried->next_watch;
+                        if (carried && events[i].mask & IN_CLOSE)
+                                closed(carried);
+                }
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "filter.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define DATA(field) ((uint32_t) offsetof(struct seccomp_data, field))
+#define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
+#define RETURN(value) BPF_STMT(BPF_RET | BPF_K, (value))
+
+/* If what is loaded is the value, returns; otherwise goes on. */
+#define ON(value, result) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, 1), RETURN(result)
+#define NOTIFY(call) ON(__NR_##call, SECCOMP_RET_USER_NOTIF)
+#define REFUSE(number, error) ON((number), SECCOMP_RET_ERRNO | (error))
+
+/* If it is not the value, skips n statements. */
+#define UNLESS(value, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (n))
+
+/* i386's numbers, of which this program's headers know nothing. */
+#define I386_SOCKETCALL 102
+#define I386_SOCKET 359
+#define I386_IO_URING_SETUP 425
+#define X32_BIT 0x40000000u
+
+static struct sock_filter statements[] = {
+        LOAD(DATA(arch)),
+        UNLESS(AUDIT_ARCH_I386, 8),
+        LOAD(DATA(nr)),
+        REFUSE(I386_SOCKETCALL, ENOSYS),
+        REFUSE(I386_SOCKET, ENOSYS),
+        REFUSE(I386_IO_URING_SETUP, ENOSYS),
+        RETURN(SECCOMP_RET_ALLOW),
+
+        LOAD(DATA(nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
+        RETURN(SECCOMP_RET_ERRNO | ENOSYS),
+        NOTIFY(connect),
+        NOTIFY(bind),
+        NOTIFY(listen),
+        NOTIFY(accept),
+        NOTIFY(accept4),
+        NOTIFY(getsockname),
+        NOTIFY(getpeername),
+        NOTIFY(shutdown),
+        REFUSE(__NR_io_uring_setup, ENOSYS),
+
+        /* getsockopt(, SOL_SOCKET, SO_ERROR): whether a connection that was not waited for has come about */
+        UNLESS(__NR_getsockopt, 6),
+        LOAD(DATA(args[1])),
+        UNLESS(SOL_SOCKET, 3),
+        LOAD(DATA(args[2])),
+        ON(SO_ERROR, SECCOMP_RET_USER_NOTIF),
+        RETURN(SECCOMP_RET_ALLOW),
+
+        UNLESS(__NR_setsockopt, 6),
+        LOAD(DATA(args[1])),
+        UNLESS(IPPROTO_TCP, 3),
+        LOAD(DATA(args[2])),
+        ON(TCP_FASTOPEN_CONNECT, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        RETURN(SECCOMP_RET_ALLOW),
+
+        UNLESS(__NR_sendmsg, 4),
+        LOAD(DATA(args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MSG_FASTOPEN | MSG_OOB, 0, 1),
+        RETURN(SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        RETURN(SECCOMP_RET_ALLOW),
+
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_sendto, 1, 0),
+        UNLESS(__NR_sendmmsg, 3),
+        LOAD(DATA(args[3])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MSG_FASTOPEN | MSG_OOB, 0, 1),
+        RETURN(SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        RETURN(SECCOMP_RET_ALLOW),
+};
+
+static int install(void) {
+        struct sock_fprog program = { .len = sizeof statements / sizeof statements[0], .filter = statements };
+        long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+
+        return fd < 0 ? -errno : (int) fd;
+}
+
+int filter_install(void) {
+        int r = install();
+
+        if (r != -EACCES)
+                return r;
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                return -errno;
+        return install();
+}

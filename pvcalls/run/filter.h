@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The filter of system calls that a program gets: those that say where a socket goes are asked of the supervisor, all others, and with them all
+ * that moves bytes, are the kernel's own at full speed.
+ *
+ * What would go around the supervisor is refused: io_uring (ENOSYS; who uses it has another way), TCP Fast Open and urgent data (EOPNOTSUPP), and
+ * sockets of 32-bit programs (ENOSYS), whose calls have other numbers and shapes.
+ */
+
+/*
+ * Gives the filter to this process and all that it starts. Returns the descriptor at which the supervisor hears of the calls. -EBUSY: this process
+ * has a supervisor already. Without the privilege for it, no_new_privs is set first.
+ */
+int filter_install(void);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The supervisor: serves the programs of a domain whose sockets are carried. What its parts know of each other.
+ *
+ *      supervisor.c    the loop
+ *      carried.c       which sockets are carried, and when a program has closed one
+ *      calls.c         the system calls that say where a socket goes
+ *      names.c         those that ask
+ *      connection.c    a connection's bytes, and its end
+ *      loopback.c      the other end of a program's socket
+ *
+ * A program's socket stays the kernel's TCP socket that it made, so that all it does with it is the kernel's own doing: reading and writing,
+ * polling, options, dup, fork, passing on, half closes, resets. Carried, it is connected to us over the loopback of its network namespace,
+ * and we move bytes between there and the rings of PV Calls. A listener listens there as well, and a connection that comes is made to it.
+ */
+
+#include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ranges.h"
+#include "target.h"
+#include "xcp-pvcalls.h"
+
+/* What an epoll event is of: the first member of each thing in the set. */
+enum source { SOURCE_DEVICE, SOURCE_WATCHES, SOURCE_DOOR, SOURCE_PROGRAM, SOURCE_CARRIED };
+
+/* A program, and what it has started: all that share a filter. */
+struct program {
+        enum source source;
+        struct program *next;
+        int listener;                   /* where its calls are heard of */
+        struct ranges ranges;
+};
+
+/* A system call that is not answered yet. */
+struct call {
+        struct call *next;
+        struct program *program;
+        uint64_t id;
+        pid_t pid;
+        struct seccomp_data data;
+        bool started;                   /* it was heard of before, and waited for what has come now */
+};
+
+enum carried_kind {
+        CARRIED_NEW,
+        CARRIED_BOUND,
+        CARRIED_LISTENING,
+        CARRIED_CONNECTING,
+        CARRIED_CONNECTED,              /* or was */
+        CARRIED_FAILED,                 /* a connect was not waited for, and has failed */
+};
+
+struct carried {
+        enum source source;
+        struct supervisor *supervisor;
+        enum carried_kind kind;
+        ino_t inode;                    /* of the program's socket; 0: it has not been accepted yet, or is closed */
+        int watch;                      /* that tells of its closing; -1: none */
+        struct carried *next_inode, *next_watch;
+        struct xcp_pvcalls_socket *socket;      /* NULL: it has ended */
+        struct call *calls;             /* that wait for something to happen to it */
+        bool v6;                        /* the program made it for IPv6; addresses are written as it does then */
+        bool closed;                    /* by the program, all of its descriptors */
+        bool dead;                      /* to be freed when nobody looks at it any more */
+        struct sockaddr_in local, peer;
+        bool local_known;
+        bool confirmed;                 /* the program knows by a connect's result that it is connected: the next gets EISCONN */
+        int error;                      /* of a connect: SO_ERROR, a positive number; 0 */
+
+        bool shut;                      /* listener: the program has shut it down */
+        uint16_t port;                  /* listener: of its twin on the loopback */
+        unsigned backlog, n_delivered;  /* listener: connections on the loopback that the program has not accepted */
+
+        struct carried *spares;         /* listener: connections whose accept was interrupted at the last moment; the next accepts get them */
+
+        int spare;                      /* connection: such a one's descriptor; -1 */
+        struct carried *next_spare;
+        struct carried *listener;       /* connection: which delivered it, until it is accepted */
+        int fd;                         /* connection: our end, -1: none */
+        uint16_t own_port;              /* connection: our end's */
+        bool locked;                    /* connection: the program's socket has a small buffer, as it is not connected yet */
+        pid_t caller;                   /* connection: where a descriptor of the program's socket was when it was connected */
+        int caller_fd;
+        size_t junk;                    /* connection: bytes to be thrown away first; loopback.h */
+        bool readable, writable, out_done, in_done, is_more;
+        struct carried *next_more, *next_dead;
+};
+
+#define CARRIED_BUCKETS 4096u
+
+struct supervisor {
+        int epoll, watches, door;       /* door: where programs are announced */
+        enum source device_source, watches_source, door_source;
+        int lock;                       /* of the door's place */
+        const char *door_path;
+        struct xcp_pvcalls *pvcalls;
+        int loopback;                   /* a listener */
+        struct program *programs;
+        struct carried *by_inode[CARRIED_BUCKETS], *by_watch[CARRIED_BUCKETS];
+        struct carried **by_port;       /* 65536: by own_port, those not accepted */
+        struct carried *more, *dead;
+        unsigned n_connections;         /* that still move bytes */
+        bool ending;
+};
+
+/* Serves until the last program has ended. door: a listening socket, and the lock on its place. ready: gets "ok" or what is wrong. */
+int supervisor_run(int door, int lock, const char *door_path, int ready, int wait_ms);
+
+/* carried.c */
+struct carried *carried_find(struct supervisor *supervisor, ino_t inode);
+struct carried *carried_new(struct supervisor *supervisor);
+int carried_adopt(struct carried *carried, int fd);
+void carried_wait(struct carried *carried, struct call *call);
+void carried_release(struct carried *carried);
+void carried_end(struct carried *carried);
+void carried_closings(struct supervisor *supervisor);
+void carried_free_dead(struct supervisor *supervisor);
+ino_t inode_of(int fd);
+
+/* calls.c. Take the call over. */
+void call_handle(struct supervisor *supervisor, struct call *call);
+void calls_retry(struct carried *carried);
+
+/* What a handler returns besides a result. */
+#define CALL_WAITS (-100000)            /* it waits at the socket */
+#define CALL_CONTINUES (-100001)        /* the kernel does it */
+#define CALL_ANSWERED (-100002)
+
+/* names.c: the handlers of getsockname, getpeername and getsockopt(SO_ERROR), and addresses in a program's memory. */
+int64_t call_getsockname(struct carried *carried, struct call *call, const struct target *target);
+int64_t call_getpeername(struct carried *carried, struct call *call, const struct target *target);
+int64_t call_get_error(struct carried *carried, struct call *call, const struct target *target);
+int address_write(const struct target *target, uint64_t address, uint64_t length, const struct sockaddr_in *what, bool v6);
+
+/* An address that is IPv4's, also in IPv6's clothes. any: :: counts as 0.0.0.0. Returns 0; 1: another kind of address; or -EFAULT. */
+int address_read(const struct target *target, uint64_t address, uint64_t length, bool any, struct sockaddr_in *ret_address);
+
+/* connection.c */
+void connection_begin(struct carried *carried, int fd);
+void connection_run(struct carried *carried);
+void connection_happened(struct carried *carried);
+void connection_abort(struct carried *carried, bool reset);
+void listener_deliver(struct carried *listener);

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A domain whose programs are carried, for the tests here."""
+
+import contextlib
+import pathlib
+import sys
+
+from harness import Emulation, TestCase, build_directory, wait_until
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+
+from pvcalls import Backend, make_device  # noqa: E402 - it is beside the integration tests
+
+RUN = build_directory() / "pvcalls/run/xcp-pvcalls-run"
+DOM = 1
+
+
+class Carried(TestCase):
+    """Domain 1 with a device, and a backend for it in domain 0, whose network is the host's loopback."""
+
+    deadline = 120
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.xen = self.stack.enter_context(Emulation(domains=1, arguments=("--limit", "shared-pages=4096", "--limit", "ports=2048")))
+        make_device(self.xen, DOM)
+        self.before = self.used()
+        self.backend = self.stack.enter_context(Backend(self.xen, DOM, policy="allow inet\n"))
+        self.addCleanup(self.show_log)
+
+    def show_log(self):
+        """What a supervisor had to say; nothing, if all is well."""
+        log = self.xen.rundir / f"dom{DOM}/pvcalls-run.log"
+        if log.exists() and (text := log.read_text()):
+            print(text, file=sys.stderr)
+
+    def used(self):
+        """What both domains have of Xen."""
+        return {domain["domid"]: {what: domain[what]["used"] for what in ("ports", "maptrack", "shared_pages")} for domain in self.xen.list()}
+
+    def wait_tidy(self):
+        """Waits until the supervisor has ended, and nothing of it is left."""
+        wait_until(lambda: self.used() == self.before, lambda: f"nothing to be left of {self.before}: {self.used()}", deadline=20)
+
+    def run_carried(self, *argv, **options):
+        """Runs a program in the domain to its end. Options are those of harness.run."""
+        return self.xen.run(DOM, RUN, "--all", "--", *argv, **options)
+
+    def start_carried(self, *argv, **options):
+        return self.stack.enter_context(self.xen.start(DOM, RUN, "--all", "--", *argv, **options))
+
+    def wait_listening(self, port):
+        """Waits until the backend listens there."""
+        wait_until(lambda: any(" Listening " in line and line.split()[4] == str(port) for line in self.backend.sockets()),
+                   lambda: f"a listener at port {port}: {self.backend.sockets()}", deadline=20)
