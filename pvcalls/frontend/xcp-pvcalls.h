@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * libxcp-pvcalls: sockets that live in another domain, for programs of a guest. It is the frontend of PV Calls (docs/pvcalls.md).
+ * libxcp-pvcalls: sockets that live in another domain, for programs of a guest. It is the frontend of PV Calls (docs/pvcalls-frontend.md).
  *
  * A domain has one PV Calls device, and one process at a time can have it open. All functions return 0 or more, or a negative errno.
  * None waits, except xcp_pvcalls_wait(), xcp_pvcalls_finish() and xcp_pvcalls_close().

@@ -44,15 +44,15 @@ class Install(TestCase):
         return run(self.prefix / "bin/xenemu", *arguments, env={"XCP_RUNDIR": str(self.rundir)}, **options)
 
     def test_every_part_is_where_it_belongs(self):
-        programs = ("xenemu", "xcpctl", "xcp-bus-run", "xcp-storage", "xcp-xenopsd")
+        programs = ("xcp-pvcalls-run", "xenemu", "xcpctl", "xcp-bus-run", "xcp-storage", "xcp-xenopsd")
         parts = ("xenemud", "xenemu-guest", "xcp-storage-io")
         for program in (*(self.prefix / "bin" / name for name in programs), *(self.libexec / name for name in parts)):
             self.assertTrue(os.access(program, os.X_OK), program)
         for name in (*LIBRARIES, PRELOAD):
             self.assertTrue((self.libraries / name).is_file(), name)
-        for page in ("man1/xcp-vhost-blk.1", "man1/xcp-vhost-check.1", "man1/xcpctl.1", "man1/xenemu.1", "man8/xenemud.8"):
+        for page in ("man1/xcp-pvcalls-run.1", "man1/xcp-vhost-blk.1", "man1/xcp-vhost-check.1", "man1/xcpctl.1", "man1/xenemu.1", "man8/xenemud.8"):
             self.assertTrue((self.man / page).is_file(), page)
-        for completion in (f"{place}{name}" for name in ("xcpctl", "xenemu") for place in ("bash-completion/completions/", "zsh/site-functions/_")):
+        for completion in (f"{place}{name}" for name in ("xcp-pvcalls-run", "xcpctl", "xenemu") for place in ("bash-completion/completions/", "zsh/site-functions/_")):
             self.assertTrue((self.share / completion).is_file(), completion)
 
     def test_the_bus_starts_the_installed_services(self):
@@ -75,10 +75,18 @@ class Install(TestCase):
             bus.wait(30).check()
 
     def test_nothing_stands_in_for_debians_libraries(self):
-        found = [path.name for path in self.libdir.iterdir() if not path.is_dir() and not path.name.startswith("libxcpbus-client.so")]
+        found = [path.name for path in self.libdir.iterdir() if not path.is_dir() and not path.name.startswith(("libxcpbus-client.so", "libxcp-pvcalls.so"))]
         self.assertEqual(found, [], "the loader looks for libraries there")
         astray = [path for path in self.prefix.rglob("libxen*") if path.parent != self.libraries]
         self.assertEqual(astray, [])
+
+    def test_a_program_is_built_on_the_library_of_pv_calls(self):
+        directory = pathlib.Path(self.temporary_directory())
+        (directory / "user.c").write_text("#include <xcp-pvcalls.h>\nint main(void) { return xcp_pvcalls_close(NULL, 0) != NULL; }\n")
+        environment = {"PKG_CONFIG_PATH": str(self.libdir / "pkgconfig")}
+        flags = run("pkg-config", "--cflags", "--libs", "xcp-pvcalls", env=environment).stdout.split()
+        run("cc", directory / "user.c", "-o", directory / "user", *flags)
+        run(directory / "user", env={"LD_LIBRARY_PATH": str(self.libdir)})
 
     def test_the_programs_of_the_tests_stay_here(self):
         installed = [target for target in self.targets if target["installed"]]

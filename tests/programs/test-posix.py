@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""posix.py as it is and carried by PV Calls: what each call does is the same, but for what docs/pvcalls.md lists."""
+"""posix.py as it is and carried by PV Calls: what each call does is the same, but for what docs/pvcalls-frontend.md lists."""
 
 import pathlib
 import sys
@@ -9,7 +9,7 @@ from harness import run
 
 SCRIPT = pathlib.Path(__file__).with_name("posix.py")
 
-DIFFERENT = {  # "What is different" in docs/pvcalls.md: natively, carried
+DIFFERENT = {  # "What is different" in docs/pvcalls-frontend.md: natively, carried
     "urgent_data": ("0", "ENOTSUP"),  # EOPNOTSUPP: the same number
     "reset": ("('IN+ERR+HUP', 'ECONNRESET', 'EPIPE')", "('IN', '0', '0')"),
 }
