@@ -104,7 +104,17 @@ static bool features_differ(struct domain *domain) {
         return true;
 }
 
+/* A domain that has Failed is something that an operator wants to know. */
+static void tell_health(const struct domain *domain, bool failed) {
+        char name[32], text[300];
+
+        snprintf(name, sizeof name, "domain-%u", domain->id);
+        snprintf(text, sizeof text, "The sockets of domain %u: %.200s", domain->id, domain->reason);
+        diagnostics_problem(service_diagnostics(domain->pvcalls->service), failed ? HEALTH_DEGRADED : HEALTH_GOOD, name, failed ? text : NULL);
+}
+
 void domain_set_state(struct domain *domain, enum xcp_pvcalls_state state, const char *reason) {
+        bool was_failed = domain->state == XCP_PVCALLS_STATE_FAILED;
         unsigned changed = 0;
 
         if (domain->state != state)
@@ -119,6 +129,8 @@ void domain_set_state(struct domain *domain, enum xcp_pvcalls_state state, const
                         changed |= PVCALLS1_DOMAIN_PROPERTY_STATE_REASON;
                 }
         }
+        if (was_failed || state == XCP_PVCALLS_STATE_FAILED)
+                tell_health(domain, state == XCP_PVCALLS_STATE_FAILED);
         if (features_differ(domain))
                 changed |= PVCALLS1_DOMAIN_PROPERTY_FEATURES;
         if (domain->path && changed)

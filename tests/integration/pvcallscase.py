@@ -33,7 +33,7 @@ class ControllerCase(TestCase):
         self.xen = self.enterContext(Emulation(domains=self.domains))
         self.state = self.xen.rundir / "state"
         self.addCleanup(self.kill_backends)
-        self.addCleanup(start_ready(self.xen, 0, BUS_RUN, "--broker", "dbus-daemon").kill)
+        self.addCleanup(start_ready(self.xen, 0, BUS_RUN, "--broker", os.environ.get("XCP_BROKER", "dbus-daemon")).kill)
         self.address = f"unix:path={self.xen.rundir}/dom0/bus"
         self.before = self.left()
         self.service = self.start()

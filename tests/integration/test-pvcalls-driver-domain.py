@@ -8,7 +8,7 @@ from bridgecase import BridgeCase, start_ready
 from harness import wait_until
 from pvcalls import Frontend
 from pvcallscase import PROGRAM, ControllerCase
-from pvcallsclient import NAME, Controller
+from pvcallsclient import NAME, ROOT, Controller
 
 ECHO_SERVER = """
 import socket, threading
@@ -121,9 +121,11 @@ allow out signal org.xen.xcp.pvcalls.domain1 to id=0
         domain.wait_state("Connected")
         self.host.kill()
         domain.wait_state("Failed")
+        self.assertIn("domain 2", str(self.controller.get(ROOT, "org.xen.xcp.Diagnostics1", "HealthReasons")))
         self.assertEqual(frontend.transfer("echo", 1, 1000), (1000, 0))
         self.host = self.start_host()
         domain.wait_state("Connected")
+        self.assertEqual(self.controller.get(ROOT, "org.xen.xcp.Diagnostics1", "Health"), "Good")
         self.assertEqual((domain.get("Policy"), len(domain.sockets())), (policy, 1))
         self.assertEqual(frontend.transfer("echo", 1, 1000), (1000, 0))
 
