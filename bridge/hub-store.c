@@ -69,6 +69,14 @@ static void presence_path(char *path, unsigned of, unsigned for_domain) {
         snprintf(path, PATH_SIZE, "/local/domain/%u/data/xcp-bridge/%u/bridge", of, for_domain);
 }
 
+/* All that this domain has written for another, also by a process that was killed. */
+static void remove_directory(struct hub_store *store, unsigned for_domain) {
+        char path[PATH_SIZE];
+
+        snprintf(path, sizeof path, "/local/domain/%u/data/xcp-bridge/%u", store->own, for_domain);
+        xs_rm(store->store, XBT_NULL, path);
+}
+
 static int say_present(struct hub_store *store, unsigned for_domain) {
         struct xs_permissions permissions[] = { { .id = store->own, .perms = XS_PERM_NONE }, { .id = for_domain, .perms = XS_PERM_READ } };
         char path[PATH_SIZE];
@@ -144,6 +152,7 @@ static void forget(struct hub_store *store, struct seen *seen) {
         presence_path(path, seen->domain, store->own);
         xs_unwatch(store->store, path, path);
         tell_lost(store, seen);
+        remove_directory(store, seen->domain);
         table_remove_number(store->domains, seen->domain);
         free(seen);
 }
@@ -273,16 +282,13 @@ int hub_store_new(struct hub_store **ret_store, sd_event *event, hub_found_t fou
 
 struct hub_store *hub_store_free(struct hub_store *store) {
         struct seen *seen;
-        char path[PATH_SIZE];
         size_t iterator = 0;
 
         if (!store)
                 return NULL;
         sd_event_source_disable_unref(store->io);
-        for (size_t i = 0; i < store->n_links; i++) {
-                presence_path(path, store->own, store->links[i]);
-                xs_rm(store->store, XBT_NULL, path);
-        }
+        for (size_t i = 0; i < store->n_links; i++)
+                remove_directory(store, store->links[i]);
         while ((seen = table_next(store->domains, &iterator)))
                 free(seen);
         table_free(store->domains);

@@ -7,7 +7,8 @@
  *     session.c           its life: hello, liveness, the end
  *     session-frames.c    the ring, and what each frame does
  *     session-locals.c    who of this bus the other domain knows, and the names they own
- *     session-remotes.c   ghosts, and the names they own
+ *     session-remotes.c   ghosts
+ *     session-names.c     the names they own
  *     session-out.c       messages from this bus to the other domain
  *     session-in.c        messages from the other domain to this bus
  *     session-rules.c     what each side has asked the other for
@@ -186,14 +187,17 @@ int names_of_remote(const struct remote *remote, const char *const **ret_names, 
 int remote_new(struct session *session, uint32_t id, unsigned hops, const struct frame_text *unique);
 int remote_gone(struct session *session, uint32_t id);
 int remote_connect(struct remote *remote);              /* makes the ghost, if there is none; -EMLINK: policy lets it have no more */
+void remotes_retry(struct session *session);            /* there is memory again */
+void remotes_end(struct session *session, const char *reason);
+void remotes_done(struct session *session);
+
+/* session-names.c */
+void owned_free(struct owned *owned);
 int remote_name(struct session *session, uint32_t id, const struct frame_text *name);
 int remote_name_gone(struct session *session, const struct frame_text *name);
 void remote_name_changed(struct session *session, const char *name, const char *owner);        /* on this bus; NULL: nobody has it now, and we may */
 int remote_activatable(struct session *session, const struct frame_text *name, bool is);
-int remotes_policy_changed(struct session *session);
-void remotes_retry(struct session *session);            /* there is memory again */
-void remotes_end(struct session *session, const char *reason);
-void remotes_done(struct session *session);
+int names_policy_changed(struct session *session);
 
 /* session-out.c. data is taken. */
 void out_from_ghost(struct remote *remote, uint8_t *data, size_t size, const struct message *message);

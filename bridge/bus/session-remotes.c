@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Ghosts: the connections that peers of the other domain have on this bus, and the names that they own.
+ * Ghosts: the connections that peers of the other domain have on this bus.
  *
  * A peer gets its ghost when it first needs one: to send something, or to own a name. A ghost that the bus has ended is not made anew, as it would
  * be somebody else; its peer is then as good as gone.
@@ -17,14 +17,6 @@
 #include "log.h"
 #include "names.h"
 #include "session-private.h"
-
-enum {                                  /* D-Bus Specification, "org.freedesktop.DBus.RequestName" */
-        ALLOW_REPLACEMENT = 1,
-        REPLACE_EXISTING = 2,
-        DO_NOT_QUEUE = 4,
-        PRIMARY_OWNER = 1,
-        ALREADY_OWNER = 4,
-};
 
 static struct remote *remote_of(struct session *session, uint32_t id) {
         return table_get_number(session->remotes, id);
@@ -211,26 +203,12 @@ int remote_new(struct session *session, uint32_t id, unsigned hops, const struct
         return demux_stream_open(session->demux, id);
 }
 
-static void owned_free(struct session *session, struct owned *owned) {
-        struct owned **p;
-
-        for (p = &owned->remote->names; *p != owned; p = &(*p)->next)
-                ;
-        *p = owned->next;
-        table_remove_string(session->imports, owned->name);
-        if (!session->over)
-                wants_name(session, owned, false);
-        if (owned->has && !session->over)
-                session->handlers->name(session->userdata, owned->name, NULL);
-        free(owned);
-}
-
 /* What it sent last still goes out, then its ghost is gone. */
 static void remote_free(struct remote *remote) {
         struct session *session = remote->session;
 
         while (remote->names)
-                owned_free(session, remote->names);
+                owned_free(remote->names);
         forget_calls(remote);
         refuse_pending(remote, "");
         forget_ghost(remote);
@@ -267,201 +245,6 @@ int remote_gone(struct session *session, uint32_t id) {
         remote->leaving = true;
         remote->next_leaving = session->leaving;
         session->leaving = remote;
-        return r;
-}
-
-/* Names */
-
-static void on_requested(void *userdata, const struct message *reply);
-
-struct request {
-        struct session *session;
-        uint32_t remote;
-        char name[];
-};
-
-/*
- * A program of this domain is replaced if it lets itself be, as one does that has handed over to another (docs/service-move.md); a ghost of a third domain
- * always would, and is not.
- */
-static bool may_replace(struct session *session, const char *name) {
-        const char *owner = table_get_string(session->owners, name);
-
-        return owner && !table_get_string(session->options.foreign, owner);
-}
-
-static int request_name(struct owned *owned, uint32_t flags) {
-        struct remote *remote = owned->remote;
-        struct request *request;
-        int r;
-
-        if (may_replace(remote->session, owned->name))
-                flags |= REPLACE_EXISTING;
-
-        r = remote_connect(remote);
-        if (r < 0)
-                return 0;               /* it was said why; it is a name that nobody owns */
-        request = malloc(sizeof *request + strlen(owned->name) + 1);
-        if (!request)
-                return -ENOMEM;
-        request->session = remote->session;
-        request->remote = remote->id;
-        strcpy(request->name, owned->name);
-        r = connection_call(remote->connection, on_requested, request, "RequestName", "su", owned->name,
-                                 (uint32_t) (flags | ALLOW_REPLACEMENT | DO_NOT_QUEUE));
-        if (r < 0)
-                free(request);
-        return r;
-}
-
-static void on_requested(void *userdata, const struct message *reply) {
-        struct request *request = userdata;
-        struct session *session = request->session;
-        struct owned *owned = reply && !session->over ? table_get_string(session->imports, request->name) : NULL;
-        uint32_t result = 0;
-
-        if (!owned || owned->remote->id != request->remote || !owned->remote->connection) {
-                free(request);
-                return;
-        }
-        if (reply->type == MESSAGE_METHOD_RETURN && message_read(reply, "u", &result) >= 0 &&
-            (result == PRIMARY_OWNER || result == ALREADY_OWNER)) {
-                owned->has = true;
-                session->handlers->name(session->userdata, owned->name, connection_unique(owned->remote->connection));
-        } else {
-                session->counters[COUNTER_NAMES_REFUSED]++;
-                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_NAME", owned->name }),
-                          "Domain %u has %s, which cannot be owned for it here: %s", session->options.domain, owned->name,
-                          reply->type == MESSAGE_ERROR ? reply->error_name : "somebody else owns it");
-        }
-        free(request);
-}
-
-static int own(struct session *session, struct owned *owned, uint32_t flags) {
-        int r;
-
-        uint64_t limit = guard_limit(session->options.guard, BRIDGE_LIMIT_NAMES);
-
-        owned->refused = !guard_allows_name(session->options.guard, owned->name);
-        if (!owned->refused && table_count(session->imports) > limit) {
-                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_NAME", owned->name }), "Domain %u has %zu names, and %" PRIu64 " are its limit: not %s",
-                          session->options.domain, table_count(session->imports), limit, owned->name);
-                owned->refused = true;
-        }
-        if (owned->refused) {
-                session->counters[COUNTER_NAMES_REFUSED]++;
-                return 0;
-        }
-        r = wants_name(session, owned, true);
-        return r < 0 ? r : request_name(owned, flags);
-}
-
-int remote_name(struct session *session, uint32_t id, const struct frame_text *untrusted_name) {
-        struct remote *remote = remote_of(session, id);
-        struct owned *owned, *before;
-        uint32_t flags = 0;
-        int r;
-
-        if (!remote || !name_is_well_known(untrusted_name->text, untrusted_name->n))
-                return -EBADMSG;
-        before = table_get(session->imports, untrusted_name->text, untrusted_name->n);
-        if (before && before->remote == remote)
-                return 0;
-        if (!before && table_count(session->imports) >= WIRE_NAMES_MAX)
-                return -EMLINK;
-        owned = calloc(1, sizeof *owned + untrusted_name->n + 1);
-        if (!owned)
-                return -ENOMEM;
-        owned->remote = remote;
-        memcpy(owned->name, untrusted_name->text, untrusted_name->n);
-        if (before) {                   /* in one step: the new ghost replaces the old one */
-                if (before->has)
-                        flags = REPLACE_EXISTING;
-                before->has = false;
-                owned_free(session, before);
-        }
-        r = table_add_string(session->imports, owned->name, owned);
-        if (r < 0) {
-                free(owned);
-                return r;
-        }
-        owned->next = remote->names;
-        remote->names = owned;
-        return own(session, owned, flags);
-}
-
-int remote_name_gone(struct session *session, const struct frame_text *name) {
-        struct owned *owned = table_get(session->imports, name->text, name->n);
-
-        if (!owned)                     /* its owner may have gone first */
-                return 0;
-        if (!owned->refused && owned->remote->connection)
-                connection_call(owned->remote->connection, NULL, NULL, "ReleaseName", "s", owned->name);
-        owned_free(session, owned);
-        return 0;
-}
-
-void remote_name_changed(struct session *session, const char *name, const char *owner) {
-        struct owned *owned = table_get_string(session->imports, name);
-        const char *unique = owned && owned->remote->connection ? connection_unique(owned->remote->connection) : NULL;
-        bool has = owner && unique && strcmp(owner, unique) == 0;
-
-        if (!owned || owned->refused)
-                return;
-        if (has != owned->has && (has || owner)) {
-                owned->has = has;
-                session->handlers->name(session->userdata, name, has ? unique : NULL);
-        }
-        if (!owner && !owned->has)
-                request_name(owned, 0);
-}
-
-int remote_activatable(struct session *session, const struct frame_text *untrusted_name, bool is) {
-        char *name;
-        int r;
-
-        if (!name_is_well_known(untrusted_name->text, untrusted_name->n))
-                return -EBADMSG;
-        name = table_remove(session->activatable, untrusted_name->text, untrusted_name->n);
-        if (name && !is)
-                session->handlers->activatable(session->userdata, name, false);
-        if (!is) {
-                free(name);
-                return 0;
-        }
-        if (!name && table_count(session->activatable) >= WIRE_NAMES_MAX)
-                return -EMLINK;
-        if (!name)
-                name = text_copy(untrusted_name);
-        r = name ? table_add_string(session->activatable, name, name) : -ENOMEM;
-        if (r < 0)
-                free(name);
-        else if (guard_allows_name(session->options.guard, name))
-                session->handlers->activatable(session->userdata, name, true);
-        return r;
-}
-
-int remotes_policy_changed(struct session *session) {
-        struct owned *owned;
-        size_t iterator = 0;
-        int r = 0;
-
-        while (r >= 0 && (owned = table_next(session->imports, &iterator))) {
-                bool refused = !guard_allows_name(session->options.guard, owned->name);
-
-                if (refused == owned->refused)
-                        continue;
-                if (!refused)
-                        r = own(session, owned, 0);
-                else {
-                        owned->refused = true;
-                        owned->has = false;
-                        r = wants_name(session, owned, false);
-                        if (owned->remote->connection)
-                                connection_call(owned->remote->connection, NULL, NULL, "ReleaseName", "s", owned->name);
-                        session->handlers->name(session->userdata, owned->name, NULL);
-                }
-        }
         return r;
 }
 

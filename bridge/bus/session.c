@@ -293,7 +293,7 @@ int session_policy_changed(struct session *session) {
         if (session->over)
                 return 0;
         limits_policy_changed(session);
-        r = remotes_policy_changed(session);
+        r = names_policy_changed(session);
         return r < 0 ? r : locals_policy_changed(session);
 }
 

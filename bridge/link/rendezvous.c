@@ -201,13 +201,29 @@ int rendezvous_new(struct rendezvous **ret_rendezvous, sd_event *event, unsigned
         return 0;
 }
 
+/* What is written, and the directory if nothing else is in there: nobody else removes it, and domain 0 has one for every domain. */
+static void clean_up(struct rendezvous *rendezvous) {
+        char *slash = strrchr(rendezvous->own, '/');
+        unsigned n = 0;
+        char **names;
+
+        xs_rm(rendezvous->store, XBT_NULL, rendezvous->own);
+        if (!slash)
+                return;
+        *slash = '\0';
+        names = xs_directory(rendezvous->store, XBT_NULL, rendezvous->own, &n);
+        if (names && n == 0)
+                xs_rm(rendezvous->store, XBT_NULL, rendezvous->own);
+        free(names);
+}
+
 struct rendezvous *rendezvous_free(struct rendezvous *rendezvous) {
         if (!rendezvous)
                 return NULL;
         vchan_free(rendezvous->vchan);
         sd_event_source_disable_unref(rendezvous->io);
         if (rendezvous->store) {
-                xs_rm(rendezvous->store, XBT_NULL, rendezvous->own);
+                clean_up(rendezvous);
                 xs_close(rendezvous->store);
         }
         sd_event_unref(rendezvous->event);
