@@ -186,17 +186,18 @@ def options(doc, epilog, quick):
     return parser
 
 
-def main(name, parser, args, program, measure):
-    """Runs a benchmark and prints its result. program: one that it needs, in the build directory. measure: yields rows."""
+def main(name, parser, args, program, measure, show=None):
+    """Runs a benchmark and prints its result. program: one that it needs, in the build directory. measure: yields rows. show: does all instead."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as an exception, so that everything started is ended
     os.environ["XCP_BUILDDIR"] = str(args.build.resolve())
     if not (args.build / program).exists():
         parser.error(f"nothing is built in {args.build}; ./dev bench {name} builds first")
     try:
         adopt_orphans()
-        rows = list(measure(args))
+        rows = show(args) if show else list(measure(args))
         end_survivors()
     except (AssertionError, OSError, subprocess.SubprocessError) as error:
         print(f"bench {name}: {error}", file=sys.stderr)
         sys.exit(1)
-    (print_json if args.json else print_table)(rows)
+    if not show:
+        (print_json if args.json else print_table)(rows)

@@ -7,7 +7,7 @@ import pathlib
 import time
 
 from comparison import Program
-from dbuswire import Bus
+from dbuswire import Bus, CallFailed
 from harness import Emulation, Failed, build_directory, wait_until
 from harness.process import survivors
 
@@ -40,26 +40,29 @@ def find(program, *words):
 class Joined:
     """A context manager: domain 0 and others that are linked to it. Programs that measure run beside them, on the domains' buses."""
 
-    def __init__(self, domains=1):
+    def __init__(self, domains=1, policy=POLICY, keep=None):
+        """keep: a directory that all domains see."""
         self._n_domains = domains
+        self._policy = policy
+        self._arguments = ("--keep", keep) if keep else ()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
-            self.xen = stack.enter_context(Emulation(domains=self._n_domains))
+            self.xen = stack.enter_context(Emulation(domains=self._n_domains, arguments=self._arguments))
             self._stack = stack
             for domain in range(self._n_domains + 1):
-                self._ready(domain, "bus/xcp-bus-run", "--broker", "dbus-daemon")
+                self.ready(domain, "bus/xcp-bus-run", "--broker", "dbus-daemon")
                 policy = self.xen.rundir / f"dom{domain}/bench.policy"  # of the run directory a domain sees only its own
-                policy.write_text(POLICY)
-                self._ready(domain, "bridge/xcp-bridge", "--policy", policy, "--log-level", "warning")
+                policy.write_text(self._policy)
+                self.ready(domain, "bridge/xcp-bridge", "--policy", policy, "--log-level", "warning")
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception):
         return self._stack.__exit__(*exception)
 
-    def _ready(self, domain, program, *arguments):
+    def ready(self, domain, program, *arguments):
         """Starts what has --ready-fd in a domain, and waits until it says that it is ready."""
         reader, writer = os.pipe()
         process = self.xen.start(domain, build_directory() / program, *arguments, "--ready-fd", "0", stdin=writer)
@@ -89,9 +92,19 @@ class Joined:
             wait_until(lambda: bus.owner(name) is not None, f"{name} of domain {domain} to come to domain 0", JOIN_DEADLINE)
         return service
 
-    def caller(self, name, method, arguments="()", *options, address=None):
+    def caller(self, name, method, arguments="()", *options, address=None, path=PATH):
         """A measuring program that calls a method, INTERFACE.MEMBER: from domain 0's bus, or one at an address."""
-        return self.program("bus/call", *options, "--", address or self.address(0), name, *method.rsplit(".", 1), arguments, PATH)
+        return self.program("bus/call", *options, "--", address or self.address(0), name, *method.rsplit(".", 1), arguments, path)
+
+    def wait_link(self, bus, domain):
+        """Waits until domain 0 is linked to another. bus: a connection to its bus."""
+
+        def is_up():
+            link = f"/org/xen/xcp/bridge/link/{domain}", "org.freedesktop.DBus.Properties", "Get", "ss", "org.xen.xcp.bridge1.Link", "State"
+            with contextlib.suppress(CallFailed):
+                return bus.call("org.xen.xcp.bridge", *link)[0][1] == "Up"
+
+        wait_until(is_up, f"the link to domain {domain}", JOIN_DEADLINE)
 
     def broker_pids(self, *domains):
         return [pid for domain in domains for pid in find("dbus-daemon", f"{self.xen.rundir}/dom{domain}/")]
