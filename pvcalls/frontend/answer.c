@@ -27,6 +27,7 @@ static void answer_name(struct xcp_pvcalls_socket *socket, const struct request 
 static void connection_waits(struct xcp_pvcalls_socket *listener, struct xcp_pvcalls_socket *child) {
         child->kind = SOCKET_CONNECTED;
         child->known = true;
+        child->is_waiting = true;
         child->next_ready = NULL;
         *listener->waiting_end = child;
         listener->waiting_end = &child->next_ready;

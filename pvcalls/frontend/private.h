@@ -40,6 +40,7 @@ struct xcp_pvcalls_socket {
         struct xcp_pvcalls_socket *next, **link;        /* of all */
         struct xcp_pvcalls_socket *next_ready;
         bool is_ready;                  /* is in the list of those */
+        bool is_waiting;                /* is in its listener's list: nobody has accepted it */
         void *userdata;
         uint64_t id;
         enum socket_kind kind;

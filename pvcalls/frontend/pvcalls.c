@@ -280,17 +280,23 @@ static bool has_closed(struct xcp_pvcalls *pvcalls, void *argument) {
         return pvcalls->view.own == FRONT_STATE_CLOSED || pvcalls->view.own == FRONT_STATE_UNKNOWN;
 }
 
+/* One that its user still has. Those that wait to be accepted go with their listener. */
+static struct xcp_pvcalls_socket *find_used(const struct xcp_pvcalls *pvcalls) {
+        struct xcp_pvcalls_socket *socket = pvcalls->sockets;
+
+        while (socket && (socket->released || socket->is_waiting || socket->kind == SOCKET_PARKED))
+                socket = socket->next;
+        return socket;
+}
+
 struct xcp_pvcalls *xcp_pvcalls_close(struct xcp_pvcalls *pvcalls, int timeout_ms) {
-        struct xcp_pvcalls_socket *next;
+        struct xcp_pvcalls_socket *socket;
 
         if (!pvcalls)
                 return NULL;
         thread_end(pvcalls);
-        for (struct xcp_pvcalls_socket *socket = pvcalls->sockets; socket; socket = next) {
-                next = socket->next;
-                if (!socket->released && socket->kind != SOCKET_PARKED)
-                        socket_release(socket);
-        }
+        while ((socket = find_used(pvcalls)))
+                socket_release(socket);
         sockets_flush(pvcalls);
         (void) wait_for(pvcalls, has_released, NULL, -1, timeout_ms);
         pvcalls->view.leaving = true;

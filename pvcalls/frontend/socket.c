@@ -59,7 +59,7 @@ void socket_set_ready(struct xcp_pvcalls_socket *socket) {
         struct xcp_pvcalls *pvcalls = socket->pvcalls;
         int fd = atomic_load(&socket->event_fd);
 
-        if (socket->released || socket->kind == SOCKET_PARKED)
+        if (socket->released || socket->is_waiting || socket->kind == SOCKET_PARKED)
                 return;
         if (fd >= 0)
                 (void) eventfd_write(fd, 1);
@@ -243,6 +243,7 @@ void socket_release(struct xcp_pvcalls_socket *socket) {
                 struct xcp_pvcalls_socket *child = socket->waiting;
 
                 socket->waiting = child->next_ready;
+                child->is_waiting = false;
                 socket_release(child);
         }
         while ((request = requests_withdraw(&pvcalls->requests, socket))) {
@@ -439,6 +440,8 @@ int xcp_pvcalls_accept(struct xcp_pvcalls_socket *listener, void *userdata, stru
                 listener->n_waiting--;
                 child->next_ready = NULL;
                 child->userdata = userdata;
+                child->is_waiting = false;
+                socket_set_ready(child);        /* what has happened to it meanwhile, nobody was told */
                 *ret_socket = child;
                 if (listener->known && !listener->restoring && link_is_up(pvcalls))
                         socket_park(listener);

@@ -434,8 +434,8 @@ def signal_in_accept():
 
     with socket.create_server((HOST, 0)) as listener:
         before = signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
         try:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
             listener.accept()
             interrupted = False
         except Interrupted:
@@ -492,11 +492,25 @@ def accept_queue_full():
             one.setblocking(False)
             outcome(one.connect, listener.getsockname())
             dialled.append(one)
+        deadline = time.monotonic() + PATIENCE
+        while all(poll(one, select.POLLOUT, 0) != "OUT" for one in dialled) and time.monotonic() < deadline:
+            time.sleep(0.01)
         time.sleep(0.3)
         connected = sum(poll(one, select.POLLOUT, 0) == "OUT" for one in dialled)
         for one in dialled:
             one.close()
         return 0 < connected < 40
+
+
+@check
+def data_before_accept():
+    with socket.create_server((HOST, 0), backlog=3) as listener, contextlib.ExitStack() as stack:
+        for i in range(4):
+            one = stack.enter_context(socket.create_connection(listener.getsockname(), PATIENCE))
+            one.sendall(b"%d" % i * 1000)
+            one.shutdown(socket.SHUT_WR)
+        time.sleep(0.1)
+        return sorted(read_all(stack.enter_context(listener.accept()[0])) for _ in range(4)) == [b"%d" % i * 1000 for i in range(4)]
 
 
 @check
