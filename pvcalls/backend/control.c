@@ -103,11 +103,11 @@ static void list(struct control *control, const char *from) {
                         say(control, "more %llu\n", (unsigned long long) report.serial);
                         return;
                 }
-                say(control, "socket %llu %s %s %s received=%llu sent=%llu queued=%llu age-ms=%llu family=%s type=%s\n",
+                say(control, "socket %llu %s %s %s received=%llu sent=%llu queued=%llu age-ms=%llu family=%s type=%s joined=%s\n",
                     (unsigned long long) report.serial, report.state, name_text(&report.local, local), name_text(&report.remote, remote),
                     (unsigned long long) report.n_received, (unsigned long long) report.n_sent, (unsigned long long) report.n_queued,
                     (unsigned long long) report.age_usec / 1000, family_text(report.family),
-                    report.type == SOCK_DGRAM ? "datagram" : "stream");
+                    report.type == SOCK_DGRAM ? "datagram" : "stream", report.joined ? "yes" : "no");
         }
 }
 

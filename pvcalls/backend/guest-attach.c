@@ -17,7 +17,7 @@
 
 #define PORTS_MAX 131072u               /* Xen's FIFO event channels have no more */
 
-static int set_port(struct guest *guest, uint32_t port, struct socket *socket) {
+int socket_set_port(struct guest *guest, uint32_t port, struct socket *socket) {
         if (port >= PORTS_MAX)
                 return -ENOMEM;
         if (port >= guest->n_ports) {
@@ -52,7 +52,8 @@ static void unmap_pages(struct guest *guest, struct attachment *attachment) {
 }
 
 static void drop(struct guest *guest, struct attachment *attachment) {
-        xen_unbind(guest->xen, attachment->port);
+        if (attachment->port)
+                xen_unbind(guest->xen, attachment->port);
         unmap_pages(guest, attachment);
 }
 
@@ -144,7 +145,7 @@ int socket_attach(struct socket *socket, uint32_t ref, uint32_t evtchn) {
                 is_bound = r == 0;
         }
         if (r == 0)
-                r = set_port(guest, attachment.port, socket);
+                r = socket_set_port(guest, attachment.port, socket);
         if (r < 0) {
                 if (is_bound)
                         xen_unbind(guest->xen, attachment.port);
@@ -164,11 +165,46 @@ void socket_detach(struct socket *socket) {
 
         if (!socket->attachment.indexes)
                 return;
-        guest->ports[socket->attachment.port] = NULL;
+        if (socket->attachment.port)
+                guest->ports[socket->attachment.port] = NULL;
         socket->masked = false;
-        if (socket->reuse)
+        if (socket->reuse && socket->attachment.port)
                 keep(guest, &socket->attachment);
         else
                 drop(guest, &socket->attachment);
         socket->attachment = (struct attachment) {};
+}
+
+void socket_give_port(struct socket *socket) {
+        struct attachment *attachment = &socket->attachment;
+
+        socket->guest->ports[attachment->port] = NULL;
+        socket->masked = false;
+        xen_unbind(socket->guest->xen, attachment->port);
+        attachment->port = 0;
+}
+
+int socket_take_port(struct socket *socket) {
+        struct guest *guest = socket->guest;
+        uint32_t port;
+        int r;
+
+        r = xen_bind(guest->xen, socket->attachment.evtchn, &port);
+        if (r < 0)
+                return r;
+        r = socket_set_port(guest, port, socket);
+        if (r < 0) {
+                xen_unbind(guest->xen, port);
+                return r;
+        }
+        socket->attachment.port = port;
+        xen_notify(guest->xen, port);
+        return 0;
+}
+
+void socket_notify(struct socket *socket) {
+        if (!socket->attachment.port)
+                return;
+        xen_notify(socket->guest->xen, socket->attachment.port);
+        socket->guest->terms->counters.notifications++;
 }

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "error.h"
+#include "guest-join.h"
 #include "guest-private.h"
 
 #define PROTOCOL_TCP 6u                 /* on the ring, whatever it is here: "Socket" */
@@ -99,6 +100,11 @@ static int start_connect(struct socket *socket, const struct pvcalls_name *addre
         bool is_connected;
         int r;
 
+        if (guest_join_connect(socket, address)) {
+                socket->guest->terms->counters.connected++;
+                socket->state = SOCKET_CONNECTED;
+                return 0;
+        }
         r = socket_make_fd(socket);
         if (r < 0)
                 return connect_failed(socket, r);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "guest-join.h"
 #include "guest-private.h"
 
 /* Says a part of something that may be longer than a response: all its length, and what is there from offset on. */
@@ -45,7 +46,7 @@ static int local_name(const struct socket *socket, struct pvcalls_name *ret_addr
         int r;
 
         pvcalls_name_init(&address, socket->family);
-        if (socket->fd >= 0) {
+        if (guest_join_local_name(socket, &address) < 0 && socket->fd >= 0) {
                 r = socket_local_name(socket, &address);
                 if (r < 0)
                         return r;
@@ -99,6 +100,10 @@ static int execute_shutdown(struct guest *guest, const struct pvcalls_request *r
                 return -EINVAL;
         if (socket->state != SOCKET_CONNECTED)
                 return -ENOTCONN;
+        if (socket->stream.elsewhere) {
+                guest_join_shutdown(socket, how, request->u.shutdown.out_prod);
+                return 0;
+        }
         if (how != PVCALLS_SHUTDOWN_READ)
                 r = stream_shutdown_out(&socket->stream, request->u.shutdown.out_prod);
         if (r < 0)

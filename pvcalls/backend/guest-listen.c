@@ -14,13 +14,17 @@
 #include <sys/socket.h>
 
 #include "error.h"
+#include "guest-join.h"
 #include "guest-private.h"
 
 #define BACKLOG_MAX 4096u               /* Linux's own default bound, net.core.somaxconn */
 
 int guest_listen(struct socket *socket, uint32_t backlog) {
-        if (listen(socket->fd, backlog < BACKLOG_MAX ? (int) backlog : (int) BACKLOG_MAX) < 0)
+        int n = backlog < BACKLOG_MAX ? (int) backlog : (int) BACKLOG_MAX;
+
+        if (listen(socket->fd, n) < 0)
                 return -errno;
+        guest_join_listen(socket, n);
         if (socket->state != SOCKET_LISTENING) {
                 int r = guest_watch(socket->guest, socket, EPOLL_CTL_ADD, 0);
 
@@ -37,6 +41,8 @@ static void watch_while_parked(struct socket *socket) {
 
         if (wanted == socket->listening_watched)
                 return;
+        if (socket->join_listener >= 0)
+                (void) guest_watch_fd(socket->guest, socket, socket->join_listener, EPOLL_CTL_MOD, wanted ? EPOLLIN : 0);
         if (guest_watch(socket->guest, socket, EPOLL_CTL_MOD, wanted ? EPOLLIN : 0) == 0)
                 socket->listening_watched = wanted;
 }
@@ -105,8 +111,16 @@ static int accept_one(struct socket *socket) {
         struct guest *guest = socket->guest;
         struct pvcalls_name remote = { .size = sizeof remote.local };
         struct socket *expected;
+        struct join *join;
         int fd, r;
 
+        r = guest_join_take(socket, &join, &remote);
+        if (r == 0) {
+                guest->terms->counters.accepted++;
+                guest_join_open(answer_accept(socket, -1, &remote), join);
+        }
+        if (r != -EAGAIN)               /* there may be others */
+                return 0;
         fd = accept4(socket->fd, &remote.any, &remote.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
                 return errno == ECONNABORTED || errno == EINTR ? 0 : -errno;    /* that one is gone; there may be others */
@@ -135,9 +149,9 @@ static void accept_failed(struct socket *socket, int error) {
 }
 
 static bool has_connection(const struct socket *socket) {
-        struct pollfd pollfd = { .fd = socket->fd, .events = POLLIN };
+        struct pollfd pollfds[] = { { .fd = socket->fd, .events = POLLIN }, { .fd = socket->join_listener, .events = POLLIN } };
 
-        return poll(&pollfd, 1, 0) > 0;
+        return poll(pollfds, 2, 0) > 0; /* a descriptor of -1 is left out */
 }
 
 void guest_listen_ready(struct socket *socket) {

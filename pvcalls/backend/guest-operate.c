@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "error.h"
+#include "guest-join.h"
 #include "guest-private.h"
 
 /* As if its network had failed: who waits is answered, and the guest finds ECONNRESET at both ends. It still has to release it. */
@@ -26,8 +27,9 @@ static bool kill_socket(struct socket *socket) {
                 guest_listen_end(socket, pvcalls_error_to_wire(-ECONNABORTED));
                 break;
         case SOCKET_CONNECTED:
+                guest_join_end(socket, -ECONNRESET);
                 stream_fail(&socket->stream, -ECONNRESET);
-                xen_notify(guest->xen, socket->attachment.port);
+                socket_notify(socket);
                 break;
         default:
                 break;
@@ -130,17 +132,23 @@ bool guest_report(struct guest *guest, uint64_t serial, struct guest_socket_repo
                 .state = state_name(socket),
                 .family = socket->family,
                 .type = socket->type,
+                .joined = socket->join != NULL,
                 .remote = socket->remote,
                 .n_received = socket->stream.n_received,
                 .n_sent = socket->stream.n_sent,
                 .age_usec = now_usec() - socket->made_usec,
         };
-        if (socket->fd >= 0)
+        if (guest_join_local_name(socket, &ret_report->local) < 0 && socket->fd >= 0)
                 (void) socket_local_name(socket, &ret_report->local);
         if (socket->attachment.indexes) {
                 uint32_t untrusted_cons = atomic_load(&socket->stream.in.shared->cons);
-                uint32_t untrusted_queued = socket->stream.in.prod - untrusted_cons;
+                uint32_t untrusted_prod = atomic_load(&socket->stream.in.shared->prod);
+                uint32_t untrusted_queued = (socket->stream.elsewhere ? untrusted_prod : socket->stream.in.prod) - untrusted_cons;
 
+                if (socket->stream.elsewhere) {         /* the guest could have changed these: they are for people to look at */
+                        ret_report->n_received = untrusted_prod;
+                        ret_report->n_sent = atomic_load(&socket->stream.out.shared->cons);
+                }
                 ret_report->n_queued = untrusted_queued <= socket->stream.in.size ? untrusted_queued : 0;
         }
         return true;

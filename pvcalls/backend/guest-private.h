@@ -10,6 +10,7 @@
 
 #include "command-ring.h"
 #include "guest.h"
+#include "spin.h"
 #include "stream.h"
 
 #define KEPT_MAX 64u                    /* attachments of sockets that are gone; more short connections at once are mapped anew */
@@ -37,7 +38,7 @@ struct attachment {
         struct pvcalls_indexes *indexes;        /* NULL: there is none */
         uint8_t *data;
         uint32_t n_pages;
-        uint32_t port;                  /* ours */
+        uint32_t port;                  /* ours; 0: another backend has it */
         uint32_t ref, evtchn;           /* of the indexes page, and the guest's port: by these it is found again */
         uint64_t pages_hash;            /* of what the indexes page said of the data pages */
 };
@@ -65,6 +66,10 @@ struct socket {
         bool listening_watched;         /* epoll tells of connections */
         bool reuse;                     /* its RELEASE has said that the pages and the port will be used again */
         bool masked;                    /* its port is masked until the stream was run */
+        struct join *join;              /* guest-join.h; NULL: none */
+        int join_listener;              /* where other backends find it, or -1 */
+        uint32_t masked_other;          /* the other guest's port, which is masked until then; 0: it is not */
+        unsigned port_tries;            /* its port is still another backend's, and will be tried for so often */
         bool queued;
         struct socket *next_in_queue;
         uint64_t linger_until;
@@ -98,6 +103,8 @@ struct guest {
         struct socket *freed;           /* until the end of the turn: events that were already collected may name them */
         struct attachment kept[KEPT_MAX];       /* the oldest first */
         unsigned n_kept;
+        struct spin spin;
+        uint32_t n_ports_missing;       /* sockets that try for theirs */
         const char *violation;          /* why no more is done for it */
 };
 
@@ -113,6 +120,7 @@ void guest_violated(struct guest *guest, const char *reason);
 void guest_respond(struct guest *guest, uint32_t cmd, uint32_t req_id, uint64_t id, int32_t number);
 void guest_respond_with(struct guest *guest, const struct pvcalls_response *response);
 int guest_watch(struct guest *guest, struct socket *socket, int op, uint32_t events);
+int guest_watch_fd(struct guest *guest, struct socket *socket, int fd, int op, uint32_t events);
 void guest_set_timer(struct guest *guest);
 
 /* guest-table.c */
@@ -133,6 +141,13 @@ int socket_attach(struct socket *socket, uint32_t ref, uint32_t evtchn);
 /* Unmaps and unbinds, or keeps both if the guest has said that it will use them again. */
 void socket_detach(struct socket *socket);
 void guest_forget_kept(struct guest *guest);
+/* Whose events those of a port are. */
+int socket_set_port(struct guest *guest, uint32_t port, struct socket *socket);
+/* Lets another backend have its port, and takes it back, with a notification: what happened meanwhile is not known. */
+void socket_give_port(struct socket *socket);
+int socket_take_port(struct socket *socket);
+/* Sends a notification, if the port is here. */
+void socket_notify(struct socket *socket);
 
 /* guest-commands.c */
 void guest_execute(struct guest *guest, const struct pvcalls_request *request);

@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "guest-join.h"
 #include "guest-private.h"
 
 #define LINGER_USEC UINT64_C(5000000)   /* how long what was sent may take to leave after RELEASE: a peer that does not read is no hold */
@@ -74,6 +75,9 @@ static void run_one(struct socket *socket, size_t budget) {
                 socket->masked = false;
                 xenevtchn_unmask(guest->xen->events, socket->attachment.port);  /* before looking: what comes now comes again */
         }
+        if (socket->masked_other)
+                xenevtchn_unmask(guest->xen->events, socket->masked_other);
+        socket->masked_other = 0;
         if (socket->state != SOCKET_CONNECTED && socket->state != SOCKET_CLOSING && socket->state != SOCKET_DEAD)
                 return;
         r = stream_run(&socket->stream, budget, &moved);
@@ -86,10 +90,10 @@ static void run_one(struct socket *socket, size_t budget) {
         }
         if (guest->terms->limits.bytes_per_second > 0)
                 rate_spend(&guest->terms->bytes_rate, moved, now_usec());
-        if (r & STREAM_NOTIFY) {
-                xen_notify(guest->xen, socket->attachment.port);
-                guest->terms->counters.notifications++;
-        }
+        if (r & STREAM_NOTIFY)
+                socket_notify(socket);
+        if (socket->stream.joint)
+                guest_join_ran(socket, r & STREAM_NOTIFY_OTHER);
         if (socket->state == SOCKET_CLOSING && stream_is_drained(&socket->stream))
                 finish(socket);
         else if (r & STREAM_MORE)
@@ -118,6 +122,15 @@ bool guest_run_queue(struct guest *guest) {
         return guest->queue != NULL;
 }
 
+static void let_linger(struct socket *socket) {
+        struct guest *guest = socket->guest;
+
+        socket->linger_until = now_usec() + LINGER_USEC;
+        socket->next_closing = NULL;
+        *guest->closing_tail = socket;
+        guest->closing_tail = &socket->next_closing;
+}
+
 void guest_release_stream(struct socket *socket, uint32_t req_id, bool reuse) {
         struct guest *guest = socket->guest;
 
@@ -125,17 +138,25 @@ void guest_release_stream(struct socket *socket, uint32_t req_id, bool reuse) {
         socket->reuse = reuse;
         socket->state = SOCKET_CLOSING;
         socket->stream.draining = true;
-        socket->linger_until = now_usec() + LINGER_USEC;
-        socket->next_closing = NULL;
-        *guest->closing_tail = socket;
-        guest->closing_tail = &socket->next_closing;
+        let_linger(socket);
+        if (socket->stream.elsewhere)
+                guest_join_release(socket);
         guest_set_timer(guest);
         guest_enqueue(socket);          /* what the guest has sent just before is looked at once, at least */
 }
 
 void guest_end_lingering(struct guest *guest, uint64_t now) {
         while (guest->closing && guest->closing->linger_until <= now) {
+                struct socket *socket = guest->closing;
+
                 guest->terms->counters.lingered++;
-                finish(guest->closing);
+                if (guest_join_abort(socket)) {         /* the other backend has its pages still */
+                        guest->closing = socket->next_closing;
+                        if (!guest->closing)
+                                guest->closing_tail = &guest->closing;
+                        let_linger(socket);
+                } else {
+                        finish(socket);
+                }
         }
 }

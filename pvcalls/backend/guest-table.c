@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "guest-join.h"
 #include "guest-private.h"
 
 /* Ids are the guest's choice, so the key is not. From splitmix64. */
@@ -48,6 +49,7 @@ int socket_new(struct guest *guest, uint64_t id, int family, int type, struct so
                 .family = family,
                 .type = type,
                 .fd = -1,
+                .join_listener = -1,
         };
         socket->parked_tail = &socket->parked;
         socket->stream.fd = -1;
@@ -76,6 +78,7 @@ int socket_local_name(const struct socket *socket, struct pvcalls_name *ret_name
 
 void socket_close_fd(struct socket *socket) {
         guest_remove_path(socket);
+        guest_join_unlisten(socket);
         if (socket->fd >= 0)
                 close(socket->fd);      /* which takes it out of the epoll as well: nobody else has it open */
         socket->fd = socket->stream.fd = -1;
@@ -119,6 +122,9 @@ static void unlink_queue(struct socket *socket) {
 void socket_free(struct socket *socket) {
         struct guest *guest = socket->guest;
 
+        guest_join_end(socket, stream_is_drained(&socket->stream) ? 0 : -ECONNRESET);
+        if (socket->port_tries > 0)
+                guest->n_ports_missing--;
         unlink_bucket(socket);
         unlink_queue(socket);
         if (socket->state == SOCKET_CLOSING)

@@ -11,6 +11,7 @@
 #include "guest.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "guest-join.h"
 #include "guest-private.h"
 
 #define TURN_ROUNDS 16u                 /* looks at the epoll in a turn of the loop */
@@ -43,10 +45,14 @@ void guest_respond(struct guest *guest, uint32_t cmd, uint32_t req_id, uint64_t 
         guest_respond_with(guest, &response);
 }
 
-int guest_watch(struct guest *guest, struct socket *socket, int op, uint32_t events) {
+int guest_watch_fd(struct guest *guest, struct socket *socket, int fd, int op, uint32_t events) {
         struct epoll_event event = { .events = events, .data.ptr = socket };
 
-        return epoll_ctl(guest->epoll, op, socket->fd, &event) < 0 ? -errno : 0;
+        return epoll_ctl(guest->epoll, op, fd, &event) < 0 ? -errno : 0;
+}
+
+int guest_watch(struct guest *guest, struct socket *socket, int op, uint32_t events) {
+        return guest_watch_fd(guest, socket, socket->fd, op, events);
 }
 
 void guest_set_timer(struct guest *guest) {
@@ -59,6 +65,8 @@ void guest_set_timer(struct guest *guest) {
 
                 at = filled < at ? filled : at;
         }
+        if (guest->n_ports_missing > 0 && now + TIMER_ACCURACY_USEC < at)
+                at = now + TIMER_ACCURACY_USEC;
         sd_event_source_set_time(guest->timer, at);
         sd_event_source_set_enabled(guest->timer, at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
@@ -79,13 +87,16 @@ static void take_events(struct guest *guest) {
                 socket = (uint32_t) port < guest->n_ports ? guest->ports[port] : NULL;
                 if (!socket)            /* it was unbound meanwhile, or is kept, and then stays masked */
                         continue;
-                socket->masked = true;
+                if ((uint32_t) port == socket->attachment.port)
+                        socket->masked = true;
+                else
+                        socket->masked_other = (uint32_t) port;
                 guest_enqueue(socket);
         }
 }
 
 static void take_socket(struct socket *socket, uint32_t events) {
-        if (socket->fd < 0)             /* closed in this round */
+        if (socket->fd < 0 && !socket->join)    /* closed in this round */
                 return;
         switch (socket->state) {
         case SOCKET_CONNECTING:
@@ -97,6 +108,10 @@ static void take_socket(struct socket *socket, uint32_t events) {
                 break;
         case SOCKET_CONNECTED:
         case SOCKET_CLOSING:
+                if (socket->join) {
+                        guest_join_ready(socket);
+                        break;
+                }
                 stream_ready(&socket->stream, events);
                 guest_enqueue(socket);
                 break;
@@ -156,11 +171,29 @@ static bool run_round(struct guest *guest) {
         return n > 0 || busy;
 }
 
+/* Looks for more for a while, as to sleep and to be woken takes longer. Returns whether some came. */
+static bool spin(struct guest *guest) {
+        uint32_t usec = spin_next(&guest->spin);
+        uint64_t end;
+        bool paid = false;
+
+        if (usec == 0)
+                return false;
+        end = now_usec() + usec;
+        do {
+                paid = run_round(guest);
+                if (!paid)              /* whoever we wait for may want this CPU */
+                        sched_yield();
+        } while (!paid && !guest->violation && now_usec() < end);
+        spin_tell(&guest->spin, paid);
+        return paid;
+}
+
 static void turn(struct guest *guest) {
         bool busy = true;
 
         for (unsigned i = 0; i < TURN_ROUNDS && busy && !guest->violation; i++)
-                busy = run_round(guest);
+                busy = run_round(guest) || spin(guest);
         if (guest->violation) {
                 sd_event_source_set_enabled(guest->io, SD_EVENT_OFF);
                 sd_event_source_set_enabled(guest->again, SD_EVENT_OFF);
@@ -185,6 +218,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         struct guest *guest = userdata;
 
         guest_end_lingering(guest, now_usec());
+        guest_join_rebind(guest);
         guest_set_timer(guest);
         turn(guest);
         return 0;
@@ -226,6 +260,14 @@ static int add_sources(struct guest *guest) {
         return r < 0 ? r : 0;
 }
 
+static void start_spinning(struct guest *guest) {
+        cpu_set_t cpus;
+
+        CPU_ZERO(&cpus);
+        if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+                spin_init(&guest->spin, guest->terms->spin_usec, (unsigned) CPU_COUNT(&cpus));
+}
+
 static int make_table(struct guest *guest) {
         if (getrandom(&guest->key, sizeof guest->key, 0) != sizeof guest->key)
                 return -EIO;
@@ -254,6 +296,7 @@ int guest_new(struct guest **ret_guest, sd_event *event, struct xen *xen, struct
         };
         guest->queue_tail = &guest->queue;
         guest->closing_tail = &guest->closing;
+        start_spinning(guest);
         r = make_table(guest);
         if (r == 0)
                 r = add_sources(guest);

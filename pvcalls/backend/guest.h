@@ -25,6 +25,8 @@ struct guest_terms {
         struct limits limits;
         struct rate sockets_rate, bytes_rate;
         struct counters counters;
+        uint32_t spin_usec;             /* how long to look for more before sleeping, at most */
+        const char *join;               /* with backends that say the same, guests are joined; NULL: with none */
         uint64_t serial;                /* of sockets; never goes back */
 };
 
@@ -48,6 +50,7 @@ struct guest_socket_report {
         uint64_t serial;
         const char *state;              /* a value of PvcallsSocketState */
         int family, type;               /* AF_INET and SOCK_STREAM, and so on */
+        bool joined;                    /* to another guest */
         struct pvcalls_name local, remote;      /* zeroes: none */
         uint64_t n_received, n_sent, n_queued;
         uint64_t age_usec;

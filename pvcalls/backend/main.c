@@ -124,6 +124,8 @@ static int start(struct backend *backend, sd_event *event, const struct settings
                         return failed(r, "read the policy");
         }
         guest_terms_set_limits(&backend->terms, &settings->limits);
+        backend->terms.spin_usec = settings->spin_usec;
+        backend->terms.join = settings->join;
         rate_init(&backend->denials, DENIALS_PER_SECOND, now_usec());
         raise_descriptor_limit();
         r = add_signals(event);

@@ -14,6 +14,11 @@
 #define DOMID_MAX 32751u                /* Xen's DOMID_FIRST_RESERVED - 1 */
 #define SOCKETS_MAX 32768u              /* each has a port, a descriptor and, at least, three pages */
 
+#define SPIN_MAX_USEC 1000u
+#define SPIN_DEFAULT_USEC 50u          /* several times what it takes to be woken */
+#define JOIN_MAX 24u                    /* the name of a UNIX socket has it, and an address and numbers besides */
+#define JOIN_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
 static void show_help(void) {
         puts("Usage: xcp-pvcalls-backend --domain DOMID [OPTION...]\n"
              "\n"
@@ -26,6 +31,8 @@ static void show_help(void) {
              "  --limit NAME=VALUE  how much it may have: sockets (1024), sockets-per-second (1000), bytes-per-second (0: no limit),\n"
              "                      max-page-order (9)\n"
              "  --control PATH      a socket for whoever changes policy and limits, and looks at the sockets\n"
+             "  --join NAME         guests of backends that say the same NAME, under the same user, are joined when they talk over loopback\n"
+             "  --spin USEC         look for more for so long before sleeping, while that pays (50); 0: never, as on one CPU\n"
              "  --user NAME         who to be after the start, if started as root (nobody)\n"
              "  --no-sandbox        stay who it is, without a filter for system calls; for debuggers\n"
              "  --log-level LEVEL   error, warning, info or debug (info)\n"
@@ -80,7 +87,7 @@ static int complain(const char *option, const char *value, const char *what) {
         return -EINVAL;
 }
 
-enum option_code { OPTION_DOMAIN = 256, OPTION_DEVICE, OPTION_POLICY, OPTION_LIMIT, OPTION_CONTROL, OPTION_USER, OPTION_NO_SANDBOX,
+enum option_code { OPTION_DOMAIN = 256, OPTION_DEVICE, OPTION_POLICY, OPTION_LIMIT, OPTION_CONTROL, OPTION_JOIN, OPTION_SPIN, OPTION_USER, OPTION_NO_SANDBOX,
                    OPTION_LOG_LEVEL, OPTION_READY_FD, OPTION_HELP, OPTION_VERSION };
 
 static int parse_number_option(const char *name, uint64_t max, const char *what, uint64_t *ret_number) {
@@ -106,6 +113,15 @@ static int parse_option(struct settings *settings, int code) {
                 break;
         case OPTION_POLICY: settings->policy = optarg; break;
         case OPTION_CONTROL: settings->control = optarg; break;
+        case OPTION_JOIN:
+                if (optarg[0] == '\0' || strlen(optarg) > JOIN_MAX || strspn(optarg, JOIN_CHARACTERS) != strlen(optarg))
+                        return complain("join", optarg, "is none of at most 24 letters, digits, '.', '_' and '-'");
+                settings->join = optarg;
+                break;
+        case OPTION_SPIN:
+                r = parse_number_option("spin", SPIN_MAX_USEC, "is no number of microseconds from 0 to 1000", &number);
+                settings->spin_usec = (uint32_t) number;
+                break;
         case OPTION_USER: settings->user = optarg; break;
         case OPTION_NO_SANDBOX: settings->sandbox = false; break;
         case OPTION_LIMIT:
@@ -134,6 +150,8 @@ int settings_parse(struct settings *settings, int argc, char **argv) {
                                                  { "policy", required_argument, NULL, OPTION_POLICY },
                                                  { "limit", required_argument, NULL, OPTION_LIMIT },
                                                  { "control", required_argument, NULL, OPTION_CONTROL },
+                                                 { "join", required_argument, NULL, OPTION_JOIN },
+                                                 { "spin", required_argument, NULL, OPTION_SPIN },
                                                  { "user", required_argument, NULL, OPTION_USER },
                                                  { "no-sandbox", no_argument, NULL, OPTION_NO_SANDBOX },
                                                  { "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
@@ -149,6 +167,7 @@ int settings_parse(struct settings *settings, int argc, char **argv) {
                 .sandbox = true,
                 .log_level = LOG_INFO,
                 .ready_fd = -1,
+                .spin_usec = SPIN_DEFAULT_USEC,
                 .limits = LIMITS_DEFAULT,
         };
         while ((code = getopt_long(argc, argv, "", options, NULL)) >= 0) {

@@ -16,6 +16,8 @@ struct settings {
         uint32_t domid;
         uint32_t device;
         const char *policy;             /* a file; NULL: nothing is allowed */
+        uint32_t spin_usec;
+        const char *join;               /* NULL: with none */
         const char *control;            /* a socket's path; NULL: none */
         const char *user;               /* to become, if root */
         bool sandbox;

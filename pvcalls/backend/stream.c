@@ -8,6 +8,7 @@
 
 #include "datagram.h"
 #include "error.h"
+#include "joint.h"
 
 void stream_init(struct stream *stream, struct pvcalls_indexes *indexes, uint8_t *data, uint32_t size, bool suppress) {
         *stream = (struct stream) { .fd = -1 };
@@ -29,21 +30,21 @@ void stream_ready(struct stream *stream, uint32_t events) {
                 stream->hung_up = true;
 }
 
-static void end_in(struct stream *stream, int32_t number) {
+void stream_end_in(struct stream *stream, int32_t number) {
         if (!stream->in_done)
                 data_producer_fail(&stream->in, number);
         stream->in_done = true;
 }
 
-static void end_out(struct stream *stream, int32_t number) {
+void stream_end_out(struct stream *stream, int32_t number) {
         if (!stream->out_done)
                 data_consumer_fail(&stream->out, number);
         stream->out_done = true;
 }
 
 void stream_fail(struct stream *stream, int error) {
-        end_in(stream, pvcalls_error_to_wire(error));
-        end_out(stream, pvcalls_error_to_wire(error));
+        stream_end_in(stream, pvcalls_error_to_wire(error));
+        stream_end_out(stream, pvcalls_error_to_wire(error));
 }
 
 /* Cuts pieces to n bytes. Returns how many pieces are left, which are not empty. */
@@ -83,13 +84,19 @@ int stream_find_data(struct stream *stream, struct iovec pieces[2], size_t *ret_
 static void end_out_there(struct stream *stream) {
         if (!stream->out_ends || stream->out_done || stream->out.cons != stream->out_end)
                 return;
-        (void) shutdown(stream->fd, SHUT_WR);   /* if it has failed, the other direction says so */
-        end_out(stream, pvcalls_error_to_wire(-EPIPE));
+        if (stream->joint)
+                joint_end_in(stream->joint, PVCALLS_ENOTCONN);
+        else
+                (void) shutdown(stream->fd, SHUT_WR);   /* if it has failed, the other direction says so */
+        stream_end_out(stream, pvcalls_error_to_wire(-EPIPE));
 }
 
 void stream_shutdown_in(struct stream *stream) {
-        (void) shutdown(stream->fd, SHUT_RD);
-        end_in(stream, PVCALLS_ENOTCONN);
+        if (stream->joint)
+                joint_end_out(stream->joint, pvcalls_error_to_wire(-EPIPE));
+        else
+                (void) shutdown(stream->fd, SHUT_RD);
+        stream_end_in(stream, PVCALLS_ENOTCONN);
 }
 
 int stream_shutdown_out(struct stream *stream, uint32_t untrusted_out_prod) {
@@ -126,7 +133,7 @@ static ssize_t receive_once(struct stream *stream, size_t budget) {
         }
         stream->readable = false;
         if (received == 0)
-                end_in(stream, PVCALLS_ENOTCONN);
+                stream_end_in(stream, PVCALLS_ENOTCONN);
         else if (errno != EAGAIN)
                 stream_fail(stream, -errno);
         return 0;
@@ -157,7 +164,7 @@ static ssize_t send_once(struct stream *stream, size_t budget) {
         }
         stream->writable = false;
         if (errno != EAGAIN)
-                end_out(stream, pvcalls_error_to_wire(-errno));
+                stream_end_out(stream, pvcalls_error_to_wire(-errno));
         return 0;
 }
 
@@ -179,31 +186,50 @@ static int turn(struct stream *stream, ssize_t (*once)(struct stream *, size_t),
         return *ready && !*done;
 }
 
+typedef ssize_t (*stream_step)(struct stream *stream, size_t budget);
+
+static stream_step sender(const struct stream *stream) {
+        return stream->joint ? joint_send : stream->judge ? datagram_send : send_once;
+}
+
+static stream_step receiver(const struct stream *stream) {
+        return stream->joint ? joint_receive : stream->judge ? datagram_receive : receive_once;
+}
+
+/* Whom the turn has something for. */
+static int notifications(struct stream *stream) {
+        bool in = data_producer_must_notify(&stream->in), out = data_consumer_must_notify(&stream->out);
+        bool other = stream->joint && joint_must_notify(stream->joint);
+
+        return (in || out ? STREAM_NOTIFY : 0) | (other ? STREAM_NOTIFY_OTHER : 0);
+}
+
 int stream_run(struct stream *stream, size_t budget, size_t *ret_moved) {
         uint64_t before = stream->n_received + stream->n_sent;
-        bool notify_in, notify_out;
         int more_out, more_in = 0;
 
         *ret_moved = 0;
-        if (stream->fd < 0)
-                return 0;
-        more_out = turn(stream, stream->judge ? datagram_send : send_once, &stream->writable, &stream->out_done, budget, &stream->n_sent);
+        if (stream->fd < 0 && !stream->joint)   /* the guest may still have to hear of the end */
+                return stream->elsewhere ? 0 : notifications(stream);
+        if (stream->joint)              /* their indexes say what is possible */
+                stream->readable = stream->writable = true;
+        more_out = turn(stream, sender(stream), &stream->writable, &stream->out_done, budget, &stream->n_sent);
         if (more_out < 0)
                 return more_out;
         end_out_there(stream);
         if (!stream->draining)
-                more_in = turn(stream, stream->judge ? datagram_receive : receive_once, &stream->readable, &stream->in_done, budget, &stream->n_received);
+                more_in = turn(stream, receiver(stream), &stream->readable, &stream->in_done, budget, &stream->n_received);
         if (more_in < 0)
                 return more_in;
         *ret_moved = (size_t) (stream->n_received + stream->n_sent - before);
-        notify_in = data_producer_must_notify(&stream->in);
-        notify_out = data_consumer_must_notify(&stream->out);
-        return (more_out || more_in ? STREAM_MORE : 0) | (notify_in || notify_out ? STREAM_NOTIFY : 0);
+        return (more_out || more_in ? STREAM_MORE : 0) | notifications(stream);
 }
 
 bool stream_is_drained(const struct stream *stream) {
         struct iovec pieces[2];
         size_t n;
 
-        return stream->fd < 0 || stream->out_done || data_consumer_data(&stream->out, pieces, &n) < 0 || n == 0;
+        if (stream->elsewhere)
+                return false;
+        return (stream->fd < 0 && !stream->joint) || stream->out_done || data_consumer_data(&stream->out, pieces, &n) < 0 || n == 0;
 }

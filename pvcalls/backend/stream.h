@@ -26,6 +26,7 @@
 enum stream_outcome {                   /* bits of a positive result of stream_run() */
         STREAM_MORE = 1,                /* there is more to do right away */
         STREAM_NOTIFY = 2,              /* the guest must be notified */
+        STREAM_NOTIFY_OTHER = 4,        /* the guest that it is joined to must be */
 };
 
 struct stream;
@@ -43,6 +44,8 @@ struct stream {
         bool draining;                  /* the guest has released it: only what it has already sent matters */
         bool out_ends;                  /* the guest has said where out ends: what is beyond is not sent */
         uint32_t out_end;
+        struct joint *joint;            /* its peer is another guest (joint.h); NULL: it is not, and there is fd */
+        bool elsewhere;                 /* another backend moves the bytes */
         stream_judge judge;             /* it has datagrams (datagram.h); NULL: bytes */
         uint64_t n_received, n_sent;    /* bytes to and from the guest */
 };
@@ -68,6 +71,10 @@ void stream_fail(struct stream *stream, int error);
  */
 void stream_shutdown_in(struct stream *stream);
 int stream_shutdown_out(struct stream *stream, uint32_t untrusted_out_prod);
+
+/* Ends one direction, with a negative number of error.h, unless it has ended. */
+void stream_end_in(struct stream *stream, int32_t number);
+void stream_end_out(struct stream *stream, int32_t number);
 
 /* Bytes to be sent, up to where out ends. If there are none, the guest is asked to say when there are, and looked for once more. */
 int stream_find_data(struct stream *stream, struct iovec pieces[2], size_t *ret_n);

@@ -33,12 +33,12 @@ void xen_close(struct xen *xen) {
         *xen = (struct xen) {};
 }
 
-int xen_map(struct xen *xen, const uint32_t *refs, uint32_t n, void **ret_address) {
+int xen_map_from(struct xen *xen, uint32_t domid, const uint32_t *refs, uint32_t n, void **ret_address) {
         void *address;
 
         if (n > XEN_MAPPED_MAX - xen->n_mapped)
                 return -ENOMEM;
-        address = xengnttab_map_domain_grant_refs(xen->grants, n, xen->domid, (uint32_t *) refs, PROT_READ | PROT_WRITE);
+        address = xengnttab_map_domain_grant_refs(xen->grants, n, domid, (uint32_t *) refs, PROT_READ | PROT_WRITE);
         if (!address)
                 return errno == ENOMEM || errno == EMFILE ? -ENOMEM : -EINVAL;
         xen->n_mapped += n;
@@ -46,19 +46,27 @@ int xen_map(struct xen *xen, const uint32_t *refs, uint32_t n, void **ret_addres
         return 0;
 }
 
+int xen_map(struct xen *xen, const uint32_t *refs, uint32_t n, void **ret_address) {
+        return xen_map_from(xen, xen->domid, refs, n, ret_address);
+}
+
 void xen_unmap(struct xen *xen, void *address, uint32_t n) {
         xengnttab_unmap(xen->grants, address, n);
         xen->n_mapped -= n;
 }
 
-int xen_bind(struct xen *xen, uint32_t remote_port, uint32_t *ret_port) {
-        int port = xenevtchn_bind_interdomain(xen->events, xen->domid, remote_port);
+int xen_bind_from(struct xen *xen, uint32_t domid, uint32_t remote_port, uint32_t *ret_port) {
+        int port = xenevtchn_bind_interdomain(xen->events, domid, remote_port);
 
         if (port < 0)
                 return errno == EMFILE || errno == ENOSPC || errno == ENOMEM ? -ENOMEM : -EINVAL;
         xen->n_bound++;
         *ret_port = (uint32_t) port;
         return 0;
+}
+
+int xen_bind(struct xen *xen, uint32_t remote_port, uint32_t *ret_port) {
+        return xen_bind_from(xen, xen->domid, remote_port, ret_port);
 }
 
 void xen_unbind(struct xen *xen, uint32_t port) {

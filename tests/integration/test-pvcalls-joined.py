@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Guests of one host that are joined ring to ring: data, ends, faults of either side, and when they are not joined."""
+
+import contextlib
+import os
+import signal
+import threading
+
+from harness import Emulation, TestCase, wait_until
+from pvcalls import ALLOW_LOOPBACK, BOTH, LOCAL, PEER, WRITE, Backend, Frontend, make_device, parse_name
+
+MIB = 1 << 20
+LISTENING, CONNECTING = 1, 2  # the domains
+
+
+class Joined(TestCase):
+    """Domain 1 listens with socket 1, and domain 2 connects to it."""
+
+    arguments = (("--join", "test"), ("--join", "test"))
+    deadline = 120
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.xen = self.stack.enter_context(Emulation(domains=2))
+        self.backends, self.frontends = {}, {}
+        for domid in (LISTENING, CONNECTING):
+            make_device(self.xen, domid)
+            self.backends[domid] = self.stack.enter_context(Backend(self.xen, domid, ALLOW_LOOPBACK + "allow bind inet 0.0.0.0\n", self.arguments[domid - 1]))
+            self.frontends[domid] = self.stack.enter_context(Frontend(self.xen, domid))
+            self.frontends[domid].attach(suppress=True)
+        self.server, self.client = self.frontends[LISTENING], self.frontends[CONNECTING]
+        self.before = self.used()
+
+    def used(self):
+        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
+        descriptors = {domid: backend.descriptors() for domid, backend in self.backends.items()}
+        return {what: domain[what]["used"] for what in ("ports", "maptrack")}, descriptors
+
+    def listen(self, address="127.0.0.1"):
+        self.assertEqual(self.server.call("socket", 1), 0)
+        self.assertEqual(self.server.call("bind", 1, address, 0), 0)
+        self.assertEqual(self.server.call("listen", 1, 16), 0)
+        return self.server.name(1, LOCAL)[1]
+
+    def connect(self, port, number=2, order=4):
+        """Socket `number` of either side."""
+        accept = self.server.request("accept", 1, number, order)
+        self.assertEqual(self.client.connect(number, port, order=order), 0)
+        self.assertEqual(self.server.result(accept), 0)
+
+    def connected(self, order=4):
+        port = self.listen()
+        self.connect(port, order=order)
+        return port
+
+    def is_joined(self, domid):
+        return [line.endswith(" joined=yes") for line in self.backends[domid].sockets() if " Connected " in line]
+
+    def pass_on(self, n, sender, receiver, number=2):
+        """One sends, while the other receives."""
+        results = []
+        thread = threading.Thread(target=lambda: results.append(sender.transfer("send", number, n)))
+        thread.start()
+        results.append(receiver.transfer("receive", number, n))
+        thread.join()
+        self.assertEqual(results, [(n, 0), (n, 0)])
+
+    def wait_used(self, expected):
+        wait_until(lambda: self.used() == expected, lambda: f"{expected} in use in place of {self.used()}")
+
+
+class Data(Joined):
+    def test_both_ways_and_every_order(self):
+        port = self.listen()
+        listening = self.used()
+        for order in (1, 4, 9):
+            self.connect(port, order=order)
+            self.assertEqual((self.is_joined(LISTENING), self.is_joined(CONNECTING)), ([True], [True]))
+            self.pass_on(5 * MIB + order, self.client, self.server)
+            self.pass_on(5 * MIB + order, self.server, self.client)
+            self.assertIn(f" sent={5 * MIB + order} ", self.backends[CONNECTING].sockets()[0])
+            self.assertEqual(self.client.call("release", 2), 0)
+            self.assertEqual(self.server.transfer("receive", 2, 1), (0, "ENOTCONN"))
+            self.assertEqual(self.server.call("release", 2), 0)
+            self.wait_used(listening)
+
+    def test_names(self):
+        port = self.listen("0.0.0.0")
+        accept = self.server.request("accept", 1, 2, 1)
+        self.assertEqual(self.client.connect(2, port, address="127.0.0.7"), 0)
+        result, n, piece = self.server.do("await-long", accept)
+        self.assertEqual((result, self.is_joined(CONNECTING)), ("0", [True]))
+        self.assertEqual(parse_name(bytes.fromhex(piece)[: int(n)]), self.client.name(2, LOCAL))
+        self.assertEqual(self.client.name(2, PEER), ("127.0.0.7", port))
+        self.assertEqual(self.server.name(2, LOCAL), ("127.0.0.7", port))
+
+    def test_what_was_sent_before_the_accept_and_the_release(self):
+        port = self.listen()
+        self.assertEqual(self.client.connect(2, port, order=4), 0)
+        self.assertEqual(self.client.transfer("send", 2, 20000), (20000, 0))
+        release = self.client.request("raw", 2, 2)  # without waiting for it
+        self.assertEqual(self.server.call("accept", 1, 2, 1), 0)
+        self.assertEqual(self.server.transfer("receive", 2, 20001), (20000, "ENOTCONN"))
+        self.assertEqual(self.client.result(release), 0)
+
+    def test_half_closes_of_either_side(self):
+        self.connected()
+        self.assertEqual(self.client.transfer("send", 2, 1000), (1000, 0))
+        self.assertEqual(self.client.call("shutdown", 2, WRITE), 0)
+        self.assertEqual(self.server.transfer("receive", 2, 1001), (1000, "ENOTCONN"))
+        self.assertEqual(self.client.transfer("send", 2, 1), (0, "EPIPE"))
+        self.pass_on(100000, self.server, self.client)
+        self.assertEqual(self.server.call("shutdown", 2, BOTH), 0)
+        self.assertEqual(self.client.transfer("receive", 2, 1), (0, "ENOTCONN"))
+        for frontend in (self.server, self.client):
+            self.assertEqual(frontend.call("release", 2), 0)
+        self.assertEqual(self.server.call("release", 1), 0)
+        self.wait_used(self.before)
+
+    def test_the_listening_side_releases_first(self):
+        port = self.connected()
+        self.assertEqual(self.server.transfer("send", 2, 1000), (1000, 0))
+        self.assertEqual(self.server.call("release", 2), 0)
+        self.assertEqual(self.client.transfer("receive", 2, 1001), (1000, "ENOTCONN"))
+        self.assertEqual(self.client.transfer("send", 2, 1), (0, "EPIPE"))
+        self.assertEqual(self.client.call("release-kept", 2, 3), 0)
+        self.assertEqual(self.client.call("socket", 3), 0)
+        accept = self.server.request("accept", 1, 3, 1)
+        self.assertEqual(self.client.call("connect-kept", 3, "127.0.0.1", port), 0)
+        self.assertEqual(self.server.result(accept), 0)
+        self.pass_on(100000, self.client, self.server, number=3)
+
+    def test_an_operator_closes_either_side(self):
+        for number, domid in ((2, LISTENING), (3, CONNECTING)):
+            if number == 2:
+                port = self.listen()
+            self.connect(port, number)
+            serial = next(line.split()[1] for line in self.backends[domid].sockets() if " Connected " in line)
+            self.backends[domid].ask(f"close {serial}")
+            for frontend in (self.server, self.client):
+                self.assertEqual(frontend.transfer("receive", number, 1), (0, "ECONNRESET"))
+                self.assertEqual(frontend.call("release", number), 0)
+
+
+class Faults(Joined):
+    def test_connecting_guest_is_destroyed(self):
+        self.connected()
+        self.client.process.write(f"send 2 {1 << 40}\n")
+        self.server.transfer("receive", 2, MIB)
+        self.xen.destroy(CONNECTING)
+        self.assertEqual(self.backends[CONNECTING].process.wait().status, 0)
+        while (moved := self.server.transfer("receive", 2, MIB))[1] == 0:  # what is in the ring comes first
+            self.assertEqual(moved[0], MIB)
+        self.assertIn(moved[1], ("ECONNRESET", "ENOTCONN"))
+        self.assertEqual(self.server.call("release", 2), 0)
+
+    def test_listening_backend_is_killed(self):
+        self.connected()
+        self.pass_on(100000, self.client, self.server)
+        os.kill(self.backends[LISTENING].pid(), signal.SIGKILL)
+        self.assertEqual(self.client.transfer("receive", 2, 1), (0, "ECONNRESET"))
+        self.assertEqual(self.client.transfer("send", 2, 1)[1], "ECONNRESET")
+        self.assertEqual(self.client.call("release", 2), 0)
+
+    def test_connecting_backend_is_killed(self):
+        self.connected()
+        self.pass_on(100000, self.client, self.server)
+        os.kill(self.backends[CONNECTING].pid(), signal.SIGKILL)
+        self.assertEqual(self.server.transfer("receive", 2, 1), (0, "ECONNRESET"))
+        self.assertEqual(self.server.call("release", 2), 0)
+
+    def test_a_connecting_guest_that_lies_ends_its_socket_alone(self):
+        port = self.connected()
+        self.client.do("poke", 2, "out.prod", 1 << 30)
+        for frontend in (self.server, self.client):
+            self.assertNotEqual(frontend.transfer("receive", 2, 1)[1], 0)
+        self.connect(port, 3)
+        self.pass_on(1000, self.client, self.server, number=3)
+
+    def test_a_listening_guest_that_lies_loses_its_device(self):
+        self.connected()
+        self.server.do("poke", 2, "out.prod", 1 << 30)
+        self.server.do("wait-backend", 5)
+        self.assertNotEqual(self.client.transfer("receive", 2, 1)[1], 0)
+        self.assertEqual(self.client.call("release", 2), 0)
+
+    def test_a_reader_that_does_not_read_holds_no_release(self):
+        self.connected()
+        self.assertEqual(self.client.transfer("send", 2, 32768), (32768, 0))
+        self.assertEqual(self.client.transfer("send", 2, 32768), (32768, 0))  # both rings are full
+        self.assertEqual(self.client.call("release", 2), 0)
+        self.assertEqual(self.server.call("release", 2), 0)
+
+
+class NotJoined(Joined):
+    arguments = (("--join", "one"), ("--join", "another"))
+
+    def test_others_have_tcp(self):
+        self.connected()
+        self.assertEqual((self.is_joined(LISTENING), self.is_joined(CONNECTING)), ([False], [False]))
+        self.pass_on(100000, self.client, self.server)
+
+
+class NotAllowed(Joined):
+    def test_the_policy_is_asked_as_ever(self):
+        port = self.listen()
+        self.backends[CONNECTING].ask("policy\nallow connect inet 127.0.0.2\n")
+        self.assertEqual(self.client.connect(2, port), "EACCES")
+
+
+del Joined
