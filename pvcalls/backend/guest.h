@@ -25,6 +25,8 @@ struct guest_terms {
         struct limits limits;
         struct rate sockets_rate, bytes_rate;
         struct counters counters;
+        struct transfers *transfers;    /* io_uring; NULL: calls alone */
+        bool transfers_always;          /* even where it saves nothing */
         uint32_t spin_usec;             /* how long to look for more before sleeping, at most */
         const char *join;               /* with backends that say the same, guests are joined; NULL: with none */
         uint64_t serial;                /* of sockets; never goes back */

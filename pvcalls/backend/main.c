@@ -17,6 +17,7 @@
 #include "readiness.h"
 #include "sandbox.h"
 #include "settings.h"
+#include "transfer.h"
 
 #define DENIALS_PER_SECOND 10u          /* told and logged; org.xen.xcp.pvcalls1.Domain, Denied */
 
@@ -114,6 +115,21 @@ static int add_signals(sd_event *event) {
         return r < 0 ? r : 0;
 }
 
+/* Before the filter for system calls, which lets a ring be used and none be made. */
+static int open_ring(struct backend *backend, enum settings_io io) {
+        int r;
+
+        if (io == SETTINGS_IO_CALLS)
+                return 0;
+        r = transfers_new(&backend->terms.transfers);
+        if (r < 0 && io == SETTINGS_IO_AUTO) {
+                log_event(LOG_DEBUG, NULL, "Does without io_uring: %s", strerrordesc_np(-r));
+                return 0;
+        }
+        backend->terms.transfers_always = io == SETTINGS_IO_URING;
+        return r;
+}
+
 /* All that needs privileges, and then without them. */
 static int start(struct backend *backend, sd_event *event, const struct settings *settings) {
         int r;
@@ -128,6 +144,9 @@ static int start(struct backend *backend, sd_event *event, const struct settings
         backend->terms.join = settings->join;
         rate_init(&backend->denials, DENIALS_PER_SECOND, now_usec());
         raise_descriptor_limit();
+        r = open_ring(backend, settings->io);
+        if (r < 0)
+                return failed(r, "have an io_uring");
         r = add_signals(event);
         if (r < 0)
                 return failed(r, "handle signals");
@@ -169,6 +188,7 @@ static int run(const struct settings *settings) {
         }
         device_free(backend.device);
         control_free(backend.control);
+        transfers_free(backend.terms.transfers);
         guest_terms_done(&backend.terms);
         return r;
 }

@@ -32,6 +32,7 @@ static void show_help(void) {
              "                      max-page-order (9)\n"
              "  --control PATH      a socket for whoever changes policy and limits, and looks at the sockets\n"
              "  --join NAME         guests of backends that say the same NAME, under the same user, are joined when they talk over loopback\n"
+             "  --io HOW            how bytes are moved: auto (io_uring where it is there and saves calls), uring, or calls\n"
              "  --spin USEC         look for more for so long before sleeping, while that pays (50); 0: never, as on one CPU\n"
              "  --user NAME         who to be after the start, if started as root (nobody)\n"
              "  --no-sandbox        stay who it is, without a filter for system calls; for debuggers\n"
@@ -87,11 +88,22 @@ static int complain(const char *option, const char *value, const char *what) {
         return -EINVAL;
 }
 
-enum option_code { OPTION_DOMAIN = 256, OPTION_DEVICE, OPTION_POLICY, OPTION_LIMIT, OPTION_CONTROL, OPTION_JOIN, OPTION_SPIN, OPTION_USER, OPTION_NO_SANDBOX,
+enum option_code { OPTION_DOMAIN = 256, OPTION_DEVICE, OPTION_POLICY, OPTION_LIMIT, OPTION_CONTROL, OPTION_IO, OPTION_JOIN, OPTION_SPIN, OPTION_USER, OPTION_NO_SANDBOX,
                    OPTION_LOG_LEVEL, OPTION_READY_FD, OPTION_HELP, OPTION_VERSION };
 
 static int parse_number_option(const char *name, uint64_t max, const char *what, uint64_t *ret_number) {
         return number_parse(optarg, max, ret_number) < 0 ? complain(name, optarg, what) : 0;
+}
+
+static int parse_io(struct settings *settings) {
+        static const char *const names[] = { [SETTINGS_IO_AUTO] = "auto", [SETTINGS_IO_URING] = "uring", [SETTINGS_IO_CALLS] = "calls" };
+
+        for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+                if (strcmp(optarg, names[i]) == 0) {
+                        settings->io = (enum settings_io) i;
+                        return 0;
+                }
+        return complain("io", optarg, "is none of auto, uring, calls");
 }
 
 static int parse_option(struct settings *settings, int code) {
@@ -113,6 +125,8 @@ static int parse_option(struct settings *settings, int code) {
                 break;
         case OPTION_POLICY: settings->policy = optarg; break;
         case OPTION_CONTROL: settings->control = optarg; break;
+        case OPTION_IO:
+                return parse_io(settings);
         case OPTION_JOIN:
                 if (optarg[0] == '\0' || strlen(optarg) > JOIN_MAX || strspn(optarg, JOIN_CHARACTERS) != strlen(optarg))
                         return complain("join", optarg, "is none of at most 24 letters, digits, '.', '_' and '-'");
@@ -150,6 +164,7 @@ int settings_parse(struct settings *settings, int argc, char **argv) {
                                                  { "policy", required_argument, NULL, OPTION_POLICY },
                                                  { "limit", required_argument, NULL, OPTION_LIMIT },
                                                  { "control", required_argument, NULL, OPTION_CONTROL },
+                                                 { "io", required_argument, NULL, OPTION_IO },
                                                  { "join", required_argument, NULL, OPTION_JOIN },
                                                  { "spin", required_argument, NULL, OPTION_SPIN },
                                                  { "user", required_argument, NULL, OPTION_USER },

@@ -12,11 +12,18 @@ enum settings_outcome {                 /* positive results of settings_parse() 
         SETTINGS_SHOWN = 1,             /* --help or --version: there is nothing else to do */
 };
 
+enum settings_io {
+        SETTINGS_IO_AUTO,
+        SETTINGS_IO_URING,
+        SETTINGS_IO_CALLS,
+};
+
 struct settings {
         uint32_t domid;
         uint32_t device;
         const char *policy;             /* a file; NULL: nothing is allowed */
         uint32_t spin_usec;
+        enum settings_io io;
         const char *join;               /* NULL: with none */
         const char *control;            /* a socket's path; NULL: none */
         const char *user;               /* to become, if root */

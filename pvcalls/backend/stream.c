@@ -9,6 +9,7 @@
 #include "datagram.h"
 #include "error.h"
 #include "joint.h"
+#include "transfer.h"
 
 void stream_init(struct stream *stream, struct pvcalls_indexes *indexes, uint8_t *data, uint32_t size, bool suppress) {
         *stream = (struct stream) { .fd = -1 };
@@ -108,64 +109,87 @@ int stream_shutdown_out(struct stream *stream, uint32_t untrusted_out_prod) {
         return 0;
 }
 
-/* Reads once into the ring. Returns the number of bytes, 0 if there is nothing to do for now, or -EPROTO. */
-static ssize_t receive_once(struct stream *stream, size_t budget) {
-        struct iovec pieces[2];
-        struct msghdr message = { .msg_iov = pieces };
-        size_t n;
-        ssize_t received;
+/* A read into the ring. Returns 1 and the transfer, 0 if there is nothing to do for now, or -EPROTO. */
+static int prepare_receive(struct stream *stream, size_t budget, struct transfer *ret_transfer) {
+        struct transfer transfer = { .fd = stream->fd };
         int r;
 
-        r = find_room(stream, pieces, &n);
-        if (r < 0 || n == 0)
+        r = find_room(stream, transfer.pieces, &transfer.n);
+        if (r < 0 || transfer.n == 0)
                 return r;
-        if (n > budget)
-                n = budget;
-        message.msg_iovlen = (size_t) pieces_limit(pieces, n);
-        do
-                received = recvmsg(stream->fd, &message, MSG_DONTWAIT);
-        while (received < 0 && errno == EINTR);
+        if (transfer.n > budget)
+                transfer.n = budget;
+        transfer.n_pieces = pieces_limit(transfer.pieces, transfer.n);
+        *ret_transfer = transfer;
+        return 1;
+}
+
+/* Returns the number of bytes. */
+static ssize_t finish_receive(struct stream *stream, const struct transfer *transfer) {
+        ssize_t received = transfer->result;
+
         if (received > 0) {
                 data_producer_commit(&stream->in, (size_t) received);
-                if ((size_t) received < n && !stream->hung_up)
+                if ((size_t) received < transfer->n && !stream->hung_up)
                         stream->readable = false;       /* it was all there is: epoll(7), "edge-triggered" */
                 return received;
         }
         stream->readable = false;
         if (received == 0)
                 stream_end_in(stream, PVCALLS_ENOTCONN);
-        else if (errno != EAGAIN)
-                stream_fail(stream, -errno);
+        else if (received != -EAGAIN)
+                stream_fail(stream, (int) received);
         return 0;
 }
 
-/* Sends once from the ring. As receive_once(). */
-static ssize_t send_once(struct stream *stream, size_t budget) {
-        struct iovec pieces[2];
-        struct msghdr message = { .msg_iov = pieces };
-        size_t n;
-        ssize_t sent;
+/* A write from the ring. As with the read. */
+static int prepare_send(struct stream *stream, size_t budget, struct transfer *ret_transfer) {
+        struct transfer transfer = { .fd = stream->fd, .send = true };
         int r;
 
-        r = stream_find_data(stream, pieces, &n);
-        if (r < 0 || n == 0)
+        r = stream_find_data(stream, transfer.pieces, &transfer.n);
+        if (r < 0 || transfer.n == 0)
                 return r;
-        if (n > budget)
-                n = budget;
-        message.msg_iovlen = (size_t) pieces_limit(pieces, n);
-        do
-                sent = sendmsg(stream->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        while (sent < 0 && errno == EINTR);
+        if (transfer.n > budget)
+                transfer.n = budget;
+        transfer.n_pieces = pieces_limit(transfer.pieces, transfer.n);
+        *ret_transfer = transfer;
+        return 1;
+}
+
+static ssize_t finish_send(struct stream *stream, const struct transfer *transfer) {
+        ssize_t sent = transfer->result;
+
         if (sent >= 0) {
                 data_consumer_commit(&stream->out, (size_t) sent);
-                if ((size_t) sent < n)
+                if ((size_t) sent < transfer->n)
                         stream->writable = false;
                 return sent;
         }
         stream->writable = false;
-        if (errno != EAGAIN)
-                stream_end_out(stream, pvcalls_error_to_wire(-errno));
+        if (sent != -EAGAIN)
+                stream_end_out(stream, pvcalls_error_to_wire((int) sent));
         return 0;
+}
+
+static ssize_t receive_once(struct stream *stream, size_t budget) {
+        struct transfer transfer;
+        int r = prepare_receive(stream, budget, &transfer);
+
+        if (r <= 0)
+                return r;
+        transfer_run(&transfer);
+        return finish_receive(stream, &transfer);
+}
+
+static ssize_t send_once(struct stream *stream, size_t budget) {
+        struct transfer transfer;
+        int r = prepare_send(stream, budget, &transfer);
+
+        if (r <= 0)
+                return r;
+        transfer_run(&transfer);
+        return finish_send(stream, &transfer);
 }
 
 /* One direction's turn. Returns whether it would go on, or -EPROTO. */
@@ -223,6 +247,40 @@ int stream_run(struct stream *stream, size_t budget, size_t *ret_moved) {
                 return more_in;
         *ret_moved = (size_t) (stream->n_received + stream->n_sent - before);
         return (more_out || more_in ? STREAM_MORE : 0) | notifications(stream);
+}
+
+bool stream_can_be_prepared(const struct stream *stream) {
+        return stream->fd >= 0 && !stream->joint && !stream->judge;
+}
+
+int stream_prepare(struct stream *stream, size_t budget, struct transfer *ret_transfers) {
+        int n = 0, r = 0;
+
+        if (stream->writable && !stream->out_done)
+                r = prepare_send(stream, budget, &ret_transfers[n]);
+        if (r < 0)
+                return r;
+        n += r;
+        r = 0;
+        if (!stream->draining && stream->readable && !stream->in_done)
+                r = prepare_receive(stream, budget, &ret_transfers[n]);
+        return r < 0 ? r : n + r;
+}
+
+int stream_finish(struct stream *stream, const struct transfer *transfers, int n, size_t *ret_moved) {
+        bool more = false;
+
+        *ret_moved = 0;
+        for (int i = 0; i < n; i++) {
+                bool send = transfers[i].send;
+                ssize_t moved = send ? finish_send(stream, &transfers[i]) : finish_receive(stream, &transfers[i]);
+
+                *ret_moved += (size_t) moved;
+                *(send ? &stream->n_sent : &stream->n_received) += (size_t) moved;
+                more = more || (moved > 0 && (send ? stream->writable && !stream->out_done : stream->readable && !stream->in_done));
+        }
+        end_out_there(stream);
+        return (more ? STREAM_MORE : 0) | notifications(stream);
 }
 
 bool stream_is_drained(const struct stream *stream) {

@@ -30,6 +30,7 @@ enum stream_outcome {                   /* bits of a positive result of stream_r
 };
 
 struct stream;
+struct transfer;
 
 /* Whether a datagram may go to an address, and to which then: 0, or a negative errno for the guest. */
 typedef int (*stream_judge)(struct stream *stream, const struct pvcalls_name *asked, struct pvcalls_name *ret_used);
@@ -61,6 +62,14 @@ void stream_ready(struct stream *stream, uint32_t events);
 
 /* One turn, of at most budget bytes each way. Returns bits of enum stream_outcome, or -EPROTO: the guest has written what cannot be. */
 int stream_run(struct stream *stream, size_t budget, size_t *ret_moved);
+
+/*
+ * The same in two steps, so that the transfers of many streams can be run at once: at most one each way. stream_prepare() returns how many there are,
+ * or -EPROTO; stream_finish() what stream_run() does. Only for bytes and a socket.
+ */
+bool stream_can_be_prepared(const struct stream *stream);
+int stream_prepare(struct stream *stream, size_t budget, struct transfer *ret_transfers);
+int stream_finish(struct stream *stream, const struct transfer *transfers, int n, size_t *ret_moved);
 
 /* Ends both directions with a negative errno. The guest must be notified. */
 void stream_fail(struct stream *stream, int error);

@@ -14,6 +14,9 @@ MIB = 1 << 20
 
 
 class Data(Attached):
+    """By calls, one for each transfer."""
+
+    arguments = ("--io", "calls")
     deadline = 120
 
     def test_100_mib_each_way(self):
@@ -71,8 +74,9 @@ class Data(Attached):
 
 
 class SuppressedData(Data):
-    """The same with notification suppression."""
+    """The same with notification suppression, and by io_uring."""
 
+    arguments = ("--io", "uring")
     suppress = True
 
     def test_a_guest_that_does_not_sleep_is_not_notified(self):

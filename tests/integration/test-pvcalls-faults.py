@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""PV Calls when a side ends at any step of any command, or the host has no memory: nothing is left of it, and another guest notices nothing."""
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+
+from harness import Emulation, TestCase, wait_until
+from pvcalls import ALLOW_LOOPBACK, LOCAL, WRITE, Attached, Backend, Frontend, Server, echo, make_device
+
+MIB = 1 << 20
+DOM, OTHER = 1, 2
+
+# Words of the toy frontend's; {} is the port of a server that echoes. Each step ends with one more of them.
+COMMANDS = (
+    ("socket", 1),
+    ("setsockopt", 1, 1, 9, "01000000"),
+    ("connect", 1, "127.0.0.1", "{}", 4),
+    ("getname", 1, LOCAL),
+    ("shutdown", 1, WRITE),
+    ("release", 1),
+    ("socket", 2),
+    ("bind", 2, "127.0.0.1", 0),
+    ("listen", 2, 5),
+    ("accept", 2, 3, 4),  # stays parked
+    ("poll", 2),  # so does this
+    ("socket", 4, 2, 2, 17),
+    ("attach-rings", 4, 4),
+    ("socket", 5, 1, 1, 0),
+    ("setname", 5, 60, 0, "0100"),
+)
+PARKED = ("accept", "poll")
+
+
+class Neighbours(TestCase):
+    """Two guests; what happens to the first must be nothing to the second."""
+
+    deadline = 180
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.xen = self.stack.enter_context(Emulation(domains=2))
+        self.server = self.stack.enter_context(Server(echo))
+        for domid in (DOM, OTHER):
+            make_device(self.xen, domid)
+        self.other_backend = self.stack.enter_context(Backend(self.xen, OTHER))
+        self.other = self.stack.enter_context(Frontend(self.xen, OTHER))
+        self.other.attach()
+        self.assertEqual(self.other.connect(1, self.server.port), 0)
+        self.nobody = self.used()
+
+    def used(self):
+        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
+        return {what: domain[what]["used"] for what in ("ports", "maptrack")}
+
+    def wait_used(self, expected, what):
+        wait_until(lambda: self.used() == expected, lambda: f"{expected} in use in place of {self.used()}, {what}")
+
+    def nodes(self):
+        """Of the device, without what they say."""
+        return [re.sub(r" = .*", "", line) for path in (f"/local/domain/0/backend/pvcalls/{DOM}", f"/local/domain/{DOM}/device")
+                for line in self.xen.run(0, "xenstore-ls", path).stdout.splitlines()]
+
+    def run_to(self, frontend, n):
+        """Has the first n commands done, and one more begun."""
+        for number, words in enumerate(COMMANDS[: n + 1]):
+            words = [str(word).format(self.server.port) for word in words]
+            if number == n and words[0] != "release":  # the toy waits for that
+                frontend.request(*words)
+            elif words[0] in PARKED:
+                frontend.request(*words)
+            else:
+                self.assertEqual(frontend.call(*words), 0, words)
+
+    def other_goes_on(self):
+        self.assertEqual(self.other.transfer("echo", 1, 1000), (1000, 0))
+
+
+class FrontendKilled(Neighbours):
+    def test_at_every_step(self):
+        with Backend(self.xen, DOM) as backend:
+            with Frontend(self.xen, DOM) as frontend:
+                frontend.attach()
+                connected, descriptors, nodes = self.used(), backend.descriptors(), self.nodes()
+            for n, words in enumerate(COMMANDS):
+                with Frontend(self.xen, DOM) as frontend:
+                    frontend.attach()
+                    self.run_to(frontend, n)
+                with Frontend(self.xen, DOM) as frontend:
+                    frontend.attach()
+                    self.wait_used(connected, words)
+                    self.assertEqual((backend.descriptors(), backend.counters()["sockets.now"], self.nodes()), (descriptors, 0, nodes), words)
+                self.other_goes_on()
+
+
+class BackendKilled(Neighbours):
+    def test_at_every_step(self):
+        for n, words in enumerate(COMMANDS):
+            with Backend(self.xen, DOM) as backend, Frontend(self.xen, DOM) as frontend:
+                frontend.attach()
+                self.run_to(frontend, n)
+                os.kill(backend.pid(), signal.SIGKILL)
+                backend.process.wait()
+                self.wait_used(self.nobody, words)
+            self.other_goes_on()
+        with Backend(self.xen, DOM), Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            self.assertEqual(frontend.connect(1, self.server.port), 0)
+            self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
+
+
+class NoMemory(Attached):
+    emulation = ("--limit", "shared-pages=9000")
+    prefix = ("env", "MALLOC_ARENA_MAX=1")  # or there is room set aside that says nothing
+
+    def test_some_are_refused_and_the_others_go_on(self):
+        server = self.serve()
+        self.assertEqual(self.frontend.connect(1, server.port), 0)
+        size = int(re.search(r"VmSize:\s+(\d+) kB", pathlib.Path(f"/proc/{self.backend.pid()}/status").read_text())[1]) * 1024
+        self.backend.process.kill()
+        self.frontend.process.kill()
+        self.wait_used(self.before)
+        with Backend(self.xen, 1, ALLOW_LOOPBACK, prefix=(*self.prefix, "prlimit", f"--as={size + 5 * MIB}")) as backend, Frontend(self.xen, 1) as frontend:
+            frontend.attach()
+            self.assertEqual(frontend.connect(1, server.port), 0)
+            used, descriptors = self.used(), backend.descriptors()
+            results = [frontend.connect(10 + i, server.port, order=9) for i in range(12)]  # 2 MiB each
+            self.assertEqual((results[0], results[-1]), (0, "ENOMEM"))
+            self.assertEqual(frontend.transfer("echo", 1, 10000), (10000, 0))
+            for i in range(12):
+                self.assertEqual(frontend.call("release", 10 + i), 0)
+            self.assertEqual((self.used(), backend.descriptors()), (used, descriptors))
+            self.assertEqual(frontend.connect(20, server.port, order=9), 0)
+            self.assertEqual(frontend.transfer("echo", 20, MIB), (MIB, 0))
+
+
+class OthersPages(Neighbours):
+    """References and ports that another domain has granted, or that were granted to another domain."""
+
+    def test_they_cannot_be_had(self):
+        with Backend(self.xen, DOM) as backend, Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            theirs = [int(word) for word in self.other.do("references")]
+            self.assertEqual(len(theirs), 1)
+            ours = []
+            self.assertEqual(frontend.connect(1, self.server.port), 0)
+            ours = [int(word) for word in frontend.do("references")]
+            used = self.used()
+            self.assertEqual(frontend.call("socket", 2), 0)
+            for ref in set(range(theirs[0] - 8, theirs[0] + 8)) - set(range(ours[0] - 1, ours[0] + 3)):
+                if ref >= 64:
+                    self.assertEqual(frontend.call("connect-raw", 2, "127.0.0.1", self.server.port, 16, 2, ref, 1), "EINVAL")
+            self.assertEqual(self.used(), used)
+            self.assertEqual(backend.ask("state")[0].split()[0], "Connected")
+            self.other_goes_on()
+
+
+del Neighbours, Attached
