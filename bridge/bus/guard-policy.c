@@ -3,6 +3,7 @@
 #include "guard-policy.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,19 +13,24 @@
 #include "bridge-rates.h"
 #include "log.h"
 
+#define RECORDS_AT_ONCE 1000u          /* lines of the log: a service that tries all that it may not at its start */
+#define RECORD_NSEC UINT64_C(10000000)  /* and then one in so long */
+
 struct guard {
         struct bridge_domain domain;
         struct bridge_policy *policy;
         struct bridge_rates *rates;
+        struct bridge_bucket records;   /* that may be made of what the domain does */
+        uint64_t n_unrecorded;
         guard_denied_t denied;
         void *userdata;
 };
 
-static uint64_t now_nsec(void) {
+static uint64_t now_usec(void) {
         struct timespec now;
 
         clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * 1000000000 + (uint64_t) now.tv_nsec;
+        return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
 }
 
 int guard_use(struct guard *guard, struct bridge_policy *policy) {
@@ -51,6 +57,11 @@ int guard_new(struct guard **ret_guard, const struct guard_domain *domain, guard
         if (!guard)
                 return -ENOMEM;
         guard->domain = (struct bridge_domain) { .id = domain->id, .uuid = domain->uuid, .name = domain->name, .type = domain->type };
+        guard->records = (struct bridge_bucket) {
+                .interval_ns = RECORD_NSEC,
+                .burst = RECORDS_AT_ONCE,
+                .level_ns = RECORDS_AT_ONCE * RECORD_NSEC,
+        };
         guard->denied = denied;
         guard->userdata = userdata;
         r = bridge_policy_new(&nothing);
@@ -90,6 +101,19 @@ static const char *kind_of(const struct bridge_query *query) {
         return query->kind == BRIDGE_OWN ? "own" : query->kind == BRIDGE_SIGNAL ? "signal" : "method_call";
 }
 
+/* A domain can fill neither the log nor the hub's hands: of what is too much, the number is recorded. All is in the counters. */
+static bool may_record(struct guard *guard) {
+        if (!bridge_bucket_take(&guard->records, 1000 * now_usec())) {
+                guard->n_unrecorded++;
+                return false;
+        }
+        if (guard->n_unrecorded > 0)
+                log_event(LOG_WARNING, NULL, "%" PRIu64 " more that the policy denied or noted of domain %u were not recorded one by one",
+                          guard->n_unrecorded, guard->domain.id);
+        guard->n_unrecorded = 0;
+        return true;
+}
+
 static void audit(const struct guard *guard, const struct bridge_query *query, const char *destination, const char *verdict,
                   const char *place) {
         char domain[16];
@@ -112,13 +136,15 @@ static bool decide(struct guard *guard, const struct bridge_query *query, const 
         bool allowed;
 
         bridge_policy_decide(guard->policy, query, &decision);
-        if (decision.log) {
+        if (decision.log && may_record(guard)) {
                 place_of(decision.log, place, sizeof place);
                 audit(guard, query, destination, decision.allowed ? "Allowed" : "Noted", place);
         }
-        allowed = decision.allowed && (!decision.rule || bridge_rates_take(guard->rates, decision.rule, now_nsec()));
+        allowed = decision.allowed && (!decision.rule || bridge_rates_take(guard->rates, decision.rule, now_usec()));
         if (allowed)
                 return true;
+        if (!may_record(guard))
+                return false;
         place_of(decision.rule, place, sizeof place);
         audit(guard, query, destination, decision.allowed ? "Too many, denied" : "Denied", place);
         snprintf(told, sizeof told, "%s\n%s\n%s\n%s\n%s\n%s", kind_of(query), or_empty(destination), or_empty(query->path),
