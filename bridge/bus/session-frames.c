@@ -159,26 +159,33 @@ static int on_frame(struct session *session, const struct frame *frame) {
         return r;
 }
 
+/* As many as have come, or until the bus has enough of them: others of it have their turns, too. The rest is handled when it answers. */
 static int on_frames(struct session *session) {
         struct frame frame;
         int r = FRAME_MORE;
 
-        while (!session->over && (r = frame_reader_next(session->reader, &frame)) == 0) {
+        while (!session->over && !turns_exhausted(session) && (r = frame_reader_next(session->reader, &frame)) == 0) {
                 r = on_frame(session, &frame);
                 if (r < 0)
                         return r;
         }
-        return session->over || r == FRAME_MORE ? 0 : -EBADMSG;
+        return r == 0 || r == FRAME_MORE ? 0 : -EBADMSG;
 }
 
 int session_read_ring(struct session *session) {
         size_t n_read = 0;
+        int r;
 
+        r = on_frames(session);         /* that are left of before */
+        if (r < 0)
+                return r;
         while (!session->over && n_read < READ_TURN) {
                 void *data;
                 size_t size;
-                int n, r;
+                int n;
 
+                if (turns_exhausted(session))
+                        return 0;
                 if (frame_buffer_length(mux_control(session->mux)) > MUX_CONTROL_MAX)
                         return 0;       /* it makes more work than it takes answers: read on when they are gone */
                 frame_reader_buffer(session->reader, &data, &size);

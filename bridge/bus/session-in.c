@@ -48,7 +48,9 @@ static int send_as(struct arrival *arrival, struct connection *connection) {
                                         bundle_take(arrival->bundle));
         else
                 r = connection_send(connection, &arrival->message, data, arrival->from->stream, arrival->from->size);
-        return r == -ENOTCONN || r == -EMSGSIZE ? 0 : r;
+        if (r == -ENOTCONN || r == -EMSGSIZE)
+                return 0;
+        return r < 0 ? r : turns_count(arrival->session);
 }
 
 /* Replaces a unique name of the other bus's ghosts by that of this bus which it stands for. NULL if it is nobody. */

@@ -14,6 +14,7 @@
  *     session-rules.c     what each side has asked the other for
  *     session-wants.c     what the other side is asked for
  *     session-limits.c    descriptors of messages, and how much may wait
+ *     session-turns.c     how much of the other domain the bus has before it
  */
 
 #include "budget.h"
@@ -125,6 +126,7 @@ struct session {
         uint32_t message_max, their_message_max;        /* what the hellos have said: ours, and the other's */
         bool passes_descriptors;                        /* the other end does */
         uint64_t n_arriving;            /* bytes of messages that this bus has not taken yet */
+        unsigned n_in_turn, n_turns;    /* messages since the bus was asked a question; questions that it has not answered */
         struct outbox outbox;
         bool kicked;                    /* there is something to write to the ring, or to read */
         sd_event_source *again;         /* that there still is, after a turn: the loop does not wait */
@@ -221,6 +223,10 @@ const char *limits_in(struct session *session, size_t size, char *text, size_t n
 const char *descriptors_offer(struct session *session, uint32_t stream, struct connection *connection, unsigned n, char *text, size_t n_text);
 int descriptors_announced(struct session *session, const struct frame_content *content);
 struct arriving *arriving_free(struct arriving *arriving);              /* all of a list; NULL */
+
+/* session-turns.c */
+int turns_count(struct session *session);               /* a message goes to this bus */
+bool turns_exhausted(const struct session *session);    /* it has enough of them: nothing is read from the ring */
 
 /* session-rules.c */
 int rules_want(struct session *session, const char *rule);              /* this bus wants to hear of it; counted */
