@@ -21,6 +21,7 @@
 
 #define BUS_NAME "org.freedesktop.DBus"
 #define AUTH_LINE_MAX 1024u             /* of what the bus says before OK */
+#define SERIAL_BEFORE (UINT32_MAX - 100)        /* the first but one: that serials wrap is then nothing rare, which nobody has ever seen */
 
 static void destroy(struct connection *connection) {
         struct waiting *waiting;
@@ -447,6 +448,7 @@ int connection_new(struct connection **ret_connection, const struct connection_b
                 return -ENOMEM;
         memset(connection, 0, offsetof(struct connection, buffer));
         connection->fd = -1;
+        connection->serial = SERIAL_BEFORE;
         connection->handlers = handlers;
         connection->userdata = userdata;
         connection->event = sd_event_ref(bus->event);
