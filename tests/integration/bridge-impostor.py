@@ -5,6 +5,8 @@
     send HEX            bytes into the ring, all of them
     corrupt             indexes that cannot be
     deaf, hear          stop reading the ring; begin again
+    flood N HEX         a message from each of the peers 1 to N, again and again, as fast as credit and ring allow
+    calm                stop that; "calm SENT"
     bye                 close the ring; "closed"
 
 Each frame that comes is printed as "frame TYPE HEX", and the ring's end as "end". docs/bridge-protocol.md has all of it.
@@ -19,6 +21,8 @@ import time
 
 DIRECTORY = "data/xcp-bridge/0"
 RING_SIZE = 64 * 1024
+MESSAGE, CREDIT = 11, 14  # types of frames
+WINDOW = 128 * 1024  # what a peer may send before it gets credit, as the bridge's hello has it
 FLAGS = 28  # offset in struct libxenvchan: is_server, and server_persist and blocking, which are left as malloc(3) gave them
 
 lib = ctypes.CDLL("libxenvchan.so.4.17")
@@ -44,6 +48,7 @@ class Impostor:
         self.deaf = False
         self.buffer = b""
         self.served = None
+        self.flood_frames, self.credit, self.sent = {}, {}, 0
         store("write", f"{DIRECTORY}/bridge", "1")
         store("chmod", f"{DIRECTORY}/bridge", f"n{own_domain()}", "r0")
 
@@ -82,6 +87,28 @@ class Impostor:
                 self.hear()
                 time.sleep(0.001)
 
+    def begin_flood(self, n, data):
+        for stream in range(1, int(n) + 1):
+            body = struct.pack("<IIQII", stream, 0, 0, len(data), 0) + data
+            self.flood_frames[stream] = struct.pack("<IHH", len(body), MESSAGE, 0) + body
+            self.credit[stream] = WINDOW
+        self.message_size = len(data)
+
+    def flood(self):
+        """One message of each peer that has credit for it, many times. Returns whether there was any."""
+        batch = b""
+        for stream, frame in self.flood_frames.items():
+            n = min(self.credit[stream] // self.message_size, 64)
+            self.credit[stream] -= n * self.message_size
+            self.sent += n
+            batch += n * frame
+        self.send(batch)
+        return bool(batch)
+
+    def calm(self):
+        self.flood_frames = {}
+        self.say("calm", self.sent)
+
     def corrupt(self):
         """What this end has written, to be more than the ring is long: xen/include/public/io/libxenvchan.h."""
         page = ctypes.cast(self.ring, ctypes.POINTER(ctypes.c_void_p))[1]
@@ -98,7 +125,11 @@ class Impostor:
             size, kind, _ = struct.unpack_from("<IHH", self.buffer)
             if len(self.buffer) < 8 + size:
                 break
-            self.say("frame", kind, self.buffer[8:8 + size].hex())
+            if kind == CREDIT and self.flood_frames:
+                stream, credit = struct.unpack_from("<II", self.buffer, 8)
+                self.credit[stream] += credit
+            else:
+                self.say("frame", kind, self.buffer[8:8 + size].hex())
             self.buffer = self.buffer[8 + size:]
         if n < 0:
             self.bye(quiet=True)
@@ -108,7 +139,7 @@ class Impostor:
         commands = ""
         while True:
             fds = [0] + ([lib.libxenvchan_fd_for_select(self.ring)] if self.ring else [])
-            ready = select.select(fds, [], [], 0.05)[0]
+            ready = select.select(fds, [], [], 0 if self.flood() else 0.05)[0]
             if len(fds) > 1 and fds[1] in ready:
                 lib.libxenvchan_wait(self.ring)
             self.hear()
@@ -122,9 +153,11 @@ class Impostor:
                 line, _, commands = commands.partition("\n")
                 self.obey(*line.split())
 
-    def obey(self, command, data=""):
+    def obey(self, command, *words):
         if command == "send":
-            self.send(bytes.fromhex(data))
+            self.send(bytes.fromhex(words[0]))
+        elif command == "flood":
+            self.begin_flood(words[0], bytes.fromhex(words[1]))
         elif command in ("deaf", "hear"):
             self.deaf = command == "deaf"
         else:

@@ -67,10 +67,11 @@ class BridgeCase(TestCase):
     domains = 1
     broker = "dbus-daemon"
     policy = POLICY
+    xenemu = ()  # more arguments for xenemu up
 
     def setUp(self):
-        self.xen = self.enterContext(Emulation(domains=self.domains))
-        self.bridges = {}
+        self.xen = self.enterContext(Emulation(domains=self.domains, arguments=self.xenemu))
+        self.buses, self.bridges = {}, {}
         for domain in range(self.domains + 1):
             self.start_bus(domain)
             self.start_bridge(domain)
@@ -88,7 +89,8 @@ class BridgeCase(TestCase):
         policies = self.directory(domain) / "bus.d"
         policies.mkdir(mode=0o755, exist_ok=True)
         (policies / "test.policy").write_text("allow own org.example.* to owner domains\n")
-        self.addCleanup(start_ready(self.xen, domain, BUS_RUN, "--broker", self.broker).kill)
+        self.buses[domain] = start_ready(self.xen, domain, BUS_RUN, "--broker", self.broker)
+        self.addCleanup(self.buses[domain].kill)
 
     def start_bridge(self, domain):
         self.policy_file(domain).write_text(self.policy)

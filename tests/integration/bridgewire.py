@@ -6,6 +6,8 @@ import struct
 (HELLO, PEER, PEER_GONE, NAME, NAME_GONE, ACTIVATABLE, START, STARTED, SUBSCRIBE, UNSUBSCRIBE, MESSAGE, FRAGMENT, REFUSED, CREDIT, PING, PONG,
  GOODBYE) = range(1, 18)
 
+WINDOW = 128 * 1024  # bytes that a peer may send before it gets credit, as the bridge's hello has it
+
 
 def frame(kind, body=b""):
     return struct.pack("<IHH", len(body), kind, 0) + body
@@ -13,7 +15,7 @@ def frame(kind, body=b""):
 
 def hello(**changes):
     values = {"magic": 0x62706378, "min": 1, "max": 1, "features": 0, "domain": 1, "uuid": bytes(16), "instance": bytes(16), "epoch": 1,
-              "window": 128 * 1024, "message": 1 << 27, "peers": 1024, "names": 1024, **changes}
+              "window": WINDOW, "message": 1 << 27, "peers": 1024, "names": 1024, **changes}
     return frame(HELLO, struct.pack("<IHHII16s16sQIIII", *values.values()))
 
 

@@ -23,7 +23,7 @@ class ImpostorCase(BridgeCase):
 
     def setUp(self):
         self.xen = self.enterContext(Emulation(domains=2))
-        self.bridges = {}
+        self.buses, self.bridges = {}, {}
         self.before_bridges()
         for domain in (0, 2):
             self.start_bus(domain)
