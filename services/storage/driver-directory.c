@@ -11,6 +11,7 @@
 
 #include "idl-errors.h"
 #include "operation.h"
+#include "server.h"
 #include "spec.h"
 
 static const char *directory_of(const struct sr *sr) {
@@ -295,7 +296,7 @@ const struct driver driver_directory = {
         .n_options = sizeof options / sizeof options[0],
         .formats = 1u << XCP_VDI_FORMAT_RAW | 1u << XCP_VDI_FORMAT_QCOW2,
         .default_format = XCP_VDI_FORMAT_RAW,     /* which a reader cannot take for something else */
-        .data_paths = 1u << XCP_DATA_PATH_KIND_FILE,
+        .data_paths = 1u << XCP_DATA_PATH_KIND_FILE | SERVER_KINDS,
         .check_config = check_config,
         .make_sr = make_sr,
         .unmake_sr = unmake_sr,

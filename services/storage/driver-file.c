@@ -14,6 +14,7 @@
 
 #include "idl-errors.h"
 #include "operation.h"
+#include "server.h"
 #include "space-map.h"
 #include "spec.h"
 #include "table.h"
@@ -458,7 +459,7 @@ const struct driver driver_file = {
         .n_options = sizeof options / sizeof options[0],
         .formats = 1u << XCP_VDI_FORMAT_RAW,
         .default_format = XCP_VDI_FORMAT_RAW,
-        .data_paths = 1u << XCP_DATA_PATH_KIND_FILE,
+        .data_paths = 1u << XCP_DATA_PATH_KIND_FILE | SERVER_KINDS,
         .check_config = check_config,
         .make_sr = make_sr,
         .unmake_sr = unmake_sr,

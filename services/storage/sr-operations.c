@@ -14,6 +14,7 @@
 #include "log.h"
 #include "operation.h"
 #include "operations.h"
+#include "server.h"
 #include "spec.h"
 #include "store.h"
 #include "storage1-sr.h"
@@ -133,6 +134,9 @@ static int take_over(struct operation *operation, struct idl_error *error) {
                 return r;
         sr->being_probed = false;
         sr_set_state(sr, XCP_SR_STATE_ATTACHED, "");
+        for (struct vdi *vdi = sr->first; vdi; vdi = vdi->next)
+                if (vdi->paths.n > 0)
+                        servers_settle(vdi);
         return 0;
 }
 

@@ -13,19 +13,22 @@
 #include "handover-storage.h"
 #include "operation.h"
 #include "operations.h"
+#include "server.h"
 #include "store.h"
 
 #define PROBE_INTERVAL_USEC UINT64_C(5000000)   /* of storage repositories that are unreachable */
 
-/* In the build tree, the program beside this one. */
-const char *storage_io_program(void) {
+static bool is_in_tree(void) {
         static const char build_root[] = STORAGE_BUILD_ROOT "/";
         char path[PATH_MAX] = "";
         ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
 
-        if (n > 0 && strncmp(path, build_root, sizeof build_root - 1) == 0)
-                return STORAGE_BUILD_ROOT "/services/storage/xcp-storage-io";
-        return STORAGE_LIBEXEC "/xcp-storage-io";
+        return n > 0 && strncmp(path, build_root, sizeof build_root - 1) == 0;
+}
+
+/* In the build tree, the program beside this one. */
+const char *storage_io_program(void) {
+        return is_in_tree() ? STORAGE_BUILD_ROOT "/services/storage/xcp-storage-io" : STORAGE_LIBEXEC "/xcp-storage-io";
 }
 
 static int on_probe(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -68,6 +71,7 @@ static int storage_start(struct service *service, void **ret_userdata) {
         storage->event = service_event(service);
         storage->db = service_database(service);
         storage->io_program = storage_io_program();
+        storage->vhost_program = is_in_tree() ? STORAGE_BUILD_ROOT "/vhost/blk/xcp-vhost-blk" : STORAGE_BIN "/xcp-vhost-blk";
 
         r = operations_init(storage);
         if (r >= 0)
@@ -93,6 +97,7 @@ static void storage_stop(void *userdata) {
         struct storage *storage = userdata;
 
         operations_stop(storage);
+        servers_stop(storage);
         sd_event_source_disable_unref(storage->prober);
         objects_free(storage->vdi_objects);     /* says nothing to anybody: the objects are still there, only the service is not */
         objects_free(storage->sr_objects);
@@ -132,7 +137,7 @@ static void storage_dump(void *userdata, FILE *f) {
         }
 }
 
-static const char *const features[] = { "driver-directory", "driver-file", "data-path-file", "qcow2", "handover", NULL };
+static const char *const features[] = { "driver-directory", "driver-file", "data-path-file", "data-path-nbd", "data-path-vhost-user", "qcow2", "handover", NULL };
 
 int main(int argc, char **argv) {
         const struct service_kind kind = {

@@ -35,6 +35,7 @@
 #define LONG_OPERATIONS_MAX 16u         /* at once: they may wait for their callers, so there are more of them */
 
 struct operation;
+struct server;
 struct space_map;
 
 struct vdi {
@@ -114,7 +115,8 @@ struct storage {
         sd_event_source *prober;        /* looks after storage repositories that are unreachable */
         struct counter *counters;       /* one for each kind of operation */
         uint64_t bytes_imported, bytes_exported;
-        const char *io_program;
+        const char *io_program, *vhost_program;
+        struct server *servers;         /* of all disks: server.h */
 };
 
 /* Disks */

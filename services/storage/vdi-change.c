@@ -14,6 +14,7 @@
 #include "idl-errors.h"
 #include "kinds.h"
 #include "operations.h"
+#include "server.h"
 #include "spec.h"
 #include "store.h"
 #include "storage1-vdi.h"
@@ -121,8 +122,10 @@ static int resize_finish(struct operation *operation, sd_bus_message **ret_resul
                 r = store_size(operation, operation->wish.size, error);
         if (r < 0)
                 return r;
-        if (operation->wish.is_growing)
+        if (operation->wish.is_growing) {
                 vdi_set_size(operation->vdi, operation->wish.size);
+                servers_resized(operation->vdi);
+        }
         end_growing(operation, true);
         return xcp_vdi_resized_append(*ret_result, &resized);
 }

@@ -9,6 +9,7 @@
 #include "idl-errors.h"
 #include "kinds.h"
 #include "operations.h"
+#include "server.h"
 #include "spec.h"
 #include "store.h"
 #include "storage1-vdi.h"
@@ -93,6 +94,9 @@ static int attach_finish(struct operation *operation, sd_bus_message **ret_resul
                 return r;
         }
         result.kind = data_paths_find(&vdi->paths, wish->reader)->kind;
+        r = server_is_kind(result.kind) ? server_describe(vdi, wish->reader, &operation->arena, &result) : 0;
+        if (r < 0)
+                return r;
         if (changes == DATA_PATH_CHANGED)
                 changed(vdi, n);
         return xcp_data_path_append(*ret_result, &result);
@@ -121,6 +125,11 @@ int vdi_attach(struct vdi *vdi, struct idl_call *call, const char *reader, enum 
         return operation_start(operation, call, ret_path, error, "Attach %s to %s", vdi->name, reader);
 }
 
+/* However it went: who is Activated is served, and nobody else. */
+static void settle(struct operation *operation) {
+        servers_settle(operation->vdi);
+}
+
 /* Activate */
 
 static int activate_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
@@ -143,7 +152,7 @@ static int activate_finish(struct operation *operation, sd_bus_message **ret_res
         return r;
 }
 
-const struct operation_kind operation_vdi_activate = { .name = "VDI.Activate", .without_steps = true, .finish = activate_finish };
+const struct operation_kind operation_vdi_activate = { .name = "VDI.Activate", .without_steps = true, .finish = activate_finish, .done = settle };
 
 int vdi_activate(struct vdi *vdi, struct idl_call *call, const char *reader, const char **ret_path, struct idl_error *error) {
         const struct data_path *path = data_paths_find(&vdi->paths, reader);
@@ -165,7 +174,11 @@ int vdi_activate(struct vdi *vdi, struct idl_call *call, const char *reader, con
 static int sync_begin(struct operation *operation, struct idl_error *error) {
         const struct data_path *path = data_paths_find(&operation->vdi->paths, operation->wish.reader);
         struct vdi *vdi = operation->vdi;
+        int r;
 
+        r = server_end(operation, vdi, operation->wish.reader);
+        if (r < 0)
+                return r;
         if (path && path->state == XCP_DATA_PATH_STATE_ACTIVATED && path->mode == XCP_DISK_MODE_READ_WRITE && !vdi->missing &&
             vdi->sr->state == XCP_SR_STATE_ATTACHED)
                 vdi->sr->driver->sync(&operation->plan, vdi);
@@ -186,7 +199,7 @@ static int deactivate_finish(struct operation *operation, sd_bus_message **ret_r
         return r;
 }
 
-const struct operation_kind operation_vdi_deactivate = { .name = "VDI.Deactivate", .begin = sync_begin, .finish = deactivate_finish };
+const struct operation_kind operation_vdi_deactivate = { .name = "VDI.Deactivate", .begin = sync_begin, .finish = deactivate_finish, .done = settle };
 
 int vdi_deactivate(struct vdi *vdi, struct idl_call *call, const char *reader, const char **ret_path, struct idl_error *error) {
         struct operation *operation;
@@ -209,7 +222,7 @@ static int detach_finish(struct operation *operation, sd_bus_message **ret_resul
         return 0;
 }
 
-const struct operation_kind operation_vdi_detach = { .name = "VDI.Detach", .begin = sync_begin, .finish = detach_finish };
+const struct operation_kind operation_vdi_detach = { .name = "VDI.Detach", .begin = sync_begin, .finish = detach_finish, .done = settle };
 
 int vdi_detach(struct vdi *vdi, struct idl_call *call, const char *reader, const char **ret_path, struct idl_error *error) {
         struct operation *operation;

@@ -21,6 +21,7 @@ from storageclient import (DIAGNOSTICS, MANAGER, NAME, OBJECT_MANAGER, ROOT, SR,
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 STORAGE = build_directory() / "services/storage/xcp-storage"
 IO = build_directory() / "services/storage/xcp-storage-io"
+CHECK = build_directory() / "vhost/check/xcp-vhost-check"
 
 K, M = 1 << 10, 1 << 20
 PATTERN = bytes(range(256)) * 256  # 64 KiB
@@ -444,9 +445,9 @@ class DataPaths(StorageTest):
         self.start()
         vdi = self.client.create(self.directory_sr(), name="a", size=M)
         with self.refused("NotSupported") as caught:
-            self.client.attach(vdi, kinds=("VhostUser", "XenBlock"))
-        self.assertIn("VhostUser or XenBlock", caught.exception.message)
-        self.assertEqual(self.client.attach(vdi, kinds=("Nbd", "File"))["kind"], "File")
+            self.client.attach(vdi, kinds=("BlockDevice", "XenBlock"))
+        self.assertIn("BlockDevice or XenBlock", caught.exception.message)
+        self.assertEqual(self.client.attach(vdi, kinds=("XenBlock", "File"))["kind"], "File")
 
     def test_activation_waits_for_what_reads_the_disk(self):
         self.start()
@@ -462,6 +463,122 @@ class DataPaths(StorageTest):
         with self.refused("BackendFailed"):
             self.client.wait(export)
         self.client.wait(activate)
+
+
+class Servers(StorageTest):
+    """Data paths that are sockets."""
+
+    deadline = 120
+
+    def open(self, vdi, kind, reader="vm", mode="ReadWrite"):
+        path = self.client.attach(vdi, reader, mode, kinds=(kind,))
+        self.assertEqual(path["kind"], kind)
+        self.assertNotIn("parameters", path)
+        self.client.step(vdi, "Activate", reader)
+        return path
+
+    def server_of(self, program):
+        """The process that serves, of this test's service."""
+        children = pathlib.Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children").read_text().split()
+        for pid in children:
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == program:
+                    return int(pid)
+        return None
+
+    def check(self, path, *clauses):
+        run(CHECK, "--socket", path["path"], *clauses, deadline=60)
+
+    def assert_passes(self, kind_of_sr, format_, server):
+        vdi = self.client.create(kind_of_sr(), name="a", size=4 * M, format=format_)
+        path = self.open(vdi, "VhostUser")
+        self.check(path, "B", "M-1", "R-5")
+        self.assertIsNotNone(self.server_of(server))
+        self.assertEqual(self.client.get(vdi, VDI, "DataPaths"), [("vm", "Activated", "VhostUser", "ReadWrite")])
+        self.client.step(vdi, "Deactivate", "vm")
+        self.assertFalse(os.path.exists(path["path"]))
+        self.assertIsNone(self.server_of(server))
+        self.client.step(vdi, "Activate", "vm")
+        self.check(path, "R-1")
+        self.client.step(vdi, "Detach", "vm")
+        self.assertFalse(os.path.exists(path["path"]))
+        self.client.vdi(vdi, "Destroy")
+
+    def test_vhost_user_of_raw_and_qcow2_disks(self):
+        self.start()
+        self.assert_passes(self.directory_sr, "Raw", "xcp-vhost-blk")
+        self.assert_passes(lambda: self.directory_sr("e"), "Qcow2", "qemu-storage-daemon")
+        self.assert_passes(self.file_sr, "Raw", "xcp-vhost-blk")
+
+    def test_nbd(self):
+        self.start()
+        sr = self.directory_sr()
+        for format_ in ("Raw", "Qcow2"):
+            vdi = self.client.create(sr, name="a", size=4 * M, format=format_)
+            uri = self.open(vdi, "Nbd")["uri"]
+            run("qemu-io", "-f", "raw", "-c", "write -P 7 64k 64k", "-c", "flush", uri)
+            self.assertEqual(json.loads(run("qemu-img", "info", "--output=json", "-f", "raw", uri).stdout)["virtual-size"], 4 * M)
+            self.client.step(vdi, "Deactivate", "vm")
+            self.client.step(vdi, "Detach", "vm")
+            uri = self.open(vdi, "Nbd", mode="ReadOnly")["uri"]
+            self.assertNotIn("failed", run("qemu-io", "-r", "-f", "raw", "-c", "read -P 7 64k 64k", uri).stdout)
+            self.assertNotEqual(run("qemu-io", "-f", "raw", "-c", "write 0 512", uri, check=None).status, 0)
+            self.client.step(vdi, "Detach", "vm")
+
+    def test_one_that_dies_is_started_again(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        path = self.open(vdi, "VhostUser")
+        self.check(path, "B-1")
+        before = self.server_of("xcp-vhost-blk")
+        os.kill(before, signal.SIGKILL)
+        self.check(path, "B-1")  # it waits in the socket's queue until there is one again
+        self.assertNotIn(self.server_of("xcp-vhost-blk"), (None, before))
+
+    def test_they_outlive_the_service(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        path = self.open(vdi, "VhostUser")
+        self.check(path, "B-1")
+        self.service.kill()
+        self.start()
+        self.client.wait_until(lambda: self.server_of("xcp-vhost-blk"), "the disk to be served again")
+        self.assertEqual(self.client.attach(vdi, "vm", kinds=("VhostUser",)), path)
+        self.check(path, "B-1")
+        self.client.step(vdi, "Detach", "vm")
+
+    def test_one_writes_or_several_read(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        self.open(vdi, "VhostUser", "writer")
+        self.client.attach(vdi, "reader", "ReadOnly", kinds=("VhostUser",))
+        with self.refused("Busy"):
+            self.client.step(vdi, "Activate", "reader")
+        self.client.step(vdi, "Detach", "writer")
+        paths = [self.open(vdi, "VhostUser", reader, "ReadOnly") for reader in ("reader", "another")]
+        self.assertNotEqual(paths[0]["path"], paths[1]["path"])
+        for path in paths:
+            self.check(path, "B-5")
+
+    def test_a_disk_that_grows(self):
+        self.start()
+        for sr in self.directory_sr(), self.file_sr():
+            vdi = self.client.create(sr, name="a", size=4 * M)
+            path = self.open(vdi, "VhostUser")
+            self.check(path, "B-5")
+            self.client.vdi(vdi, "Resize", "(t)", 6 * M)
+            wait_until(lambda p=path: self.capacity(p) == 6 * M, "the capacity to be the new one")
+            self.check(path, "B-5")
+
+    def capacity(self, path):
+        """As a front-end is told."""
+        with socket.socket(socket.AF_UNIX) as front_end:
+            front_end.settimeout(20)
+            front_end.connect(path["path"])
+            front_end.sendall(struct.pack("=IIIQ", 16, 1, 8, 1 << 9))  # SET_PROTOCOL_FEATURES: CONFIG
+            front_end.sendall(struct.pack("=IIIIIIQ", 24, 1, 20, 0, 8, 0, 0))  # GET_CONFIG
+            reply = front_end.recv(32, socket.MSG_WAITALL)
+        return struct.unpack("=Q", reply[24:])[0] * 512
 
 
 def feed(fd, data, times):

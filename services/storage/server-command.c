@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Command lines of xcp-vhost-blk and qemu-storage-daemon. */
+
+#include "server-command.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "driver.h"
+#include "plan.h"
+
+#define ARGUMENTS_MAX 24u
+#define QEMU_QUEUES "4"                         /* of a vhost-user export: a guest uses as many as it likes of them */
+
+struct command {
+        struct plan plan;                       /* for the texts; it has no steps */
+        const char *argv[ARGUMENTS_MAX];
+        size_t n;
+};
+
+static void add(struct command *command, const char *argument) {
+        if (command->n < ARGUMENTS_MAX - 1)
+                command->argv[command->n++] = argument;
+}
+
+bool server_takes_sizes(const struct vdi *vdi, const struct data_path *path) {
+        return path->kind == XCP_DATA_PATH_KIND_VHOST_USER && vdi->format == XCP_VDI_FORMAT_RAW;
+}
+
+uint64_t server_told_size(const struct vdi *vdi) {
+        return vdi->has_range ? vdi->size : 0;  /* a file of its own is as large as its disk */
+}
+
+static void vhost_blk(struct command *command, const struct vdi *vdi, const struct data_path *path, const struct place *place) {
+        char serial[21] = "";
+        size_t n = 0;
+
+        for (const char *p = vdi->id; *p && n < sizeof serial - 1; p++)
+                if (*p != '-')
+                        serial[n++] = *p;
+        add(command, vdi->sr->storage->vhost_program);
+        add(command, "--fd=3");
+        add(command, "--control=4");
+        add(command, plan_text(&command->plan, "--blk-dir=%s", place->directory));
+        add(command, plan_text(&command->plan, "--blk-file=%s", place->name));
+        add(command, plan_text(&command->plan, "--serial=%s", serial));
+        if (place->is_range) {
+                add(command, plan_text(&command->plan, "--offset=%llu", (unsigned long long) place->offset));
+                add(command, plan_text(&command->plan, "--size=%llu", (unsigned long long) vdi->size));
+        }
+        if (path->mode == XCP_DISK_MODE_READ_ONLY)
+                add(command, "--read-only");
+}
+
+static void qemu(struct command *command, const struct vdi *vdi, const struct data_path *path, const struct place *place) {
+        bool read_only = path->mode == XCP_DISK_MODE_READ_ONLY;
+
+        add(command, "qemu-storage-daemon");
+        add(command, "--blockdev");
+        add(command, plan_text(&command->plan, "%s,node-name=" SERVER_EXPORT ",discard=unmap,read-only=%s", plan_image(&command->plan, place),
+                               read_only ? "on" : "off"));
+        if (path->kind == XCP_DATA_PATH_KIND_NBD) {
+                add(command, "--nbd-server");
+                add(command, "addr.type=fd,addr.str=3,max-connections=16");
+        }
+        add(command, "--export");
+        add(command, plan_text(&command->plan, "id=" SERVER_EXPORT ",node-name=" SERVER_EXPORT ",writable=%s,%s", read_only ? "off" : "on",
+                               path->kind == XCP_DATA_PATH_KIND_NBD ?
+                                       "type=nbd,name=" SERVER_EXPORT :
+                                       "type=vhost-user-blk,addr.type=fd,addr.str=3,num-queues=" QEMU_QUEUES));
+}
+
+int server_command(const struct vdi *vdi, const struct data_path *path, struct idl_arena *arena, const char *const **ret_argv) {
+        struct command command = { .plan = { .arena = arena } };
+        struct place place = {};
+
+        vdi->sr->driver->place(&command.plan, vdi, false, &place);
+        if (server_takes_sizes(vdi, path))
+                vhost_blk(&command, vdi, path, &place);
+        else
+                qemu(&command, vdi, path, &place);
+        if (command.plan.r < 0)
+                return command.plan.r;
+        *ret_argv = idl_arena_memdup(arena, command.argv, command.n + 1, sizeof *command.argv);
+        return *ret_argv ? 0 : -ENOMEM;
+}

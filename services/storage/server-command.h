@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a server is told: the program and its arguments. Its descriptor 3 is the listening socket, 4 a pipe with commands for xcp-vhost-blk. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "data-path.h"
+#include "storage.h"
+
+#define SERVER_EXPORT "disk"                    /* the name of an NBD export: each socket has one */
+
+int server_command(const struct vdi *vdi, const struct data_path *path, struct idl_arena *arena, const char *const **ret_argv);
+
+/* Whether it can be told of a new size, and what that is. */
+bool server_takes_sizes(const struct vdi *vdi, const struct data_path *path);
+uint64_t server_told_size(const struct vdi *vdi);

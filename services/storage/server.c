@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Servers: their sockets, their lives. What they are told is in server-command.c. */
+
+#include "server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "cleanup.h"
+#include "log.h"
+#include "operation.h"
+#include "server-command.h"
+
+#define AGAIN_USEC UINT64_C(1000000)            /* before one is started again that did not live longer than that */
+#define KILL_USEC UINT64_C(5000000)             /* what one has to answer what it has taken; less than Cancel() may take */
+
+struct server {
+        struct server *next;
+        struct vdi *vdi;                        /* referenced */
+        struct data_path path;                  /* its reader is owned */
+        char *socket_path;
+        int listen_fd, control_fd;
+        struct child *child;                    /* NULL: to be started again */
+        sd_event_source *timer;                 /* that does so, or kills it */
+        uint64_t started_usec;
+        bool is_ending;
+};
+
+static uint64_t now_usec(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+static void server_free(struct server *server) {
+        if (server->socket_path && server->listen_fd >= 0)
+                unlink(server->socket_path);
+        if (server->listen_fd >= 0)
+                close(server->listen_fd);
+        if (server->control_fd >= 0)
+                close(server->control_fd);
+        child_free(server->child);
+        sd_event_source_disable_unref(server->timer);
+        vdi_unref(server->vdi);
+        free(server->path.reader);
+        free(server->socket_path);
+        free(server);
+}
+
+static void remove_server(struct server *server) {
+        for (struct server **p = &server->vdi->sr->storage->servers; *p; p = &(*p)->next)
+                if (*p == server) {
+                        *p = server->next;
+                        break;
+                }
+        server_free(server);
+}
+
+static struct server *find(const struct vdi *vdi, const char *reader) {
+        for (struct server *server = vdi->sr->storage->servers; server; server = server->next)
+                if (server->vdi == vdi && strcmp(server->path.reader, reader) == 0)
+                        return server;
+        return NULL;
+}
+
+/* Sockets */
+
+/* The same after a restart, as readers go on with it: a hash of disk and reader (FNV-1a), as sockets' paths must be short (unix(7)). */
+static char *make_socket_path(const struct vdi *vdi, const char *reader) {
+        const char *parts[] = { vdi->id, "/", reader };
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+        char *path;
+
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+                for (const char *p = parts[i]; *p; p++)
+                        hash = (hash ^ (uint8_t) *p) * UINT64_C(0x100000001b3);
+        if (asprintf(&path, "%s/paths/%016llx", service_state_dir(vdi->sr->storage->service), (unsigned long long) hash) < 0)
+                return NULL;
+        return path;
+}
+
+int server_describe(const struct vdi *vdi, const char *reader, struct idl_arena *arena, struct xcp_data_path *path) {
+        AUTO_FREE char *socket_path = make_socket_path(vdi, reader);
+
+        if (!socket_path)
+                return -ENOMEM;
+        if (strlen(socket_path) >= sizeof((struct sockaddr_un *) NULL)->sun_path)
+                return -ENAMETOOLONG;
+        path->path = idl_arena_strdup(arena, socket_path);
+        path->parameters = NULL;
+        path->n_parameters = 0;
+        if (path->kind == XCP_DATA_PATH_KIND_NBD)
+                path->uri = idl_arena_printf(arena, "nbd+unix:///%s?socket=%s", SERVER_EXPORT, socket_path);
+        return path->path && (path->kind != XCP_DATA_PATH_KIND_NBD || path->uri) ? 0 : -ENOMEM;
+}
+
+static int listen_at(const struct vdi *vdi, const char *path) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        AUTO_FREE char *directory = NULL;
+        AUTO_CLOSE int fd = -1;
+        int listening;
+
+        if (asprintf(&directory, "%s/paths", service_state_dir(vdi->sr->storage->service)) < 0)
+                return -ENOMEM;
+        if (strlen(path) >= sizeof address.sun_path)
+                return -ENAMETOOLONG;
+        strcpy(address.sun_path, path);
+        if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        unlink(path);                           /* of this service's before it was started again: its state directory has no other */
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        if (bind(fd, (const struct sockaddr *) &address, sizeof address) < 0 || listen(fd, 16) < 0)
+                return -errno;
+        listening = fd;
+        fd = -1;
+        return listening;
+}
+
+/* Lives */
+
+static void start(struct server *server);
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        start(userdata);
+        return 0;
+}
+
+static void start_later(struct server *server, uint64_t usec) {
+        server->timer = sd_event_source_disable_unref(server->timer);
+        if (sd_event_add_time_relative(server->vdi->sr->storage->event, &server->timer, CLOCK_MONOTONIC, usec, 0, on_again, server) < 0)
+                log_event(LOG_ERR, LOG_FIELDS({"XCP_VDI", server->vdi->id}), "Out of memory: the disk is not served any more");
+}
+
+static void on_end(const struct child_end *end, void *userdata) {
+        struct server *server = userdata;
+        char words[CHILD_WORDS_MAX + 64];
+
+        child_end_describe(end, words, sizeof words);
+        server->child = child_free(server->child);
+        if (server->control_fd >= 0)
+                close(server->control_fd);
+        server->control_fd = -1;
+        if (server->is_ending) {
+                struct vdi *vdi = vdi_ref(server->vdi);
+
+                remove_server(server);
+                servers_settle(vdi);            /* it may be wanted again meanwhile */
+                vdi_unref(vdi);
+                return;
+        }
+        log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}, {"XCP_READER", server->path.reader}),
+                  "What serves the disk %s: %s. It is started again", words, server->vdi->name);
+        start_later(server, now_usec() - server->started_usec > AGAIN_USEC ? 0 : AGAIN_USEC);
+}
+
+static const struct child_listener listener = { .end = on_end };
+
+static void start(struct server *server) {
+        struct idl_arena arena = {};
+        struct child_spec spec = { .n_fds = 2 };
+        int control[2] = { -1, -1 }, fds[2], r;
+
+        server->timer = sd_event_source_disable_unref(server->timer);
+        server->started_usec = now_usec();
+        r = pipe2(control, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : server_command(server->vdi, &server->path, &arena, &spec.argv);
+        if (r >= 0) {
+                fds[0] = server->listen_fd;
+                fds[1] = control[0];
+                spec.fds = fds;
+                r = child_start(&server->child, server->vdi->sr->storage->event, &spec, &listener, server);
+        }
+        idl_arena_done(&arena);
+        if (control[0] >= 0)
+                close(control[0]);
+        if (r >= 0) {
+                server->control_fd = control[1];
+                return;
+        }
+        if (control[1] >= 0)
+                close(control[1]);
+        log_event(LOG_ERR, LOG_FIELDS({"XCP_VDI", server->vdi->id}, {"XCP_READER", server->path.reader}),
+                  "Cannot start what serves the disk: %s. It is tried again", strerrordesc_np(-r));
+        start_later(server, AGAIN_USEC);
+}
+
+static int add(struct vdi *vdi, const struct data_path *path) {
+        struct server *server = calloc(1, sizeof *server);
+        int r = 0;
+
+        if (!server)
+                return -ENOMEM;
+        server->vdi = vdi_ref(vdi);
+        server->path = *path;
+        server->path.reader = strdup(path->reader);
+        server->socket_path = make_socket_path(vdi, path->reader);
+        server->listen_fd = server->control_fd = -1;
+        if (!server->path.reader || !server->socket_path)
+                r = -ENOMEM;
+        if (r >= 0)
+                r = server->listen_fd = listen_at(vdi, server->socket_path);
+        if (r < 0) {
+                server_free(server);
+                return r;
+        }
+        server->next = vdi->sr->storage->servers;
+        vdi->sr->storage->servers = server;
+        start(server);
+        return 0;
+}
+
+static int on_too_late(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct server *server = userdata;
+
+        child_kill(server->child);
+        return 0;
+}
+
+/* Returns whether it has gone already. */
+static bool begin_to_end(struct server *server) {
+        if (!server->child) {
+                remove_server(server);
+                return true;
+        }
+        if (server->is_ending)
+                return false;
+        server->is_ending = true;
+        unlink(server->socket_path);
+        close(server->listen_fd);
+        server->listen_fd = -1;
+        kill(child_pid(server->child), SIGTERM);
+        server->timer = sd_event_source_disable_unref(server->timer);
+        if (sd_event_add_time_relative(server->vdi->sr->storage->event, &server->timer, CLOCK_MONOTONIC, KILL_USEC, 0, on_too_late, server) < 0)
+                child_kill(server->child);
+        return false;
+}
+
+static bool is_wanted(const struct data_path *path) {
+        return path && path->state == XCP_DATA_PATH_STATE_ACTIVATED && server_is_kind(path->kind);
+}
+
+void servers_settle(struct vdi *vdi) {
+        for (struct server *server = vdi->sr->storage->servers, *next; server; server = next) {
+                next = server->next;
+                if (server->vdi == vdi && !is_wanted(data_paths_find(&vdi->paths, server->path.reader)))
+                        begin_to_end(server);
+        }
+        if (vdi->missing || vdi->sr->state != XCP_SR_STATE_ATTACHED)
+                return;
+        for (size_t i = 0; i < vdi->paths.n; i++) {
+                const struct data_path *path = &vdi->paths.items[i];
+                int r;
+
+                if (!is_wanted(path) || find(vdi, path->reader))
+                        continue;
+                r = add(vdi, path);
+                if (r < 0)
+                        log_event(LOG_ERR, LOG_FIELDS({"XCP_VDI", vdi->id}, {"XCP_READER", path->reader}), "Cannot serve the disk: %s",
+                                  strerrordesc_np(-r));
+        }
+}
+
+int server_end(struct operation *operation, struct vdi *vdi, const char *reader) {
+        struct server *server = find(vdi, reader);
+        int fd;
+
+        if (!server || !server->child) {
+                if (server)
+                        begin_to_end(server);
+                return 0;
+        }
+        fd = (int) syscall(SYS_pidfd_open, child_pid(server->child), 0);
+        if (fd < 0)
+                return -errno;
+        if (operation->wish.fd >= 0)
+                close(operation->wish.fd);
+        operation->wish.fd = fd;
+        begin_to_end(server);
+        plan_io(&operation->plan, "wait until the disk is not served any more", 0, "wait-end", NULL)->fd = fd;
+        return 0;
+}
+
+void servers_resized(const struct vdi *vdi) {
+        for (struct server *server = vdi->sr->storage->servers; server; server = server->next) {
+                char command[64];
+                int n;
+
+                if (server->vdi != vdi || server->control_fd < 0 || !server_takes_sizes(vdi, &server->path))
+                        continue;
+                n = snprintf(command, sizeof command, "size %llu\n", (unsigned long long) server_told_size(vdi));
+                if (write(server->control_fd, command, (size_t) n) != n)
+                        log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", vdi->id}), "What serves the disk cannot be told that it is larger");
+        }
+}
+
+void servers_stop(struct storage *storage) {
+        while (storage->servers) {
+                struct server *server = storage->servers;
+
+                storage->servers = server->next;
+                server_free(server);
+        }
+}

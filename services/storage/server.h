@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Servers: the processes behind data paths that are sockets, one for each Activated reader of such a kind.
+ *
+ *                  VhostUser                               Nbd
+ *      raw         xcp-vhost-blk                           qemu-storage-daemon
+ *      qcow2       qemu-storage-daemon                     qemu-storage-daemon
+ *
+ * Data paths say what should be (data-path.h), and servers_settle() makes it so. The socket is this service's: it listens before the process is
+ * there, and while it is started again after it died, so that no reader finds nobody.
+ */
+
+#include <stdbool.h>
+
+#include "data-path.h"
+#include "storage.h"
+
+struct operation;
+
+/* The kinds of data paths that have servers: bits 1 << enum xcp_data_path_kind. */
+#define SERVER_KINDS (1u << XCP_DATA_PATH_KIND_VHOST_USER | 1u << XCP_DATA_PATH_KIND_NBD)
+
+static inline bool server_is_kind(enum xcp_data_path_kind kind) {
+        return SERVER_KINDS & 1u << kind;
+}
+
+/* Says in a data path where the socket is, or will be. -ENAMETOOLONG: the state directory has too long a path for sockets. */
+int server_describe(const struct vdi *vdi, const char *reader, struct idl_arena *arena, struct xcp_data_path *path);
+
+/* Starts what is missing for a disk, and ends what should not be there. */
+void servers_settle(struct vdi *vdi);
+
+/* Asks a reader's server to end, if there is one, and has the operation wait until it has: a step of its plan. */
+int server_end(struct operation *operation, struct vdi *vdi, const char *reader);
+
+/* A disk has become larger. */
+void servers_resized(const struct vdi *vdi);
+
+/* All of them end now. */
+void servers_stop(struct storage *storage);
