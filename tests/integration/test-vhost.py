@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 
-from harness import Process, TestCase, run, wait_path
+from harness import Process, TestCase, run, wait_path, wait_until
 
 BUILD = pathlib.Path(os.environ["XCP_BUILDDIR"]) / "vhost"
 TREE = pathlib.Path(__file__).resolve().parents[2]
@@ -251,3 +251,79 @@ class CommandLine(Backend):
         backend.wait_output("ready\n")
         ours.close()
         backend.wait().check()
+
+
+def boot_sector():
+    """A guest, in 60 bytes: by the BIOS, whose virtio driver it is, it writes sector 2 with what it reads from sector 1, again and again, until that
+    begins with 0xee. Then it ends QEMU with status 33, and with 35 if the BIOS has an error."""
+    parameters = 0x7C40  # for int 13h: the disk address packet
+    word = lambda n: n.to_bytes(2, "little")
+    begin = bytes.fromhex("31c0 8ed8 8ec0 8ed0 bc007c")  # ds, es, ss = 0; sp = 0x7c00
+    sector = lambda n: b"\xc7\x06" + word(parameters + 8) + word(n) + b"\xbe" + word(parameters)
+    read = sector(1) + bytes.fromhex("b442 cd13")  # int 13h, extended read
+    write = sector(2) + bytes.fromhex("b80043 cd13")
+    enough = bytes.fromhex("803e0080ee")  # cmp byte [0x8000], 0xee
+    good, bad = bytes.fromhex("b010 e6f4"), bytes.fromhex("b011 e6f4 f4 ebfd")
+    jump = lambda opcode, n: bytes([opcode, n & 0xFF])
+    tail = enough + jump(0x74, len(write) + 4) + write  # je good; jc bad is 2 bytes, jmp again 2 more
+    again = -(len(read) + 2 + len(tail) + 2 + 2)
+    code = begin + read + jump(0x72, len(tail) + 4 + len(good)) + tail + jump(0x72, 2 + len(good)) + jump(0xEB, again) + good + bad
+    packet = b"\x10\0\1\0" + word(0x8000) + word(0) + bytes(8)
+    return (code.ljust(0x40, b"\0") + packet).ljust(510, b"\0") + b"\x55\xaa"
+
+
+class RealFrontEnd(Backend):
+    """QEMU's vhost-user-blk, with a guest that boots from it."""
+
+    deadline = 150
+
+    def sector(self, number):
+        with open(self.file, "rb") as file:
+            return os.pread(file.fileno(), 512, number * 512)
+
+    def write_sector(self, number, data):
+        with open(self.file, "r+b") as file:
+            os.pwrite(file.fileno(), data, number * 512)
+
+    def boot(self):
+        self.write_sector(0, boot_sector())
+        self.write_sector(1, bytes(range(1, 129)) * 4)
+        qemu = Process([
+            "qemu-system-x86_64", "-accel", "tcg", "-m", "64M", "-machine", "pc,memory-backend=mem", "-nodefaults", "-display", "none",
+            "-object", "memory-backend-memfd,id=mem,size=64M,share=on", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
+            "-chardev", f"socket,id=c0,path={self.socket},reconnect=1", "-device", "vhost-user-blk-pci,chardev=c0,num-queues=1,bootindex=0",
+        ])
+        self.addCleanup(qemu.kill)
+        return qemu
+
+    def wait_for_writes(self):
+        self.write_sector(2, bytes(512))
+        wait_until(lambda: self.sector(2) == self.sector(1), "the guest to write sector 2", 60)
+
+    def test_a_guest_boots_and_does_not_see_the_back_end_die(self):
+        backend = self.blk()
+        qemu = self.boot()
+        self.wait_for_writes()
+        for options in ((), ("--no-io-uring",), ()):
+            backend.kill()
+            backend = self.blk(*options)
+            self.wait_for_writes()
+        self.write_sector(1, b"\xee" * 512)
+        qemu.wait(60).check(33)
+        self.end(backend)
+
+
+class Example(Backend):
+    """The device of docs/writing-a-vhost-user-device.md."""
+
+    def test_the_page_has_the_device_that_is_built(self):
+        page = (TREE / "docs/writing-a-vhost-user-device.md").read_text()
+        self.assertEqual(page.split("```c\n")[1].split("```")[0], (TREE / "vhost/example/vhost-rng.c").read_text())
+
+    def test_random_numbers(self):
+        device = Process([BUILD / "example/vhost-rng", self.socket])
+        self.addCleanup(device.kill)
+        wait_path(self.socket)
+        for _ in range(2):
+            self.assertIn("answered, 64 bytes", run(BUILD / "example/test-vhost-rng", self.socket).stdout)
+        self.assertEqual(self.check("M-1", "M-2", "M-3", "M-4", "M-5", "M-6", "M-7", "M-17")[0].keys(), {"passed"})
