@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Requests of a block device over vhost-user, from a driver that has so many in flight: bench-vhost SOCKET read|write|sequential BYTES DEPTH. */
+
+#include <errno.h>
+#include <linux/virtio_blk.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver.h"
+#include "rounds.h"
+
+#define DISK_BYTES (256u << 20)                 /* that requests are spread over */
+#define DEPTH_MAX 64u
+#define TIMEOUT_MS 20000
+
+struct bench {
+        struct vhost_frontend frontend;
+        struct vhost_driver_memory memory;
+        struct vhost_driver driver;
+        uint8_t *headers, *data;
+        uint32_t type, size, depth;
+        bool is_sequential;
+        uint64_t random, next;
+};
+
+static int set_up(struct bench *bench, const char *path) {
+        struct vhost_frontend *frontend = &bench->frontend;
+        const uint64_t wanted = VHOST_BIT(VHOST_PROTOCOL_F_MQ) | VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK) | VHOST_BIT(VHOST_PROTOCOL_F_CONFIG);
+        uint64_t features;
+        int r;
+
+        r = vhost_frontend_connect(frontend, path, TIMEOUT_MS);
+        if (r >= 0)
+                r = vhost_frontend_ask_u64(frontend, VHOST_USER_GET_FEATURES, &features);
+        if (r >= 0)
+                r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_PROTOCOL_FEATURES, wanted);
+        if (r < 0)
+                return r;
+        frontend->protocol_features = wanted;
+        r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_FEATURES, features & ~(VHOST_BIT(VHOST_F_LOG_ALL) | VHOST_BIT(VHOST_F_PACKED)));
+        if (r >= 0)
+                r = vhost_driver_memory_new(&bench->memory, 16u << 20);
+        if (r >= 0)
+                r = vhost_driver_new(&bench->driver, &bench->memory, 0, 256, true);
+        if (r >= 0)
+                r = vhost_driver_memory_lend(&bench->memory, frontend);
+        return r < 0 ? r : vhost_driver_start(&bench->driver, frontend, 0, true);
+}
+
+static void put(struct bench *bench, uint32_t slot) {
+        struct virtio_blk_outhdr *header = (struct virtio_blk_outhdr *) (void *) (bench->headers + 64 * slot);
+        uint64_t n = DISK_BYTES / bench->size;
+
+        /* xorshift: any will do, as long as it is the same for both */
+        bench->random ^= bench->random << 13;
+        bench->random ^= bench->random >> 7;
+        bench->random ^= bench->random << 17;
+        header->type = bench->type;
+        header->sector = (bench->is_sequential ? bench->next++ % n : bench->random % n) * bench->size / 512;
+        vhost_driver_put(&bench->driver, (uint16_t) (3 * slot));
+}
+
+static void kick(struct bench *bench) {
+        if (vhost_driver_publish(&bench->driver))
+                vhost_driver_kick(&bench->driver);
+}
+
+static int operate(void *userdata, uint64_t n) {
+        struct bench *bench = userdata;
+        uint64_t n_put = 0, n_done = 0;
+        uint32_t head, length;
+
+        for (uint32_t i = 0; i < bench->depth && n_put < n; i++, n_put++)
+                put(bench, i);
+        kick(bench);
+        while (n_done < n) {
+                int r = vhost_driver_wait(&bench->driver, TIMEOUT_MS, &head, &length);
+
+                if (r < 0)
+                        return r;
+                do {
+                        if (bench->headers[64 * (head / 3) + 32] != VIRTIO_BLK_S_OK)
+                                return -EIO;
+                        n_done++;
+                        if (n_put < n) {
+                                put(bench, head / 3);
+                                n_put++;
+                        }
+                } while (vhost_driver_take(&bench->driver, &head, &length));
+                kick(bench);
+        }
+        return 0;
+}
+
+int main(int argc, char **argv) {
+        static struct bench bench = { .frontend = VHOST_FRONTEND_NONE, .random = 88172645463325252 };
+        int r;
+
+        if (argc != 5)
+                return 2;
+        bench.is_sequential = strcmp(argv[2], "sequential") == 0;
+        bench.type = strcmp(argv[2], "write") == 0 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
+        bench.size = (uint32_t) atoi(argv[3]);
+        bench.depth = (uint32_t) atoi(argv[4]);
+        if (bench.depth == 0 || bench.depth > DEPTH_MAX || bench.size == 0 || bench.size % 512 != 0 || bench.size > (128u << 10))
+                return 2;
+        r = set_up(&bench, argv[1]);
+        if (r < 0) {
+                errno = -r;
+                return rounds_fail("bench-vhost", argv[1]);
+        }
+        bench.headers = vhost_driver_memory_take(&bench.memory, 64 * DEPTH_MAX);
+        bench.data = vhost_driver_memory_take(&bench.memory, (size_t) bench.size * bench.depth);
+        for (uint32_t i = 0; i < bench.depth; i++) {
+                uint16_t first = (uint16_t) (3 * i);
+
+                vhost_driver_describe(&bench.driver, first, bench.headers + 64 * i, 16, false, false);
+                vhost_driver_describe(&bench.driver, (uint16_t) (first + 1), bench.data + (size_t) bench.size * i, bench.size,
+                                      bench.type == VIRTIO_BLK_T_IN, false);
+                vhost_driver_describe(&bench.driver, (uint16_t) (first + 2), bench.headers + 64 * i + 32, 1, true, true);
+        }
+        return rounds_serve("bench-vhost", operate, &bench);
+}
