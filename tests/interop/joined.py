@@ -76,7 +76,7 @@ class Joined(TestCase):
     def start_bus(self, domain):
         policy = self.directory(domain) / "bus.d"
         policy.mkdir(mode=0o755, exist_ok=True)
-        (policy / "interop.policy").write_text("".join(f"allow own {name} to owner\n" for name in self.names))
+        (policy / "interop.policy").write_text("".join(f"allow own {name} to owner domains\n" for name in self.names))
         broker = os.environ.get("XCP_BROKER", "dbus-daemon")
         self.end_later(start_ready(self.xen, domain, build_directory() / "bus/xcp-bus-run", "--broker", broker))
 
