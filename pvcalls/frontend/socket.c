@@ -140,6 +140,12 @@ static void request_fill(struct request *request, const struct xcp_pvcalls_socke
         case PVCALLS_LISTEN:
                 wire->u.listen.backlog = (uint32_t) socket->backlog;
                 break;
+        case PVCALLS_SETSOCKOPT: /* the only option that anything here sets */
+                wire->u.sockopt.level = 1;
+                wire->u.sockopt.name = 13;
+                wire->u.sockopt.len = sizeof(uint32_t[2]);
+                memcpy(wire->u.sockopt.value, (uint32_t[2]) { 1, 0 }, sizeof(uint32_t[2]));
+                break;
         case PVCALLS_SHUTDOWN:
                 wire->u.shutdown.how = (uint32_t) socket->shutdown;
                 wire->u.shutdown.out_prod = socket->out.prod;
@@ -275,6 +281,22 @@ struct xcp_pvcalls_socket *xcp_pvcalls_socket_release(struct xcp_pvcalls_socket 
                 return NULL;
         pvcalls = socket->pvcalls;
         pthread_mutex_lock(&pvcalls->lock);
+        socket_release(socket);
+        sockets_flush(pvcalls);
+        pthread_mutex_unlock(&pvcalls->lock);
+        return NULL;
+}
+
+struct xcp_pvcalls_socket *xcp_pvcalls_socket_reset(struct xcp_pvcalls_socket *socket) {
+        struct xcp_pvcalls *pvcalls;
+
+        if (!socket)
+                return NULL;
+        pvcalls = socket->pvcalls;
+        pthread_mutex_lock(&pvcalls->lock);
+        if (pvcalls->terms.options && socket->known && link_is_up(pvcalls))
+                (void) socket_ask(socket, PVCALLS_SETSOCKOPT);  /* without memory for it, it is a release */
+        sockets_flush(pvcalls);                                 /* before RELEASE, which goes ahead of what waits for a slot */
         socket_release(socket);
         sockets_flush(pvcalls);
         pthread_mutex_unlock(&pvcalls->lock);

@@ -143,6 +143,7 @@ int store_read_terms(const struct store *store, struct store_terms *ret_terms) {
                 .suppress = has_feature(store, "feature-notification-suppression"),
                 .names = has_feature(store, "feature-names"),
                 .shutdown = has_feature(store, "feature-shutdown"),
+                .options = has_feature(store, "feature-socket-options"),
         };
         return 0;
 }

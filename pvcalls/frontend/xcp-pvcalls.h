@@ -77,6 +77,9 @@ int xcp_pvcalls_socket_new(struct xcp_pvcalls *pvcalls, void *userdata, struct x
 /* close(2): what was sent before is delivered. The socket must not be used any more. NULL is nothing. Returns NULL. */
 struct xcp_pvcalls_socket *xcp_pvcalls_socket_release(struct xcp_pvcalls_socket *socket);
 
+/* The same, and the peer sees a reset behind what was sent, in place of an end; if the backend can do that. */
+struct xcp_pvcalls_socket *xcp_pvcalls_socket_reset(struct xcp_pvcalls_socket *socket);
+
 void *xcp_pvcalls_socket_userdata(struct xcp_pvcalls_socket *socket);
 void xcp_pvcalls_socket_set_userdata(struct xcp_pvcalls_socket *socket, void *userdata);
 

@@ -60,6 +60,12 @@ static void program_ended(struct carried *carried) {
                 (void) xcp_pvcalls_shutdown(carried->socket, SHUT_WR);  /* a backend without it learns of it when the socket is closed */
 }
 
+/* The program has reset it, or closed it with bytes that it has not read: the peer sees what it would see then. */
+static void program_reset(struct carried *carried) {
+        carried->socket = xcp_pvcalls_socket_reset(carried->socket);
+        connection_abort(carried, false);
+}
+
 /* Reads and forgets what loopback_plug() has put in. Returns whether the rest is the program's own. */
 static bool junk_discard(struct carried *carried) {
         static uint8_t junk[65536];
@@ -96,7 +102,7 @@ static size_t move_out(struct carried *carried, size_t budget) {
         if (n == 0)
                 program_ended(carried);
         else if (errno != EAGAIN)
-                connection_abort(carried, false);
+                program_reset(carried);
         return 0;
 }
 

@@ -11,7 +11,6 @@ SCRIPT = pathlib.Path(__file__).with_name("posix.py")
 
 DIFFERENT = {  # "What is different" in docs/pvcalls-frontend.md: natively, carried
     "urgent_data": ("0", "ENOTSUP"),  # EOPNOTSUPP: the same number
-    "reset": ("('IN+ERR+HUP', 'ECONNRESET', 'EPIPE')", "('IN', '0', '0')"),
 }
 
 
