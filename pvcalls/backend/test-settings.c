@@ -25,6 +25,14 @@ static void test_defaults(void) {
         g_assert_cmpint(settings.ready_fd, ==, -1);
         g_assert_cmpuint(settings.limits.sockets, ==, 1024);
         g_assert_cmpuint(settings.limits.max_page_order, ==, 9);
+        g_assert_null(settings.join);
+        g_assert_cmpuint(settings.spin_usec, ==, 50);
+        g_assert_cmpint(settings.io, ==, SETTINGS_IO_AUTO);
+        optind = 0;
+        g_assert_cmpint(PARSE(&settings, "--domain", "7", "--join", "a.b-C_9", "--spin", "0", "--io", "uring"), ==, 0);
+        g_assert_cmpstr(settings.join, ==, "a.b-C_9");
+        g_assert_cmpuint(settings.spin_usec, ==, 0);
+        g_assert_cmpint(settings.io, ==, SETTINGS_IO_URING);
 }
 
 static void test_limits(void) {
@@ -49,7 +57,8 @@ static void test_limits(void) {
 /* In a process of its own, which says on standard error what is wrong. */
 static void test_mistakes(void) {
         static const char *const wrong[][2] = { { "--domain", "32752" }, { "--domain", "-1" }, { "--domain", "one" }, { "--domain", "" },
-                                                { "--limit", "x=1" }, { "--log-level", "loud" }, { "--ready-fd", "x" }, { "word", "word" } };
+                                                { "--limit", "x=1" }, { "--log-level", "loud" }, { "--ready-fd", "x" }, { "--io", "fast" },
+                                                { "--join", "" }, { "--join", "a/b" }, { "--join", "abcdefghijklmnopqrstuvwxy" }, { "--spin", "1001" }, { "word", "word" } };
 
         if (g_test_subprocess()) {
                 struct settings settings;

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "joint.h"
 #include "stream.h"
 
 #define HALF 4096u
@@ -263,12 +264,119 @@ static void test_the_guest_ends_its_direction(void) {
         rig_done(&rig);
 }
 
+/* A rig, and the rings of another guest that its stream is joined to. */
+struct joined_rig {
+        struct rig rig;
+        struct pvcalls_indexes *indexes;
+        uint8_t *data;
+        struct joint joint;
+        struct data_producer out;       /* the other guest's */
+        struct data_consumer in;
+};
+
+static void joined_init(struct joined_rig *joined) {
+        rig_init(&joined->rig, true);
+        joined->indexes = aligned_alloc(4096, 4096);
+        joined->data = g_malloc(HALF);
+        memset((void *) joined->indexes, 0, 4096);
+        joint_init(&joined->joint, joined->indexes, joined->data, HALF / 2, true);
+        data_consumer_init(&joined->in, &joined->indexes->in, joined->data, HALF / 2, true);
+        data_producer_init(&joined->out, &joined->indexes->out, joined->data + HALF / 2, HALF / 2, true);
+        joined->rig.stream.joint = &joined->joint;
+}
+
+static void joined_done(struct joined_rig *joined) {
+        rig_done(&joined->rig);
+        free(joined->indexes);
+        g_free(joined->data);
+}
+
+static uint8_t *byte_of(const struct iovec pieces[2], size_t i) {
+        return i < pieces[0].iov_len ? (uint8_t *) pieces[0].iov_base + i : (uint8_t *) pieces[1].iov_base + (i - pieces[0].iov_len);
+}
+
+/* Takes what has come, and sends it back. */
+static void joined_echo(struct joined_rig *joined, const struct iovec from[2], size_t n) {
+        struct iovec to[2];
+        size_t room;
+
+        g_assert_cmpint(data_producer_space(&joined->out, to, &room), ==, 0);
+        g_assert_cmpuint(room, >=, n);
+        for (size_t i = 0; i < n; i++)
+                *byte_of(to, i) = *byte_of(from, i);
+        data_consumer_commit(&joined->in, n);
+        data_producer_commit(&joined->out, n);
+}
+
+static void test_joined_around_both_rings(void) {
+        struct joined_rig joined;
+        struct iovec pieces[2];
+        uint8_t first = 0;
+        int32_t error;
+        size_t n;
+
+        joined_init(&joined);
+        for (size_t size = 1; size < HALF / 2; size += 89) {
+                guest_send(&joined.rig, first, size);
+                run(&joined.rig);
+                g_assert_cmpint(data_consumer_next(&joined.in, pieces, &n, &error), ==, 0);
+                g_assert_cmpuint(n, ==, size);
+                joined_echo(&joined, pieces, n);
+                run(&joined.rig);
+                g_assert_cmpuint(guest_receive(&joined.rig, first, &error), ==, size);
+                first = (uint8_t) (first + size);
+        }
+        joined_done(&joined);
+}
+
+static void test_joined_to_one_that_lies(void) {
+        struct joined_rig joined;
+
+        joined_init(&joined);
+        atomic_store(&joined.indexes->out.prod, HALF / 2 + 1);
+        g_assert_cmpint(run(&joined.rig), >=, 0);       /* it is no fault of the first guest's */
+        g_assert_true(joined.joint.lied);
+        joined_done(&joined);
+
+        joined_init(&joined);
+        atomic_store(&joined.indexes->in.cons, 1);
+        guest_send(&joined.rig, 0, 1);
+        g_assert_cmpint(run(&joined.rig), >=, 0);
+        g_assert_true(joined.joint.lied);
+        joined_done(&joined);
+
+        joined_init(&joined);
+        atomic_store(&joined.rig.indexes->out.prod, HALF + 1);
+        g_assert_cmpint(run(&joined.rig), ==, -EPROTO);
+        g_assert_false(joined.joint.lied);
+        joined_done(&joined);
+}
+
+static void test_joined_ends(void) {
+        struct joined_rig joined;
+        int32_t error;
+
+        joined_init(&joined);
+        joined.joint.out_ends = true;   /* the other guest's SHUTDOWN, with nothing before it */
+        g_assert_cmpint(run(&joined.rig) & (STREAM_NOTIFY | STREAM_NOTIFY_OTHER), ==, STREAM_NOTIFY | STREAM_NOTIFY_OTHER);
+        g_assert_cmpuint(guest_receive(&joined.rig, 0, &error), ==, 0);
+        g_assert_cmpint(error, ==, -107);
+        g_assert_cmpint(data_producer_error(&joined.out), ==, -32);
+        g_assert_cmpint(stream_shutdown_out(&joined.rig.stream, 0), ==, 0);
+        g_assert_cmpint(run(&joined.rig) & STREAM_NOTIFY_OTHER, ==, STREAM_NOTIFY_OTHER);
+        g_assert_cmpint((int32_t) atomic_load(&joined.indexes->in.error), ==, -107);
+        joined_done(&joined);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/stream/both-ways-around-the-ring", test_both_ways_around_the_ring);
         g_test_add_func("/stream/the-last-bytes-come-before-the-end", test_the_last_bytes_come_before_the_end);
         g_test_add_func("/stream/half-closed", test_half_closed);
         g_test_add_func("/stream/the-guest-ends-its-direction", test_the_guest_ends_its_direction);
+        g_test_add_func("/stream/joined/around-both-rings", test_joined_around_both_rings);
+        g_test_add_func("/stream/joined/to-one-that-lies", test_joined_to_one_that_lies);
+        g_test_add_func("/stream/joined/ends", test_joined_ends);
         g_test_add_func("/stream/nothing-is-lost-when-both-are-full", test_nothing_is_lost_when_both_are_full);
         g_test_add_func("/stream/a-turn-is-bounded", test_a_turn_is_bounded);
         g_test_add_func("/stream/a-released-one-only-sends", test_a_released_one_only_sends);

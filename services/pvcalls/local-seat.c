@@ -21,6 +21,7 @@
 #include "launch.h"
 
 #define BACKEND "xcp-pvcalls-backend"
+#define JOIN "xcp"                      /* all of a network namespace's guests that talk to each other over loopback are joined */
 #define KILL_USEC UINT64_C(2000000)     /* from the request to end to the order to */
 #define RETRY_USEC UINT64_C(250000)     /* doubled with each death */
 #define DEATHS_MAX 5u                   /* within that time, and it is given up */
@@ -183,6 +184,7 @@ static int launch(struct local *local, int namespace_fd, int ready_fd) {
         char policy[32], control[32], limits[4][64];
         const char *const argv[] = { BACKEND, "--domain", domain->text, "--policy", policy, "--control", control, "--ready-fd", "3",
                                      "--limit", limits[0], "--limit", limits[1], "--limit", limits[2], "--limit", limits[3],
+                                     "--join", JOIN,
                                      "--log-level", log_level_name(log_level()), NULL };
         const struct launch launch = {
                 .program = domain->pvcalls->backend_program,
