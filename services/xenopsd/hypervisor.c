@@ -3,8 +3,10 @@
 #include "hypervisor.h"
 
 #include "noop/noop.h"
+#include "qemu/qemu.h"
 
 const struct hypervisor *const hypervisors[] = {
         &noop_hypervisor,
+        &qemu_hypervisor,
         NULL,
 };

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * QEMU guests: the directory of each, its process, its monitor, and the operations that are under way.
+ *
+ * All of a guest is in its directory, DIR/UUID: its facts, the sockets that QEMU listens at, its log, and the variables of its UEFI. The
+ * directory is there exactly as long as something of the guest may be.
+ */
+
+#include <systemd/sd-event.h>
+
+#include "qmp.h"
+#include "facts.h"
+#include "status.h"
+
+#define GUEST_LOG "log"
+#define GUEST_MONITOR "monitor"
+#define GUEST_VARIABLES "variables"
+#define GUEST_WORDS_MAX 200u            /* of what went wrong */
+
+struct json_object;
+struct accelerator;
+
+struct qemu {
+        struct hypervisor_host host;
+        int directory_fd;
+        char boot_id[40];
+        char *program, *failure;        /* program: NULL if there is none */
+        char version[32];
+        struct accelerator *accelerator;
+};
+
+struct qemu_guest {
+        struct qemu *qemu;
+        void *userdata;                 /* the manager's */
+        char uuid[37];
+        int directory_fd;               /* -1: there is nothing of it */
+        struct facts facts;
+        struct process *process;        /* NULL: it is gone, or was never there */
+        struct qmp *qmp;                /* NULL: it is not connected */
+        bool is_broken;                 /* its monitor cannot be talked to any more */
+        bool is_agent_open;
+        char words[GUEST_WORDS_MAX];    /* how its process ended, or what is wrong with its monitor */
+        enum qemu_shutdown shutdown;    /* why it shut down last */
+        sd_event_source *timer;         /* for its process to end after its monitor has hung up */
+        sd_event_source *reset_window;  /* while a reset of the guest is its firmware's */
+        struct qemu_action *actions;
+};
+
+int guest_new(void *backend, const char *uuid, void *userdata, void **ret_guest);
+void guest_free(void *guest);
+
+/* Takes away guests that are no VM's. */
+int guest_sweep(void *backend, bool (*is_known)(void *userdata, const char *uuid), void *userdata);
+
+/* Its directory, with nothing in it; its removal, when its process is gone. */
+int guest_make_directory(struct qemu_guest *guest);
+void guest_remove(struct qemu_guest *guest);
+
+int guest_save(struct qemu_guest *guest, struct idl_error *error);
+
+/* Sockets in its directory. socket_listen() replaces one that is there. */
+int guest_listen(struct qemu_guest *guest, const char *name, int *ret_fd);
+int guest_connect(struct qemu_guest *guest, const char *name, int *ret_fd);
+
+/* Its monitor, if it is not connected. */
+int guest_connect_monitor(struct qemu_guest *guest);
+
+/* For process.h: the end of its process. */
+void guest_on_end(void *userdata, const char *how);
+
+/* Its log, up to the last 64 KiB. For free(). */
+int guest_read_log(const struct qemu_guest *guest, char **ret_log, size_t *ret_size);
+
+/*
+ * A PC BIOS that finds itself in memory after a reset puts itself right, and resets once more, by all ways there are. So resets stay
+ * resets until that has been over for a while, or has not come for a longer one; then the guest's wish to reboot is told of again.
+ */
+#define GUEST_RESET_WINDOW_MS 10000u
+#define GUEST_RESET_MORE_MS 1000u
+
+void guest_open_reset_window(struct qemu_guest *guest, uint64_t ms);
+void guest_close_reset_window(struct qemu_guest *guest);
+
+/* Something that the guest did by itself. */
+void guest_tell(struct qemu_guest *guest, enum hypervisor_event event, const char *detail);

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Devices of a QEMU guest that come and go while it is there. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "cleanup.h"
+#include "devices.h"
+#include "operations.h"
+#include "tap.h"
+
+#define UNPLUG_MS 30000u                /* for the guest to let go of a device: its kernel has to take part */
+#define FORCED_UNPLUG_MS 5000u
+
+static int has_machine(const struct qemu_guest *guest, struct idl_error *error) {
+        if (!guest->qmp)
+                return idl_error_set_backend_failed(error, "qemu", "change its guest's devices", "its monitor is not connected");
+        if (guest->facts.machine == QEMU_MICROVM)
+                return idl_error_set_not_supported(error, "Plugging devices into a microvm");
+        return 0;
+}
+
+/* Plugging. action->first is what is behind the device, action->second the device. */
+
+static void forget_slot(struct qemu_action *action) {
+        int slot = facts_find_slot(&action->guest->facts, action->id);
+
+        if (slot >= 0)
+                action->guest->facts.slots[slot].device[0] = '\0';
+        facts_set_unplugged(&action->guest->facts, action->id, true);
+}
+
+static void end_plug(struct qemu_action *action, const char *why) {
+        struct idl_error error = IDL_ERROR_NULL;
+        int r = 0;
+
+        if (why)
+                forget_slot(action);
+        r = guest_save(action->guest, &error);
+        if (why) {
+                idl_error_done(&error);
+                r = idl_error_set_backend_failed(&error, "qemu", action->what, why);
+        }
+        action_end(action, r, &error);
+        idl_error_done(&error);
+}
+
+static void on_taken_back(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        AUTO_FREE char *reason = action->first ? strdup(json_object_get_string(action->first)) : NULL;
+
+        end_plug(action, reason ?: "the device was refused");
+}
+
+/* The device was refused: what is behind it goes too. */
+static void take_back(struct qemu_action *action, const char *why) {
+        bool is_disk = strncmp(action->id, "disk-", 5) == 0;
+
+        json_object_put(action->first);
+        action->first = json_object_new_string(why);
+        action_execute(action, is_disk ? "blockdev-del" : "netdev_del", arguments_1(is_disk ? "node-name" : "id", action->node), -1,
+                       on_taken_back);
+}
+
+static void on_linked(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        end_plug(action, NULL);
+}
+
+static void on_device(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        struct json_object *arguments;
+
+        if (r < 0) {
+                take_back(action, why);
+                return;
+        }
+        facts_set_unplugged(&action->guest->facts, action->id, false);
+        if (!action->flag) {
+                end_plug(action, NULL);
+                return;
+        }
+        arguments = arguments_1("name", action->id);
+        if (arguments)
+                json_object_object_add(arguments, "up", json_object_new_boolean(false));
+        action_execute(action, "set_link", arguments, -1, on_linked);
+}
+
+static void on_behind(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                end_plug(action, why);
+        else
+                action_execute(action, "device_add", json_object_get(action->second), -1, on_device);
+}
+
+/* A slot, which is written down before there is something in it. */
+static int take_slot(struct qemu_guest *guest, const char *id, struct device_place *ret_place, struct idl_error *error) {
+        struct facts *facts = &guest->facts;
+        int slot, r;
+
+        slot = facts_find_slot(facts, id);
+        if (slot < 0)
+                slot = facts_find_slot(facts, "");
+        if (slot < 0)
+                return idl_error_set_limit_exceeded(error, "disks and network interfaces of the machine", facts->n_slots + 1,
+                                                    facts->n_slots);
+        snprintf(facts->slots[slot].device, QEMU_ID_SIZE, "%s", id);
+        facts_set_unplugged(facts, id, true);
+        r = guest_save(guest, error);
+        if (r < 0)
+                facts->slots[slot].device[0] = '\0';
+        *ret_place = (struct device_place) { facts->machine, slot };
+        return r;
+}
+
+static int begin_plug(struct qemu_guest *guest, struct hypervisor_call *call, const char *what, const char *id,
+                      struct qemu_action **ret_action, struct device_place *ret_place, struct idl_error *error) {
+        struct qemu_action *action;
+        int r;
+
+        r = has_machine(guest, error);
+        if (r >= 0)
+                r = take_slot(guest, id, ret_place, error);
+        if (r >= 0)
+                r = action_begin(guest, call, what, &action);
+        if (r < 0)
+                return r;
+        snprintf(action->id, sizeof action->id, "%s", id);
+        *ret_action = action;
+        return 0;
+}
+
+/* Commands without memory for their arguments are refused by QEMU, and taken back. */
+int hotplug_plug_disk(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error) {
+        struct qemu_action *action;
+        struct device_place place;
+        char id[QEMU_ID_SIZE];
+        int r;
+
+        if (disk->spec->kind != XCP_DISK_KIND_DISK)
+                return idl_error_set_not_supported(error, "Plugging a CD drive into a machine that is there");
+        device_id(true, disk->spec->name, id);
+        r = begin_plug(guest, call, "plug a disk", id, &action, &place, error);
+        if (r < 0)
+                return r;
+        device_node(disk->spec->name, action->node);
+        action->second = device_describe_disk(disk, place);
+        action_execute(action, "blockdev-add", device_describe_node(disk), -1, on_behind);
+        return 0;
+}
+
+static void on_tap(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                end_plug(action, why);
+        else
+                action_execute(action, "netdev_add", json_object_get(action->first), -1, on_behind);
+}
+
+int hotplug_plug_network(void *userdata, struct hypervisor_call *call, const struct xcp_network_interface_spec *spec,
+                         struct idl_error *error) {
+        struct qemu_guest *guest = userdata;
+        struct qemu_action *action;
+        struct device_place place;
+        AUTO_CLOSE int tap = -1;
+        char id[QEMU_ID_SIZE];
+        int r = 0;
+
+        device_id(false, spec->name, id);
+        if (!device_is_user_network(spec))
+                r = tap_open(guest->uuid, spec, &tap, error);
+        if (r >= 0)
+                r = begin_plug(guest, call, "plug a network interface", id, &action, &place, error);
+        if (r < 0)
+                return r;
+        device_netdev(spec->name, action->node);
+        action->flag = !spec->carrier;
+        action->first = device_describe_netdev(spec, id);
+        action->second = device_describe_network(spec, place);
+        if (tap >= 0)
+                action_execute(action, "getfd", arguments_1("fdname", id), tap, on_tap);
+        else
+                on_tap(action, 0, NULL, "");
+        return 0;
+}
+
+/* Unplugging */
+
+static void on_behind_gone(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        struct idl_error error = IDL_ERROR_NULL;
+
+        if (r < 0) {
+                action_fail(action, why);
+                return;
+        }
+        forget_slot(action);
+        r = guest_save(action->guest, &error);
+        action_end(action, r, &error);
+        idl_error_done(&error);
+}
+
+static void remove_behind(struct qemu_action *action) {
+        bool is_disk = strncmp(action->id, "disk-", 5) == 0;
+
+        action_execute(action, is_disk ? "blockdev-del" : "netdev_del", arguments_1(is_disk ? "node-name" : "id", action->node), -1,
+                       on_behind_gone);
+}
+
+static bool hear_deleted(struct qemu_action *action, const char *event, struct json_object *data) {
+        struct json_object *device;
+
+        if (strcmp(event, "DEVICE_DELETED") != 0 || !data || !json_object_object_get_ex(data, "device", &device) ||
+            strcmp(json_object_get_string(device) ?: "", action->id) != 0)
+                return false;
+        action->hear = NULL;
+        action_wait(action, 0, remove_behind);
+        return true;
+}
+
+static void on_not_deleted(struct qemu_action *action) {
+        struct idl_error error = IDL_ERROR_NULL;
+        int r;
+
+        r = idl_error_set_timed_out(&error, "Until the guest lets go of the device, it", action->timeout_ms);
+        action_end(action, r, &error);
+        idl_error_done(&error);
+}
+
+static void on_delete_begun(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0 && action->hear)
+                action_fail(action, why);
+}
+
+static int unplug(struct qemu_guest *guest, struct hypervisor_call *call, const char *what, bool is_disk, const char *name, bool force,
+                  struct idl_error *error) {
+        struct qemu_action *action;
+        int r;
+
+        r = has_machine(guest, error);
+        if (r >= 0)
+                r = action_begin(guest, call, what, &action);
+        if (r < 0)
+                return r;
+        device_id(is_disk, name, action->id);
+        (is_disk ? device_node : device_netdev)(name, action->node);
+        action->timeout_ms = force ? FORCED_UNPLUG_MS : UNPLUG_MS;
+        action->hear = hear_deleted;
+        action_wait(action, action->timeout_ms, on_not_deleted);
+        action_execute(action, "device_del", arguments_1("id", action->id), -1, on_delete_begun);
+        return 0;
+}
+
+int hotplug_unplug_disk(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error) {
+        return unplug(guest, call, "unplug a disk", true, name, force, error);
+}
+
+int hotplug_unplug_network(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error) {
+        return unplug(guest, call, "unplug a network interface", false, name, force, error);
+}
+
+/* Media: the drive is opened, emptied, filled and closed */
+
+static void on_inserted(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                action_fail(action, why);
+        else
+                action_execute(action, "blockdev-close-tray", arguments_1("id", action->id), -1, action_end_with_reply);
+}
+
+static void on_medium_added(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                action_fail(action, why);
+        else
+                action_execute(action, "blockdev-insert-medium", arguments_2("id", action->id, "node-name", action->node), -1, on_inserted);
+}
+
+static void on_old_deleted(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        struct json_object *node = action->first;
+
+        action->first = NULL;           /* r: there need not have been one */
+        if (node)
+                action_execute(action, "blockdev-add", node, -1, on_medium_added);
+        else
+                action_execute(action, "blockdev-close-tray", arguments_1("id", action->id), -1, action_end_with_reply);
+}
+
+static void on_emptied(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                action_fail(action, why);
+        else
+                action_execute(action, "blockdev-del", arguments_1("node-name", action->node), -1, on_old_deleted);
+}
+
+static void on_opened(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                action_fail(action, why);
+        else
+                action_execute(action, "blockdev-remove-medium", arguments_1("id", action->id), -1, on_emptied);
+}
+
+int hotplug_change_medium(void *userdata, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error) {
+        struct qemu_guest *guest = userdata;
+        struct qemu_action *action;
+        struct json_object *arguments;
+        int r;
+
+        if (!guest->qmp)
+                return idl_error_set_backend_failed(error, "qemu", "change a medium", "its monitor is not connected");
+        r = action_begin(guest, call, "change a medium", &action);
+        if (r < 0)
+                return r;
+        device_id(true, disk->spec->name, action->id);
+        device_node(disk->spec->name, action->node);
+        action->first = disk->path ? device_describe_node(disk) : NULL;
+        arguments = arguments_1("id", action->id);
+        if (arguments)
+                json_object_object_add(arguments, "force", json_object_new_boolean(true));
+        action_execute(action, "blockdev-open-tray", arguments, -1, on_opened);
+        return 0;
+}
+
+/* Network interfaces */
+
+static void end_well(struct qemu_action *action) {
+        action_end(action, 0, NULL);
+}
+
+int hotplug_move_network(void *userdata, struct hypervisor_call *call, const struct xcp_network_interface_spec *spec,
+                         struct idl_error *error) {
+        struct qemu_guest *guest = userdata;
+        char name[TAP_NAME_SIZE];
+        struct qemu_action *action;
+        int r;
+
+        tap_name(guest->uuid, spec->name, name);
+        if (device_is_user_network(spec) || !tap_exists(name))
+                return idl_error_set_not_supported(error, "Moving a network interface to or from QEMU's own network");
+        r = tap_move(guest->uuid, spec, error);
+        if (r >= 0)
+                r = action_begin(guest, call, "move a network interface", &action);
+        if (r >= 0)
+                action_wait(action, 0, end_well);
+        return r;
+}
+
+int hotplug_set_network(void *userdata, const struct xcp_network_interface_spec *spec, struct idl_error *error) {
+        struct qemu_guest *guest = userdata;
+        struct json_object *arguments;
+        char id[QEMU_ID_SIZE];
+        int r = -ENOTCONN;
+
+        device_id(false, spec->name, id);
+        arguments = arguments_1("name", id);
+        if (arguments)
+                json_object_object_add(arguments, "up", json_object_new_boolean(spec->carrier));
+        if (guest->qmp)
+                r = qmp_execute(guest->qmp, "set_link", arguments, -1, NULL, NULL, NULL);
+        else
+                json_object_put(arguments);
+        return r < 0 ? idl_error_set_backend_failed(error, "qemu", "set a network interface", strerrordesc_np(-r)) : 0;
+}

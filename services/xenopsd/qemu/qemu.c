@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "qemu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "accelerator.h"
+#include "cleanup.h"
+#include "devices.h"
+#include "operations.h"
+#include "stream.h"
+
+#define PROGRAM "qemu-system-x86_64"
+
+static void qemu_close(void *backend) {
+        struct qemu *qemu = backend;
+
+        accelerator_free(qemu->accelerator);
+        if (qemu->directory_fd >= 0)
+                close(qemu->directory_fd);
+        free(qemu->program);
+        free(qemu);
+}
+
+static int read_boot_id(char *text, size_t size) {
+        AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd >= 0 ? read(fd, text, size - 1) : -1;
+
+        if (n < 0)
+                return -errno;
+        text[n] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        return 0;
+}
+
+/* $XCP_QEMU, or where distributions have it. */
+static int find_program(char **ret_program) {
+        static const char *const directories[] = { "/usr/local/bin", "/usr/bin" };
+        const char *given = secure_getenv("XCP_QEMU");
+
+        *ret_program = NULL;
+        if (given) {
+                *ret_program = strdup(given);
+                return *ret_program ? 0 : -ENOMEM;
+        }
+        for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+                char path[64];
+
+                snprintf(path, sizeof path, "%s/" PROGRAM, directories[i]);
+                if (access(path, X_OK) == 0) {
+                        *ret_program = strdup(path);
+                        return *ret_program ? 0 : -ENOMEM;
+                }
+        }
+        return 0;
+}
+
+static int qemu_open(const struct hypervisor_host *host, void **ret_backend) {
+        struct qemu *qemu = calloc(1, sizeof *qemu);
+        int r;
+
+        if (!qemu)
+                return -ENOMEM;
+        qemu->host = *host;
+        qemu->host.state_dir = NULL;    /* it is not kept */
+        qemu->directory_fd = open(host->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = qemu->directory_fd < 0 ? -errno : read_boot_id(qemu->boot_id, sizeof qemu->boot_id);
+        if (r >= 0)
+                r = find_program(&qemu->program);
+        if (r >= 0)
+                r = accelerator_new(&qemu->accelerator, host->event, qemu->directory_fd, qemu->boot_id, qemu->program ?: "");
+        if (r < 0) {
+                qemu_close(qemu);
+                return r;
+        }
+        *ret_backend = qemu;
+        return 0;
+}
+
+static bool qemu_available(void *backend, const char **ret_version, const char **ret_reason) {
+        const struct qemu *qemu = backend;
+
+        *ret_version = "";
+        *ret_reason = qemu->program ? "" : "there is no " PROGRAM " (Debian has it in qemu-system-x86)";
+        return qemu->program && access(qemu->program, X_OK) == 0;
+}
+
+/* Configurations */
+
+static int check_networks(const struct xcp_vm_spec *spec, struct idl_error *error) {
+        for (size_t i = 0; i < spec->n_network_interfaces; i++) {
+                char name[64];
+
+                if (!spec->network_interfaces[i].has_rate_limit)
+                        continue;
+                snprintf(name, sizeof name, "spec.network_interfaces[%zu].rate_limit", i);
+                return idl_error_set_invalid_argument(error, name, "a limit", "cannot be had with qemu");
+        }
+        return 0;
+}
+
+static int check_disks(const struct xcp_vm_spec *spec, enum qemu_machine machine, struct idl_error *error) {
+        size_t n_cdroms = 0;
+
+        for (size_t i = 0; i < spec->n_disks; i++)
+                n_cdroms += spec->disks[i].kind == XCP_DISK_KIND_CD_ROM;
+        if (n_cdroms > 0 && machine == QEMU_MICROVM)
+                return idl_error_set_invalid_argument(error, "spec.disks", "CdRom", "cannot be had in a microvm");
+        return n_cdroms > DEVICES_CDROMS_MAX ? idl_error_set_limit_exceeded(error, "CD drives", n_cdroms, DEVICES_CDROMS_MAX) : 0;
+}
+
+static int qemu_check(void *backend, const struct xcp_vm_spec *spec, struct idl_error *error) {
+        struct qemu_options options;
+        int r;
+
+        if (spec->kind != XCP_VM_KIND_AUTO && spec->kind != XCP_VM_KIND_HVM)
+                return idl_error_set_invalid_argument(error, "spec.kind", xcp_vm_kind_to_string(spec->kind), "has to be Auto or Hvm with qemu");
+        if (spec->firmware == XCP_FIRMWARE_UEFI)
+                return idl_error_set_invalid_argument(error, "spec.firmware", "Uefi", "has to be Bios or Kernel with qemu");
+        r = qemu_options_read(&options, spec->backend_options, spec->n_backend_options, error);
+        if (r < 0)
+                return r;
+        if (options.machine == QEMU_MICROVM && spec->firmware != XCP_FIRMWARE_KERNEL)
+                return idl_error_set_invalid_argument(error, "spec.firmware", xcp_firmware_to_string(spec->firmware),
+                                                      "has to be Kernel with a microvm");
+        r = check_networks(spec, error);
+        return r < 0 ? r : check_disks(spec, options.machine, error);
+}
+
+static int qemu_connect_console(void *guest, const char *name, int *ret_fd) {
+        return guest_connect(guest, name, ret_fd);
+}
+
+static const char *const features[] = { "agent", "hotplug", "migrate", "save", NULL };
+
+static const enum xcp_data_path_kind paths[] = { XCP_DATA_PATH_KIND_FILE, XCP_DATA_PATH_KIND_BLOCK_DEVICE, 0 };
+
+static const struct xcp_console_info consoles[] = { { "serial0", XCP_CONSOLE_KIND_SERIAL }, { NULL, 0 } };
+
+const struct hypervisor qemu_hypervisor = {
+        .name = "qemu",
+        .features = features,
+        .options = qemu_option_list,
+        .paths = paths,
+        .consoles = consoles,
+        .open = qemu_open,
+        .close = qemu_close,
+        .available = qemu_available,
+        .check = qemu_check,
+        .sweep = guest_sweep,
+        .guest_new = guest_new,
+        .guest_free = guest_free,
+        .cancel = action_cancel,
+        .query = operation_query,
+        .prepare = operation_prepare,
+        .start = operation_start,
+        .stop = operation_stop,
+        .reboot = operation_reboot,
+        .reset = operation_reset,
+        .suspend = operation_suspend,
+        .resume = operation_resume,
+        .destroy = operation_destroy,
+        .power_button = operation_power_button,
+        .save = stream_save,
+        .restore = stream_restore,
+        .send = stream_send,
+        .receive = stream_receive,
+        .plug_disk = hotplug_plug_disk,
+        .unplug_disk = hotplug_unplug_disk,
+        .change_medium = hotplug_change_medium,
+        .plug_network = hotplug_plug_network,
+        .unplug_network = hotplug_unplug_network,
+        .move_network = hotplug_move_network,
+        .set_network = hotplug_set_network,
+        .statistics = statistics_vm,
+        .disk_statistics = statistics_disk,
+        .network_statistics = statistics_network,
+        .connect_console = qemu_connect_console,
+};

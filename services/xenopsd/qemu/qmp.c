@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "qmp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "qmp-message.h"
+
+#define READS_MAX 16u                   /* of one wake-up, so that a monitor that never stops talking is not all there is */
+
+struct request {
+        struct request *next;
+        uint64_t id;
+        char *line;
+        size_t n, n_sent;
+        int fd;
+        qmp_reply_t reply;              /* NULL: forgotten */
+        void *userdata;
+};
+
+struct qmp {
+        sd_event *event;
+        const struct qmp_listener *listener;
+        void *userdata;
+        struct qmp_reader *reader;
+        struct request *first, **end;   /* the first is under way */
+        uint64_t n_requests;
+        bool greeted, in_callback, freed, is_gone;
+        int fd;
+        sd_event_source *source;
+};
+
+static struct request *request_free(struct request *request) {
+        if (request->fd >= 0)
+                close(request->fd);
+        free(request->line);
+        free(request);
+        return NULL;
+}
+
+static struct request *take_first(struct qmp *qmp) {
+        struct request *request = qmp->first;
+
+        qmp->first = request->next;
+        if (!qmp->first)
+                qmp->end = &qmp->first;
+        return request;
+}
+
+static void destroy(struct qmp *qmp) {
+        while (qmp->first)
+                request_free(take_first(qmp));
+        sd_event_source_disable_unref(qmp->source);
+        qmp_reader_free(qmp->reader);
+        if (qmp->fd >= 0)
+                close(qmp->fd);
+        sd_event_unref(qmp->event);
+        free(qmp);
+}
+
+/* It may be freed by whoever it calls: then it goes when the call is over. */
+struct qmp *qmp_free(struct qmp *qmp) {
+        if (!qmp)
+                return NULL;
+        for (struct request *request = qmp->first; request; request = request->next)
+                request->reply = NULL;
+        qmp->freed = true;
+        if (!qmp->in_callback)
+                destroy(qmp);
+        return NULL;
+}
+
+static void gone(struct qmp *qmp, bool violated, const char *why) {
+        if (qmp->is_gone)
+                return;
+        qmp->is_gone = true;
+        qmp->source = sd_event_source_disable_unref(qmp->source);
+        while (qmp->first && !qmp->freed) {
+                struct request *request = take_first(qmp);
+
+                if (request->reply)
+                        request->reply(request->userdata, -ENOTCONN, NULL, why);
+                request_free(request);
+        }
+        if (!qmp->freed)
+                qmp->listener->gone(qmp->userdata, violated, why);
+}
+
+/* Sending */
+
+static ssize_t send_some(struct qmp *qmp, struct request *request) {
+        union {
+                struct cmsghdr header;
+                char space[CMSG_SPACE(sizeof(int))];
+        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+        struct iovec iov = { .iov_base = request->line + request->n_sent, .iov_len = request->n - request->n_sent };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+        if (request->fd >= 0) {
+                memcpy(CMSG_DATA(&control.header), &request->fd, sizeof request->fd);
+                message.msg_control = control.space;
+                message.msg_controllen = sizeof control.space;
+        }
+        return sendmsg(qmp->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void send_first(struct qmp *qmp) {
+        struct request *request = qmp->first;
+
+        while (qmp->greeted && request && request->n_sent < request->n) {
+                ssize_t n = send_some(qmp, request);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)              /* what else is wrong shows when it is read from */
+                        break;
+                request->n_sent += (size_t) n;
+                if (request->fd >= 0)
+                        close(request->fd);
+                request->fd = -1;
+        }
+        if (qmp->source)
+                sd_event_source_set_io_events(qmp->source, EPOLLIN | (qmp->greeted && request && request->n_sent < request->n ? EPOLLOUT : 0));
+}
+
+static int make_line(struct request *request, const char *command, struct json_object *arguments) {
+        struct json_object *root = json_object_new_object();
+        const char *text;
+
+        if (!root) {
+                json_object_put(arguments);
+                return -ENOMEM;
+        }
+        json_object_object_add(root, "execute", json_object_new_string(command));
+        json_object_object_add(root, "id", json_object_new_uint64(request->id));
+        if (arguments)
+                json_object_object_add(root, "arguments", arguments);
+        text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        request->n = text ? strlen(text) + 1 : 0;
+        request->line = text ? malloc(request->n) : NULL;
+        if (request->line) {
+                memcpy(request->line, text, request->n - 1);
+                request->line[request->n - 1] = '\n';
+        }
+        json_object_put(root);
+        return request->line ? 0 : -ENOMEM;
+}
+
+int qmp_execute(struct qmp *qmp, const char *command, struct json_object *arguments, int fd, qmp_reply_t reply, void *userdata,
+                uint64_t *ret_id) {
+        struct request *request = qmp->is_gone ? NULL : malloc(sizeof *request);
+        int r;
+
+        if (!request) {
+                json_object_put(arguments);
+                return qmp->is_gone ? -ENOTCONN : -ENOMEM;
+        }
+        *request = (struct request) { .id = ++qmp->n_requests, .fd = -1, .reply = reply, .userdata = userdata };
+        r = make_line(request, command, arguments);
+        if (r >= 0 && fd >= 0) {
+                request->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+                r = request->fd < 0 ? -errno : 0;
+        }
+        if (r < 0) {
+                request_free(request);
+                return r;
+        }
+        *qmp->end = request;
+        qmp->end = &request->next;
+        if (ret_id)
+                *ret_id = request->id;
+        if (qmp->first == request)
+                send_first(qmp);
+        return 0;
+}
+
+void qmp_forget(struct qmp *qmp, uint64_t id) {
+        for (struct request *request = qmp->first; request; request = request->next)
+                if (request->id == id)
+                        request->reply = NULL;
+}
+
+/* Receiving */
+
+/* Returns whether it made sense. */
+static bool take_response(struct qmp *qmp, const struct qmp_message *message) {
+        struct request *request = qmp->first;
+
+        if (!request || request->n_sent < request->n || request->id != message->id)
+                return false;
+        take_first(qmp);
+        if (request->reply)
+                request->reply(request->userdata, message->kind == QMP_ERROR ? -EIO : 0, message->value, message->text ?: "");
+        request_free(request);
+        if (!qmp->freed)
+                send_first(qmp);
+        return true;
+}
+
+static bool take_message(struct qmp *qmp, const struct qmp_message *message) {
+        if (!qmp->greeted) {
+                if (message->kind != QMP_GREETING)
+                        return false;
+                qmp->greeted = true;
+                send_first(qmp);
+                return true;
+        }
+        if (message->kind == QMP_GREETING)
+                return false;
+        if (message->kind == QMP_EVENT) {
+                qmp->listener->event(qmp->userdata, message->name, message->value);
+                return true;
+        }
+        return take_response(qmp, message);
+}
+
+static void take_messages(struct qmp *qmp) {
+        while (!qmp->freed) {
+                struct qmp_message message;
+                int r = qmp_reader_next(qmp->reader, &message);
+                bool good;
+
+                if (r == QMP_MORE)
+                        return;
+                if (r != 0) {
+                        gone(qmp, true, "its monitor says what is no QMP");
+                        return;
+                }
+                good = take_message(qmp, &message);
+                json_object_put(message.root);
+                if (!good && !qmp->freed)
+                        gone(qmp, true, "its monitor says what was not asked for");
+                if (!good || qmp->is_gone)
+                        return;
+        }
+}
+
+static void receive(struct qmp *qmp) {
+        for (unsigned i = 0; i < READS_MAX && !qmp->freed && !qmp->is_gone; i++) {
+                char *data;
+                size_t size;
+                ssize_t n;
+
+                if (qmp_reader_buffer(qmp->reader, &data, &size) < 0) {
+                        gone(qmp, false, "there is no memory for what its monitor says");
+                        return;
+                }
+                n = recv(qmp->fd, data, size, MSG_DONTWAIT);
+                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                        return;
+                if (n <= 0) {
+                        gone(qmp, false, n < 0 && errno != ECONNRESET ? "its monitor cannot be heard" : "its monitor has hung up");
+                        return;
+                }
+                qmp_reader_commit(qmp->reader, (size_t) n);
+                take_messages(qmp);
+        }
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        struct qmp *qmp = userdata;
+
+        qmp->in_callback = true;
+        if (events & EPOLLOUT)
+                send_first(qmp);
+        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+                receive(qmp);
+        qmp->in_callback = false;
+        if (qmp->freed)
+                destroy(qmp);
+        return 0;
+}
+
+int qmp_new(struct qmp **ret_qmp, sd_event *event, int fd, const struct qmp_listener *listener, void *userdata) {
+        struct qmp *qmp = malloc(sizeof *qmp);
+        int r;
+
+        if (!qmp) {
+                close(fd);
+                return -ENOMEM;
+        }
+        *qmp = (struct qmp) { .event = sd_event_ref(event), .listener = listener, .userdata = userdata, .fd = fd };
+        qmp->end = &qmp->first;
+        r = qmp_reader_new(&qmp->reader);
+        if (r >= 0)
+                r = sd_event_add_io(event, &qmp->source, fd, EPOLLIN, on_io, qmp);
+        if (r >= 0)
+                r = qmp_execute(qmp, "qmp_capabilities", NULL, -1, NULL, NULL, NULL);
+        if (r < 0) {
+                destroy(qmp);
+                return r;
+        }
+        *ret_qmp = qmp;
+        return 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * The client of a monitor: commands and their replies, one after another, and the events between them.
+ *
+ * One command is under way at a time. QEMU would take eight; but of descriptors that come with commands it keeps only the last, so
+ * that one that is not taken yet would be lost. What the peer may not say ends the connection.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <systemd/sd-event.h>
+
+struct json_object;
+struct qmp;
+
+/*
+ * A reply: r is 0 and value what was returned; -EIO, and why says what QEMU did not like; or -ENOTCONN, and why says what became of the
+ * connection. Both are gone after it.
+ */
+typedef void (*qmp_reply_t)(void *userdata, int r, struct json_object *value, const char *why);
+
+struct qmp_listener {
+        void (*event)(void *userdata, const char *name, struct json_object *data);      /* data may be NULL */
+        void (*gone)(void *userdata, bool violated, const char *why);   /* after the replies to all commands; free it now or later */
+};
+
+/* fd is a stream socket that is connected; it is taken. The listener is kept, not copied. */
+int qmp_new(struct qmp **ret_qmp, sd_event *event, int fd, const struct qmp_listener *listener, void *userdata);
+struct qmp *qmp_free(struct qmp *qmp);  /* nobody hears of what was under way */
+
+/*
+ * Has a command executed after those before it. arguments, which may be NULL, is taken; a descriptor (-1: none) is copied. Its reply
+ * comes from the event loop. ret_id, which may be NULL, gets what qmp_forget() needs.
+ */
+int qmp_execute(struct qmp *qmp, const char *command, struct json_object *arguments, int fd, qmp_reply_t reply, void *userdata,
+                uint64_t *ret_id);
+
+/* Nobody hears of its reply. */
+void qmp_forget(struct qmp *qmp, uint64_t id);

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <json-c/json.h>
+
+#include "cleanup.h"
+#include "launch.h"
+
+#define HEADER_FORMAT "xcp-qemu-stream 1 %08x\n"
+#define HEADER_SIZE 27u
+#define ANY_BOOT "-"                    /* facts in a stream are of no boot */
+#define FD_NAME "xcp-stream"            /* of the descriptor, with QEMU */
+#define BANDWIDTH_MAX (INT64_C(1) << 40)        /* bytes a second: no limit */
+
+struct stream {
+        struct idl_arena arena;         /* of the configuration */
+        struct xcp_vm_spec spec;
+        struct hypervisor_disk *disks;
+        struct xcp_migrate_options options;
+        bool is_incoming;
+        size_t n;
+        char data[HEADER_SIZE + FACTS_SIZE_MAX + 1];
+};
+
+struct stream *stream_free(struct stream *stream) {
+        if (stream)
+                idl_arena_done(&stream->arena);
+        free(stream);
+        return NULL;
+}
+
+static int corrupt(struct idl_error *error, const char *reason) {
+        return idl_error_set_corrupt(error, "saved state", "qemu", reason);
+}
+
+/* Migration, on either side */
+
+static struct json_object *capabilities(void) {
+        static const char *const names[] = { "events", "late-block-activate" };
+        struct json_object *arguments = json_object_new_object(), *list = json_object_new_array();
+
+        for (size_t i = 0; arguments && list && i < 2; i++) {
+                struct json_object *one = arguments_1("capability", names[i]);
+
+                if (one)
+                        json_object_object_add(one, "state", json_object_new_boolean(true));
+                json_object_array_add(list, one);
+        }
+        if (arguments)
+                json_object_object_add(arguments, "capabilities", list);
+        else
+                json_object_put(list);
+        return arguments;
+}
+
+static void on_put_back(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        struct idl_error error = IDL_ERROR_NULL;
+
+        idl_error_move(&error, &action->error);
+        action_end(action, action->r, &error);
+        idl_error_done(&error);
+}
+
+/* An outgoing one leaves the guest as it was; an incoming one takes it away. */
+static void end_badly(struct qemu_action *action, int r, const char *why) {
+        struct idl_error error = IDL_ERROR_NULL;
+
+        action->hear = NULL;
+        action_stop_waiting(action);
+        if (r == -EIO)
+                r = action->stream->is_incoming ? corrupt(&error, why) : idl_error_set_backend_failed(&error, "qemu", action->what, why);
+        if (action->stream->is_incoming) {
+                launch_give_up(action, r, &error);
+                idl_error_done(&error);
+                return;
+        }
+        action->r = r;
+        idl_error_done(&action->error);
+        idl_error_move(&action->error, &error);
+        if (action->flag)               /* it ran */
+                action_execute(action, "cont", NULL, -1, on_put_back);
+        else
+                action_execute(action, "query-status", NULL, -1, on_put_back);
+}
+
+static void on_why(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        struct json_object *text;
+
+        if (r >= 0 && json_object_object_get_ex(value, "error-desc", &text) && json_object_is_type(text, json_type_string))
+                why = json_object_get_string(text);
+        end_badly(action, -EIO, *why ? why : "the migration failed");
+}
+
+static void on_moved(struct qemu_action *action) {
+        action->hear = NULL;
+        action_stop_waiting(action);
+        if (action->stream->is_incoming)
+                launch_done(action, FACTS_STARTED);
+        else
+                action_end(action, 0, NULL);
+}
+
+static bool hear_migration(struct qemu_action *action, const char *event, struct json_object *data) {
+        struct json_object *value;
+        const char *status;
+
+        if (strcmp(event, "STOP") == 0)         /* its last step */
+                return true;
+        if (strcmp(event, "MIGRATION") != 0 || !data || !json_object_object_get_ex(data, "status", &value))
+                return false;
+        status = json_object_get_string(value);
+        if (strcmp(status, "completed") == 0)
+                on_moved(action);
+        else if (strcmp(status, "cancelled") == 0)
+                end_badly(action, -ECANCELED, "");
+        else if (strcmp(status, "failed") == 0)
+                action_execute(action, "query-migrate", NULL, -1, on_why);
+        return true;
+}
+
+static void on_begun(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                end_badly(action, -EIO, why);
+}
+
+static void on_fd(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0) {
+                end_badly(action, -EIO, why);
+                return;
+        }
+        action->hear = hear_migration;
+        action_execute(action, action->stream->is_incoming ? "migrate-incoming" : "migrate", arguments_1("uri", "fd:" FD_NAME), -1,
+                       on_begun);
+}
+
+static void on_parameters(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                end_badly(action, -EIO, why);
+        else
+                action_execute(action, "getfd", arguments_1("fdname", FD_NAME), action->fd, on_fd);
+}
+
+static void on_capabilities(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        const struct xcp_migrate_options *options = &action->stream->options;
+        struct json_object *arguments;
+
+        if (r < 0 || action->stream->is_incoming) {
+                on_parameters(action, r, value, why);
+                return;
+        }
+        arguments = json_object_new_object();
+        if (arguments) {
+                json_object_object_add(arguments, "max-bandwidth",
+                                       json_object_new_int64(options->has_bandwidth && options->bandwidth < BANDWIDTH_MAX
+                                                                     ? (int64_t) options->bandwidth : BANDWIDTH_MAX));
+                json_object_object_add(arguments, "downtime-limit", json_object_new_int64(options->max_downtime_ms));
+        }
+        action_execute(action, "migrate-set-parameters", arguments, -1, on_parameters);
+}
+
+static void migrate(struct qemu_action *action) {
+        action_execute(action, "migrate-set-capabilities", capabilities(), -1, on_capabilities);
+}
+
+/* Out */
+
+static void cancel_out(struct qemu_action *action) {
+        if (action->hear)               /* MIGRATION, cancelled or completed, follows */
+                action_execute(action, "migrate_cancel", NULL, -1, on_begun);
+        else
+                end_badly(action, -ECANCELED, "");
+}
+
+/* Writes the header and the facts. */
+static int write_facts(const struct qemu_action *action, struct idl_error *error) {
+        AUTO_FREE char *text = NULL, *data = NULL;
+        ssize_t n;
+        int r, size;
+
+        r = facts_print(&action->guest->facts, ANY_BOOT, &text);
+        if (r < 0)
+                return r;
+        size = asprintf(&data, HEADER_FORMAT "%s", (unsigned) strlen(text), text);
+        if (size < 0) {
+                data = NULL;
+                return -ENOMEM;
+        }
+        n = send(action->fd, data, (size_t) size, MSG_DONTWAIT | MSG_NOSIGNAL);         /* a new socket has room for it */
+        if (n < 0 && errno == ENOTSOCK)
+                n = write(action->fd, data, (size_t) size);
+        if (n < 0 && errno != ENOSPC)
+                return idl_error_set_backend_failed(error, "qemu", action->what, strerrordesc_np(errno));
+        return n < size ? idl_error_set_not_enough_space(error, (uint64_t) size, n < 0 ? 0 : (uint64_t) n) : 0;
+}
+
+static void on_was(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        struct json_object *running;
+
+        if (r < 0) {
+                end_badly(action, -EIO, why);
+                return;
+        }
+        action->flag = json_object_object_get_ex(value, "running", &running) && json_object_get_boolean(running);
+        migrate(action);
+}
+
+static int begin_out(struct qemu_guest *guest, struct hypervisor_call *call, const char *what, int fd,
+                     const struct xcp_migrate_options *options, struct idl_error *error) {
+        struct qemu_action *action;
+        int r;
+
+        r = action_begin(guest, call, what, &action);
+        if (r < 0)
+                return r;
+        action->fd = fd;
+        action->on_cancel = cancel_out;
+        action->stream = calloc(1, sizeof *action->stream);
+        r = action->stream ? write_facts(action, error) : -ENOMEM;
+        if (r < 0) {
+                action_free(action);
+                return r;
+        }
+        action->stream->options = *options;
+        action_execute(action, "query-status", NULL, -1, on_was);
+        return 0;
+}
+
+int stream_save(void *guest, struct hypervisor_call *call, int fd, struct idl_error *error) {
+        static const struct xcp_migrate_options at_once = { .max_downtime_ms = 300000 };        /* it stands still all the while */
+
+        return begin_out(guest, call, "save its guest", fd, &at_once, error);
+}
+
+int stream_send(void *guest, struct hypervisor_call *call, int fd, const struct xcp_migrate_options *options, struct idl_error *error) {
+        if (options->compress)
+                return idl_error_set_not_supported(error, "Compressing memory with qemu");
+        return begin_out(guest, call, "send its guest", fd, options, error);
+}
+
+/* In */
+
+static void on_in_ended(struct qemu_action *action) {
+        end_badly(action, -EIO, action->guest->words);
+}
+
+static void on_in_ready(struct qemu_action *action) {
+        action->on_end = on_in_ended;   /* what QEMU cannot read is its end */
+        migrate(action);
+}
+
+static int check_facts(struct stream *stream, size_t n, struct facts *ret_facts, struct idl_error *error) {
+        struct qemu_options options;
+        int r;
+
+        stream->data[HEADER_SIZE + n] = '\0';
+        r = facts_parse(ret_facts, stream->data + HEADER_SIZE, ANY_BOOT);
+        if (r < 0)
+                return corrupt(error, "what it says of the guest cannot be read");
+        r = qemu_options_read(&options, stream->spec.backend_options, stream->spec.n_backend_options, error);
+        if (r < 0)
+                return r;
+        return ret_facts->machine == options.machine ? 0 : corrupt(error, "it is of another machine");
+}
+
+static int begin_launch(struct qemu_action *action, size_t n, struct idl_error *error) {
+        const struct hypervisor_config config = { &action->stream->spec, action->stream->disks };
+        struct facts facts;
+        int r;
+
+        r = check_facts(action->stream, n, &facts, error);
+        if (r >= 0)
+                r = launch_new(&action->launch, action->guest, &config, &facts, true, error);
+        if (r >= 0)
+                launch_begin(action, on_in_ready);
+        return r;
+}
+
+static int parse_header(const char *untrusted, size_t *ret_size, struct idl_error *error) {
+        char text[HEADER_SIZE + 1], again[HEADER_SIZE + 1];
+        unsigned size;
+
+        memcpy(text, untrusted, HEADER_SIZE);
+        text[HEADER_SIZE] = '\0';
+        if (sscanf(text, "xcp-qemu-stream 1 %8x", &size) != 1)
+                return corrupt(error, "it does not begin as one");
+        snprintf(again, sizeof again, HEADER_FORMAT, size);
+        if (strcmp(text, again) != 0 || size > FACTS_SIZE_MAX)
+                return corrupt(error, "it does not begin as one");
+        *ret_size = size;
+        return 0;
+}
+
+/* Takes what is there, up to the end of the facts, and not further. 1 when it is complete. */
+static int take(struct qemu_action *action, size_t *ret_size, struct idl_error *error) {
+        struct stream *stream = action->stream;
+        int r;
+
+        for (size_t wanted = HEADER_SIZE;;) {
+                ssize_t n;
+
+                if (stream->n >= HEADER_SIZE) {
+                        r = parse_header(stream->data, ret_size, error);
+                        if (r < 0)
+                                return r;
+                        wanted = HEADER_SIZE + *ret_size;
+                        if (stream->n == wanted)
+                                return 1;
+                }
+                n = recv(action->fd, stream->data + stream->n, wanted - stream->n, MSG_DONTWAIT);
+                if (n < 0 && errno == ENOTSOCK)
+                        n = read(action->fd, stream->data + stream->n, wanted - stream->n);
+                if (n < 0 && errno == EAGAIN)
+                        return 0;
+                if (n < 0 && errno != EINTR)
+                        return idl_error_set_unreachable(error, "manager", "the other one", strerrordesc_np(errno));
+                if (n == 0)
+                        return corrupt(error, "it ends too early");
+                if (n > 0)
+                        stream->n += (size_t) n;
+        }
+}
+
+static void on_data(struct qemu_action *action) {
+        struct idl_error error = IDL_ERROR_NULL;
+        size_t n = 0;
+        int r;
+
+        r = take(action, &n, &error);
+        if (r == 0)
+                return;
+        action->io = sd_event_source_disable_unref(action->io);
+        if (r > 0)
+                r = begin_launch(action, n, &error);
+        if (r < 0)
+                action_end(action, r, &error);
+        idl_error_done(&error);
+}
+
+static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        on_data(userdata);
+        return 0;
+}
+
+/* The configuration is the caller's, and needed when the facts have come. */
+static int copy_config(struct stream *stream, const struct hypervisor_config *config) {
+        int r;
+
+        r = xcp_vm_spec_copy(&stream->arena, &stream->spec, config->spec);
+        if (r < 0)
+                return r;
+        stream->disks = idl_arena_alloc(&stream->arena, config->spec->n_disks + 1, sizeof *stream->disks);
+        if (!stream->disks)
+                return -ENOMEM;
+        for (size_t i = 0; i < config->spec->n_disks && r >= 0; i++) {
+                struct xcp_data_path *path = NULL;
+
+                if (config->disks[i].path) {
+                        path = idl_arena_alloc(&stream->arena, 1, sizeof *path);
+                        r = path ? xcp_data_path_copy(&stream->arena, path, config->disks[i].path) : -ENOMEM;
+                }
+                stream->disks[i] = (struct hypervisor_disk) { stream->spec.disks + i, path };
+        }
+        return r;
+}
+
+static int begin_in(struct qemu_guest *guest, struct hypervisor_call *call, const struct hypervisor_config *config, const char *what,
+                    int fd, bool is_file) {
+        struct qemu_action *action;
+        int r;
+
+        r = action_begin(guest, call, what, &action);
+        if (r < 0)
+                return r;
+        action->fd = fd;
+        action->stream = calloc(1, sizeof *action->stream);
+        r = action->stream ? copy_config(action->stream, config) : -ENOMEM;
+        if (r >= 0) {
+                action->stream->is_incoming = true;
+                if (is_file)            /* which is not to be waited for */
+                        action_wait(action, 0, on_data);
+                else
+                        r = sd_event_add_io(guest->qemu->host.event, &action->io, fd, EPOLLIN, on_socket, action);
+        }
+        if (r < 0)
+                action_free(action);
+        return r;
+}
+
+int stream_restore(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error) {
+        return begin_in(guest, call, config, "restore its guest", fd, true);
+}
+
+int stream_receive(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error) {
+        return begin_in(guest, call, config, "receive its guest", fd, false);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The client of a monitor, with a peer that the test plays. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <glib.h>
+#include <json-c/json.h>
+
+#include "qmp.h"
+
+struct fixture {
+        sd_event *event;
+        struct qmp *qmp;
+        int peer;
+        GString *said;                  /* what the listener and replies heard */
+        bool frees;                     /* in the next callback */
+};
+
+static void note(struct fixture *f, const char *what, const char *more) {
+        g_string_append_printf(f->said, "%s %s;", what, more);
+        if (f->frees)
+                f->qmp = qmp_free(f->qmp);
+}
+
+static void on_event(void *userdata, const char *name, struct json_object *data) {
+        note(userdata, name, data ? json_object_to_json_string_ext(data, JSON_C_TO_STRING_PLAIN) : "-");
+}
+
+static void on_gone(void *userdata, bool violated, const char *why) {
+        note(userdata, violated ? "violated" : "gone", why);
+}
+
+static void on_reply(void *userdata, int r, struct json_object *value, const char *why) {
+        if (r == 0)
+                note(userdata, "0", json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN));
+        else
+                note(userdata, r == -EIO ? "EIO" : "ENOTCONN", why);
+}
+
+static const struct qmp_listener listener = { on_event, on_gone };
+
+static void set_up(struct fixture *f, gconstpointer data) {
+        int fds[2];
+
+        g_assert_cmpint(sd_event_new(&f->event), ==, 0);
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+        g_assert_cmpint(qmp_new(&f->qmp, f->event, fds[0], &listener, f), ==, 0);
+        f->peer = fds[1];
+        f->said = g_string_new("");
+}
+
+static void tear_down(struct fixture *f, gconstpointer data) {
+        qmp_free(f->qmp);
+        if (f->peer >= 0)
+                close(f->peer);
+        sd_event_unref(f->event);
+        g_string_free(f->said, TRUE);
+}
+
+static void settle(struct fixture *f) {
+        while (sd_event_run(f->event, 0) > 0)
+                ;
+}
+
+static void say(struct fixture *f, const char *text) {
+        g_assert_cmpint(send(f->peer, text, strlen(text), MSG_NOSIGNAL), ==, strlen(text));
+        settle(f);
+}
+
+static void assert_said(struct fixture *f, const char *expected) {
+        g_assert_cmpstr(f->said->str, ==, expected);
+        g_string_truncate(f->said, 0);
+}
+
+static void assert_hears(struct fixture *f, const char *expected) {
+        char data[512] = "";
+        ssize_t n = recv(f->peer, data, sizeof data - 1, MSG_DONTWAIT);
+
+        g_assert_cmpstr(n > 0 ? data : "", ==, expected);
+}
+
+static void greet(struct fixture *f) {
+        say(f, "{\"QMP\": {}}\r\n");
+        assert_hears(f, "{\"execute\":\"qmp_capabilities\",\"id\":1}\n");
+        say(f, "{\"return\": {}, \"id\": 1}\r\n");
+}
+
+static void execute(struct fixture *f, const char *command, uint64_t *ret_id) {
+        g_assert_cmpint(qmp_execute(f->qmp, command, NULL, -1, on_reply, f, ret_id), ==, 0);
+}
+
+static void test_commands(struct fixture *f, gconstpointer data) {
+        execute(f, "stop", NULL);
+        settle(f);
+        assert_hears(f, "");            /* nothing before the greeting */
+        greet(f);
+        execute(f, "query-status", NULL);
+        assert_hears(f, "{\"execute\":\"stop\",\"id\":2}\n");
+        say(f, "{\"event\": \"STOP\"}\r\n{\"return\": {}, \"id\": 2}\r\n");
+        assert_said(f, "STOP -;0 {};");
+        assert_hears(f, "{\"execute\":\"query-status\",\"id\":3}\n");
+        say(f, "{\"error\": {\"class\": \"x\", \"desc\": \"not now\"}, \"id\": 3}\n");
+        assert_said(f, "EIO not now;");
+}
+
+static void test_arguments(struct fixture *f, gconstpointer data) {
+        struct json_object *arguments = json_object_new_object();
+
+        greet(f);
+        json_object_object_add(arguments, "path", json_object_new_string("/a \"b\"\n"));
+        g_assert_cmpint(qmp_execute(f->qmp, "x", arguments, -1, NULL, NULL, NULL), ==, 0);
+        settle(f);
+        assert_hears(f, "{\"execute\":\"x\",\"id\":2,\"arguments\":{\"path\":\"/a \\\"b\\\"\\n\"}}\n");
+}
+
+static void test_descriptor(struct fixture *f, gconstpointer data) {
+        char bytes[256], space[CMSG_SPACE(sizeof(int))];
+        struct iovec iov = { bytes, sizeof bytes };
+        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space };
+        int fds[2], fd;
+
+        greet(f);
+        g_assert_cmpint(pipe2(fds, O_CLOEXEC), ==, 0);
+        g_assert_cmpint(qmp_execute(f->qmp, "getfd", NULL, fds[1], on_reply, f, NULL), ==, 0);
+        close(fds[1]);
+        settle(f);
+        g_assert_cmpint(recvmsg(f->peer, &message, MSG_CMSG_CLOEXEC), >, 0);
+        g_assert_nonnull(CMSG_FIRSTHDR(&message));
+        memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+        g_assert_cmpint(write(fd, "x", 1), ==, 1);
+        g_assert_cmpint(read(fds[0], bytes, 1), ==, 1);
+        close(fd);
+        close(fds[0]);
+}
+
+static void test_forgotten(struct fixture *f, gconstpointer data) {
+        uint64_t id;
+
+        greet(f);
+        execute(f, "stop", &id);
+        qmp_forget(f->qmp, id);
+        say(f, "{\"return\": {}, \"id\": 2}\n");
+        assert_said(f, "");
+}
+
+static void test_hang_up(struct fixture *f, gconstpointer data) {
+        greet(f);
+        execute(f, "stop", NULL);
+        execute(f, "cont", NULL);
+        close(f->peer);
+        f->peer = -1;
+        settle(f);
+        assert_said(f, "ENOTCONN its monitor has hung up;ENOTCONN its monitor has hung up;gone its monitor has hung up;");
+        g_assert_cmpint(qmp_execute(f->qmp, "stop", NULL, -1, NULL, NULL, NULL), ==, -ENOTCONN);
+}
+
+static void test_uncalled_for(struct fixture *f, gconstpointer data) {
+        greet(f);
+        say(f, data);
+        g_assert_true(g_str_has_prefix(f->said->str, "violated "));
+}
+
+static void test_no_greeting(struct fixture *f, gconstpointer data) {
+        say(f, "{\"event\": \"STOP\"}\n");
+        assert_said(f, "violated its monitor says what was not asked for;");
+}
+
+static void test_freed(struct fixture *f, gconstpointer data) {
+        greet(f);
+        execute(f, "stop", NULL);
+        execute(f, "cont", NULL);
+        f->frees = true;
+        say(f, data);
+        g_assert_null(f->qmp);
+        g_assert_cmpuint(strlen(f->said->str), >, 0);
+}
+
+static void test_flood(struct fixture *f, gconstpointer data) {
+        size_t n = 0;
+
+        greet(f);
+        for (int i = 0; i < 1000; i++)
+                n += strlen("STOP -;"), say(f, "{\"event\": \"STOP\"}\n");
+        g_assert_cmpuint(f->said->len, ==, n);
+}
+
+#define ADD(name, data, test) g_test_add("/qmp/" name, struct fixture, data, set_up, test, tear_down)
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        ADD("one-command-at-a-time", NULL, test_commands);
+        ADD("arguments-are-quoted", NULL, test_arguments);
+        ADD("descriptors-go-along", NULL, test_descriptor);
+        ADD("a-forgotten-command-says-nothing", NULL, test_forgotten);
+        ADD("all-commands-hear-of-the-end", NULL, test_hang_up);
+        ADD("a-reply-that-nobody-asked-for", "{\"return\": {}, \"id\": 2}\n", test_uncalled_for);
+        ADD("a-second-greeting", "{\"QMP\": {}}\n", test_uncalled_for);
+        ADD("garbage", "\x01\x02\x03\n", test_uncalled_for);
+        ADD("no-greeting", NULL, test_no_greeting);
+        ADD("freed-in-an-event", "{\"event\": \"STOP\"}\n{\"event\": \"STOP\"}\n", test_freed);
+        ADD("freed-in-a-reply", "{\"return\": {}, \"id\": 2}\n{\"event\": \"STOP\"}\n", test_freed);
+        ADD("freed-at-the-end", "garbage\n", test_freed);
+        ADD("many-events", NULL, test_flood);
+        return g_test_run();
+}
