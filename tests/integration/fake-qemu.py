@@ -1,0 +1,60 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A QEMU that misbehaves, for tests of who starts it: $XCP_QEMU is this, and the file fake-script beside it says how.
+
+The script, which is looked at for each command, is JSON: greeting is what it says first, and answers what it says to commands by their names: text as it is, with %ID%
+for the command's id; null for nothing at all; "exit STATUS" and "hang up" for its end. Commands that are not there are answered {}.
+"""
+
+import json
+import pathlib
+import re
+import socket
+import sys
+import time
+
+GREETING = '{"QMP": {"version": {}, "capabilities": []}}'
+
+
+def monitor_fd():
+    line = " ".join(sys.argv)
+    return int(re.search(r"id=monitor,fd=(\d+)", line)[1])
+
+
+def read_script():
+    return json.loads(pathlib.Path(sys.argv[0]).with_name("fake-script").read_text())
+
+
+def serve(connection):
+    connection.sendall((read_script().get("greeting", GREETING) + "\n").encode())
+    for line in connection.makefile("r"):
+        command = json.loads(line)
+        answer = read_script().get("answers", {}).get(command["execute"], '{"return": {}, "id": %ID%}')
+        if answer is None:
+            continue
+        if answer.startswith("exit "):
+            print("qemu-system-x86_64: as it was told", file=sys.stderr, flush=True)
+            sys.exit(int(answer.split()[1]))
+        if answer == "hang up":
+            connection.shutdown(socket.SHUT_RDWR)
+            time.sleep(3600)
+        connection.sendall((answer.replace("%ID%", str(command["id"])) + "\n").encode())
+        if command["execute"] == "quit":
+            sys.exit(0)
+
+
+def main():
+    script = read_script()
+    if "accel=kvm" in " ".join(sys.argv):
+        time.sleep(3600 if script.get("kvm") == "hangs" else 0)
+        sys.exit(33 if script.get("kvm") == "works" else 1)
+    if "exit" in script:
+        print("qemu-system-x86_64: no such machine today", file=sys.stderr)
+        sys.exit(script["exit"])
+    listener = socket.socket(fileno=monitor_fd())
+    while True:
+        connection, _ = listener.accept()
+        serve(connection)
+
+
+main()

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is QEMU's own in the VM manager's QEMU backend; test-backends.py has what it has in common with the others."""
+
+import json
+import os
+import shutil
+import signal
+
+import xenopsdclient
+from harness import run
+from qemucase import QemuTest
+from xenopsdcase import MIB, SOURCE
+
+STATUS = '{"return": {"status": "%s", "singlestep": false, "running": false}, "id": %%ID%%}'
+
+
+class Machines(QemuTest):
+    def test_pc(self):
+        vm, console = self.booted(options={"machine": "pc"})
+        self.done(vm.begin("Reset"))
+        console.hear(b"tiny\r\n")
+        self.done(vm.stop(20000))
+        self.assertEqual(vm.get("StateReason"), "Requested")
+
+    def test_watchdog(self):
+        vm, console = self.booted(options={"watchdog": "ib700"}, on_crash="Preserve")
+        console.say(b"d")
+        vm.wait_change("Running", "Panicked", "Watchdog")
+        self.done(vm.begin("Reset"))
+        console.hear(b"tiny\r\n")
+        self.done(vm.begin("Kill"))
+
+    def test_a_disk_that_fails(self):
+        """A limit of QEMU's on the sizes of files makes writing fail; the guest goes on when it is lifted."""
+        vm, console = self.booted()
+        pid = vm.get("Pid")
+        run("prlimit", f"--pid={pid}", "--fsize=0:")
+        console.say(b"w")
+        vm.wait_change("Running", "IOError", "DiskFailed")
+        self.assertIn("disk0 could not be written", vm.get("StateDetail"))
+        self.restart()
+        self.assertEqual((vm.get("State"), vm.get("Pid")), ("IOError", pid))
+        run("prlimit", f"--pid={pid}", "--fsize=unlimited:")
+        console = self.console(vm)
+        self.done(vm.begin("Resume"))
+        console.hear(b"W")
+        statistics = vm.device("disk", "disk0").call("GetStatistics")[0]
+        self.assertGreater(statistics["written_bytes"], 0)
+        self.done(vm.begin("Destroy"))
+
+    def test_devices_come_and_go(self):
+        vm, console = self.booted(options={"machine": "pc"})
+        disk = self.disk("second")
+        del disk["boot_index"]
+        self.done(vm.begin("AddDisk", "(a{sv})", xenopsdclient.pack(xenopsdclient.DISK_SPEC, {"name": "second", **disk})))
+        self.done(vm.begin("AddNetworkInterface", "(a{sv})", xenopsdclient.pack(xenopsdclient.NETWORK_SPEC, {"network": "user"})))
+        second, net = vm.device("disk", "second"), vm.device("network", "net0")
+        self.assertEqual((second.get("Plugged"), net.get("Plugged")), (True, True))
+        for device in (second, net):
+            unplugging = device.begin("Unplug", "(b)", False)
+            self.caller.wait_until(lambda: unplugging.get("State") == "Running", "the unplugging to begin")
+            self.let_go(console, unplugging)
+            self.assertFalse(device.get("Plugged"))
+        self.restart()
+        self.assertFalse(second.get("Plugged"))
+        self.done(second.begin("Plug"))
+        self.assertTrue(second.get("Plugged"))
+        self.done(vm.begin("Destroy"))
+
+    def let_go(self, console, unplugging):
+        """A guest's kernel lets go of a device when it is told; this one when it is told on its console."""
+        def asked():
+            console.say(b"e")
+            console.hear(b"E")
+            self.caller.iterate()
+            return any(path == unplugging.path and member == "Finished" for path, _, member, _ in self.caller.signals)
+
+        self.caller.wait_until(asked, "the guest to let go of the device")
+        self.done(unplugging)
+
+    def test_a_guest_that_is_moved_with_what_was_plugged(self):
+        """Devices are where they were: what came later, and what is gone."""
+        self.start("org.xen.xcp.xenopsd2", "other")
+        other = self.connect("org.xen.xcp.xenopsd2")
+        vm, console = self.booted(network_interfaces=[{"network": "user", "carrier": False}])
+        extra = self.disk("extra")
+        del extra["boot_index"]
+        self.done(vm.begin("AddDisk", "(a{sv})", xenopsdclient.pack(xenopsdclient.DISK_SPEC, {"name": "a-first", **extra})))
+        self.done(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}))
+        there = other.vm(vm.path)
+        self.assertEqual(there.call("QueryState")[0], "Running")
+        self.assertTrue(other.get(f"{vm.path}/disk/a_first", xenopsdclient.DISK, "Plugged"))
+        other.call(vm.path, xenopsdclient.VM, "Destroy")
+        other.wait_until(lambda: self.leftovers() == [], "both guests to be cleared away")
+
+    def test_a_disc_in_a_drive(self):
+        iso = self.root / "disc"
+        iso.write_bytes(bytes(MIB))
+        vm, console = self.booted(disks=[self.disk("boot"), {"name": "cd", "kind": "CdRom", "path": str(iso)}])
+        self.done(vm.device("disk", "cd").begin("Eject"))
+        self.done(vm.begin("Destroy"))
+
+    def test_it_does_not_fall_for_another_process(self):
+        """A process that has the number of a QEMU that is gone is left alone."""
+        vm = self.create()
+        self.done(vm.start())
+        self.manager.kill()
+        os.kill(self.qemu_pids()[0], signal.SIGKILL)
+        facts = self.root / "state/qemu" / vm.get_uuid() / "guest"
+        text = json.loads(facts.read_text())
+        text["pid"] = os.getpid()
+        facts.write_text(json.dumps(text))
+        self.manager = self.start()
+        self.caller.forget()
+        self.caller.wait_until(lambda: vm.get("State") == "Halted", "the VM to be halted")
+        self.assertEqual(vm.get("StateReason"), "BackendExited")
+        self.assertEqual(self.leftovers(), [])
+
+    def test_what_cannot_be(self):
+        self.refused("InvalidArgument", self.create, "a", {"machine": "vax"})
+        self.refused("InvalidArgument", self.create, "a", {"cpu": "max,-drive"[3:]})
+        self.refused("InvalidArgument", self.create, "a", {"speed": "11"})
+        self.refused("InvalidArgument", self.create, "a", kind="Pv")
+        self.refused("InvalidArgument", self.create, "a", {"machine": "microvm"})
+        vm = self.create("gone", disks=[{"path": str(self.root / "nowhere")}])
+        self.failed(vm.start(), "DoesNotExist", "nowhere")
+        vm = self.create("bridge", network_interfaces=[{"network": "nobridge"}])
+        self.failed(vm.start(), "DoesNotExist", "nobridge")
+        vm = self.create("kernel", firmware="Kernel", kernel=str(self.root / "no-kernel"), disks=[])
+        self.failed(vm.start(), "BackendFailed", "no-kernel")
+        self.assertEqual([vm.get("State"), self.leftovers()], ["Halted", []])
+
+    def test_a_disk_that_is_in_use(self):
+        one = self.create("one")
+        self.done(one.start())
+        two = self.create("two", disks=[{"path": str(self.root / "one.img")}])
+        self.failed(two.start(), "BackendFailed", "another process")
+        self.assertEqual(two.get("State"), "Halted")
+        self.done(one.begin("Destroy"))
+        self.done(two.start())
+        self.done(two.begin("Destroy"))
+        self.assertEqual(self.leftovers(), [])
+
+    def test_names_that_look_like_something_else(self):
+        """Files with commas, quotes and equal signs are files."""
+        name = self.root / 'a,file="b" c,,d'
+        shutil.copy(self.image, name)
+        vm, console = self.booted(disks=[{"path": str(name), "boot_index": 0}])
+        self.done(vm.begin("Destroy"))
+
+
+class Fakes(QemuTest):
+    """With a QEMU that says what it likes."""
+
+    def setUp(self):
+        self.addCleanup(os.environ.pop, "XCP_QEMU", None)
+        super().setUp()
+        self.program = self.root / "fake-qemu"
+        shutil.copy(SOURCE / "tests/integration/fake-qemu.py", self.program)
+        self.script({})
+
+    autostarted = False
+
+    def script(self, script):
+        (self.root / "fake-script").write_text(json.dumps(script))
+
+    def begin(self, script=None):
+        os.environ["XCP_QEMU"] = str(self.program)
+        self.script(script or {})
+        self.manager = self.start()
+        self.caller = self.connect()
+
+    prepared = {"query-status": STATUS % "prelaunch"}
+
+    def test_it_ends_at_once(self):
+        self.begin({"exit": 3})
+        vm = self.create()
+        self.failed(vm.start(), "BackendFailed", "ended with status 3", "no such machine today")
+        self.assertEqual((vm.get("State"), self.leftovers()), ("Halted", []))
+
+    def test_it_talks_nonsense_when_it_is_prepared(self):
+        self.begin()
+        vm = self.create()
+        for script in ({"greeting": "hello"}, {"greeting": '{"event": "STOP"}'}, {"greeting": "[" * 100}, {"greeting": "x" * 2000000},
+                       {"answers": {"query-status": "nonsense"}}, {"answers": {"query-status": '{"return": {}, "id": 99}'}},
+                       {"answers": {"query-status": "hang up"}}, {"answers": {"query-status": "exit 1"}}):
+            with self.subTest(script=str(script)[:100]):
+                self.script(script)
+                self.failed(vm.start(), "BackendFailed")
+                self.assertEqual((vm.get("State"), self.leftovers()), ("Halted", []))
+
+    def test_it_talks_nonsense_when_it_runs(self):
+        self.begin()
+        for number, answer in enumerate(("nonsense", '{"QMP": {}}', '{"return": 1, "id": 7777}', "hang up")):
+            with self.subTest(answer=answer):
+                self.script({"answers": {**self.prepared, "stop": answer}})
+                vm = self.create(f"vm{number}")
+                self.done(vm.begin("Prepare"))
+                self.done(vm.start(paused=True))
+                self.done(vm.begin("Resume"))
+                self.caller.wait_until(lambda: vm.get("State") in ("Suspended", "Running"), "it to be something")
+                self.done(vm.begin("Destroy"))
+                self.assertEqual(self.leftovers(), [])
+
+    def test_nonsense_is_the_end(self):
+        self.begin({"answers": {**self.prepared, "cont": '{"return": {}, "id": %ID%}\nnonsense'}})
+        vm = self.create(on_crash="Preserve")
+        vm.start()
+        self.caller.wait_until(lambda: vm.get("State") == "Failed", lambda: f"Failed in {vm.get('State')}")
+        self.assertEqual((vm.get("StateReason"), vm.get("StateDetail")), ("BackendFailed", "its monitor says what is no QMP"))
+        self.done(vm.begin("Kill"))
+        self.assertEqual(self.leftovers(), [])
+
+    def test_it_never_answers(self):
+        self.begin({"answers": {"query-status": None}})
+        vm = self.create()
+        task = vm.start()
+        self.caller.wait_until(lambda: self.qemu_pids(), "QEMU to be there")
+        task.cancel()
+        self.assertEqual(task.wait()[0], "Cancelled")
+        self.assertEqual((vm.get("State"), self.leftovers()), ("Halted", []))
+
+    def test_a_manager_that_is_killed_while_it_waits(self):
+        self.begin({"answers": {"query-status": None}})
+        vm = self.create()
+        task = vm.start()
+        self.caller.wait_until(lambda: self.qemu_pids(), "QEMU to be there")
+        self.restart()
+        self.assertEqual((vm.get("State"), self.leftovers()), ("Halted", []))
+
+    def test_the_accelerator(self):
+        """A KVM that works, one that fails and one that hangs: each is looked for once."""
+        for kvm, expected in (("works", "kvm"), ("fails", "tcg"), ("hangs", "tcg")):
+            with self.subTest(kvm=kvm):
+                self.begin({"kvm": kvm, "answers": self.prepared})
+                vm = self.create(kvm, {"accelerator": "auto"})
+                task = vm.begin("Prepare")
+                if expected == "tcg":
+                    self.done(task)
+                else:                   # with accel=kvm, the fake ends as the probe does
+                    self.failed(task, "BackendFailed", "status 33")
+                self.assertIn(expected, (self.root / "state/qemu/accelerator").read_text())
+                self.done(vm.begin("Destroy"))
+                self.manager.kill()
+                (self.root / "state/qemu/accelerator").unlink()
+
+    def test_internal_error_and_states_of_their_own(self):
+        self.begin()
+        for run_state, state, reason in (("internal-error", "Failed", "BackendFailed"), ("guest-panicked", "Panicked", "GuestPanic"),
+                                         ("io-error", "IOError", "DiskFailed"), ("watchdog", "Panicked", "Watchdog"),
+                                         ("colo-of-tomorrow", "Failed", "BackendFailed")):
+            with self.subTest(run_state=run_state):
+                self.script({"answers": self.prepared})
+                vm = self.create(run_state, on_crash="Preserve")
+                self.done(vm.start())
+                self.script({"answers": {"query-status": STATUS % run_state}})
+                self.restart()
+                self.assertEqual((vm.get("State"), vm.get("StateReason")), (state, reason))
+                self.done(vm.begin("Destroy"))
+        self.assertEqual(self.leftovers(), [])
+
+
+del QemuTest
