@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         }
         for (int call = POLICY_CONNECT; call <= POLICY_BIND; call++) {
                 policy_decide(&policy, (enum policy_call) call, SOCK_STREAM, &address, 1, &verdict);
-                if (verdict.rule >= (int) policy.n_rules || (!verdict.allow && !verdict.over_rate && verdict.rule < 0 && !pvcalls_name_equal(&verdict.address, &address)) ||
+                if (verdict.rule >= (int) policy.n_rules ||
+                    (!verdict.allow && verdict.rule < 0 && !pvcalls_name_equal(&verdict.address, &address)) ||
                     (verdict.allow && verdict.rule < 0))
                         abort();
         }

@@ -38,7 +38,8 @@ static int become(const char *user) {
 
 /* Besides what any filter allows: to serve sockets of IP and of UNIX, which the log is reached over, too. */
 static int filter_calls(void) {
-        static const int more[] = { SCMP_SYS(accept4), SCMP_SYS(bind), SCMP_SYS(io_uring_enter), SCMP_SYS(listen), SCMP_SYS(unlink), SCMP_SYS(unlinkat) };
+        static const int more[] = { SCMP_SYS(accept4), SCMP_SYS(bind), SCMP_SYS(io_uring_enter), SCMP_SYS(listen), SCMP_SYS(unlink),
+                                    SCMP_SYS(unlinkat) };
         static const unsigned families[] = { AF_INET, AF_INET6, AF_UNIX };
         scmp_filter_ctx filter;
         int r;

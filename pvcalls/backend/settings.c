@@ -88,7 +88,8 @@ static int complain(const char *option, const char *value, const char *what) {
         return -EINVAL;
 }
 
-enum option_code { OPTION_DOMAIN = 256, OPTION_DEVICE, OPTION_POLICY, OPTION_LIMIT, OPTION_CONTROL, OPTION_IO, OPTION_JOIN, OPTION_SPIN, OPTION_USER, OPTION_NO_SANDBOX,
+enum option_code { OPTION_DOMAIN = 256, OPTION_DEVICE, OPTION_POLICY, OPTION_LIMIT, OPTION_CONTROL, OPTION_IO, OPTION_JOIN, OPTION_SPIN,
+                   OPTION_USER, OPTION_NO_SANDBOX,
                    OPTION_LOG_LEVEL, OPTION_READY_FD, OPTION_HELP, OPTION_VERSION };
 
 static int parse_number_option(const char *name, uint64_t max, const char *what, uint64_t *ret_number) {

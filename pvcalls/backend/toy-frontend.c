@@ -23,15 +23,14 @@
  *      references                              of the indexes pages there are
  */
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "name.h"
 #include "toy-device.h"
+#include "toy-requests.h"
 
 #define PATTERN_SIZE 65521u             /* a prime: it never lies in a ring as it did the last time around */
 #define WORDS_MAX 10
@@ -153,65 +152,6 @@ static void answer(int64_t r) {
                 printf("ok %lld\n", (long long) r);
 }
 
-static uint64_t number(char **words, int i) {
-        return words[i] ? strtoull(words[i], NULL, 0) : 0;
-}
-
-static bool is(char **words, const char *name) {
-        return strcmp(words[0], name) == 0;
-}
-
-/* An address of IPv4, of IPv6, or a path, at whose beginning '@' stands for the byte 0. */
-static void name_make(char **words, int i, struct pvcalls_name *name) {
-        const char *text = words[i] ?: "";
-
-        if (text[0] == '/' || text[0] == '@') {
-                pvcalls_name_init(name, AF_UNIX);
-                strncpy(name->local.sun_path, text, sizeof name->local.sun_path - 1);
-                name->size += (socklen_t) strlen(name->local.sun_path) + (text[0] == '/');
-                if (text[0] == '@')
-                        name->local.sun_path[0] = '\0';
-                return;
-        }
-        pvcalls_name_init(name, strchr(text, ':') ? AF_INET6 : AF_INET);
-        inet_pton(name->any.sa_family, text, name->any.sa_family == AF_INET ? (void *) &name->inet.sin_addr : &name->inet6.sin6_addr);
-        pvcalls_name_set_port(name, htons((uint16_t) number(words, i + 1)));
-}
-
-/* A name that is longer than a request goes before it, in pieces. */
-static void stage_name(struct toy *toy, uint64_t id, const uint8_t *bytes, uint32_t n) {
-        for (uint32_t at = 0; at < n; at += PVCALLS_PIECE_SIZE) {
-                struct pvcalls_request request = { .cmd = PVCALLS_SETNAME, .u.setname = { .id = id, .len = n, .offset = at } };
-                struct pvcalls_response response;
-                int64_t req_id;
-
-                memcpy(request.u.setname.piece, bytes + at, n - at < PVCALLS_PIECE_SIZE ? n - at : PVCALLS_PIECE_SIZE);
-                req_id = toy_request(toy, &request);
-                if (req_id >= 0)
-                        toy_await(toy, (uint32_t) req_id, TOY_DEADLINE_MS, &response);
-        }
-}
-
-static uint32_t address_put(struct toy *toy, char **words, int i, uint8_t addr[PVCALLS_ADDRESS_SIZE]) {
-        uint8_t bytes[PVCALLS_NAME_MAX];
-        struct pvcalls_name name;
-        uint32_t n;
-
-        name_make(words, i, &name);
-        n = pvcalls_name_format(&name, bytes);
-        memcpy(addr, bytes, PVCALLS_ADDRESS_SIZE);
-        if (n > PVCALLS_ADDRESS_SIZE)
-                stage_name(toy, number(words, 1), bytes, n);
-        return n;
-}
-
-static void hex_parse(const char *text, uint8_t *to, size_t n_max, uint32_t *ret_n) {
-        unsigned byte;
-
-        for (*ret_n = 0; text && *ret_n < n_max && sscanf(text + 2 * *ret_n, "%2x", &byte) == 1; ++*ret_n)
-                to[*ret_n] = (uint8_t) byte;
-}
-
 static int attach(struct toy *toy, bool suppress) {
         int r;
 
@@ -229,139 +169,9 @@ static int attach(struct toy *toy, bool suppress) {
         return r < 0 ? r : toy_set_state(toy, 4);
 }
 
-/* A request that brings pages along. */
-static int64_t request_with_pages(struct toy *toy, struct pvcalls_request *request, uint64_t id, uint32_t order, uint32_t *ref,
-                                  uint32_t *evtchn) {
-        struct toy_socket *socket;
-        int r = toy_socket_new(toy, id, order, &socket);
-
-        if (r < 0)
-                return r;
-        *ref = socket->ref;
-        *evtchn = socket->port;
-        return toy_request(toy, request);
-}
-
-/* new_id: whose the pages are then; NULL: they are given back. */
-static int64_t request_release(struct toy *toy, struct pvcalls_request *request, const uint64_t *new_id) {
-        struct pvcalls_response response;
-        struct toy_socket *socket = toy_socket_find(toy, request->u.id);
-        int64_t req_id = toy_request(toy, request);
-
-        if (req_id < 0 || !socket)
-                return req_id;
-        if (toy_await(toy, (uint32_t) req_id, TOY_DEADLINE_MS, &response) == 0)
-                toy->responses[toy->n_responses++] = response;
-        if (new_id)
-                socket->id = *new_id;
-        else
-                toy_socket_free(toy, socket);
-        return req_id;
-}
-
-static int64_t request_kept(struct toy *toy, struct pvcalls_request *request) {
-        struct toy_socket *socket = toy_socket_find(toy, request->u.id);
-
-        if (!socket || !socket->indexes)
-                return -EBADF;
-        toy_socket_renew(toy, socket);
-        request->u.connect.ref = socket->ref;
-        request->u.connect.evtchn = socket->port;
-        return toy_request(toy, request);
-}
-
-/* Returns the request's number, a negative errno, or -ENOENT if the words are no request. */
-static int64_t make_request(struct toy *toy, char **words) {
-        struct pvcalls_request request = { .u.id = number(words, 1) };
-
-        if (is(words, "socket")) {
-                request.cmd = PVCALLS_SOCKET;
-                request.u.socket.domain = words[2] ? (uint32_t) number(words, 2) : 2;
-                request.u.socket.type = words[2] ? (uint32_t) number(words, 3) : 1;
-                request.u.socket.protocol = (uint32_t) number(words, 4);
-        } else if (is(words, "connect")) {
-                request.cmd = PVCALLS_CONNECT;
-                request.u.connect.len = address_put(toy, words, 2, request.u.connect.addr);
-                return request_with_pages(toy, &request, request.u.id, (uint32_t) number(words, 4), &request.u.connect.ref,
-                                          &request.u.connect.evtchn);
-        } else if (is(words, "connect-raw")) {
-                request.cmd = PVCALLS_CONNECT;
-                address_put(toy, words, 2, request.u.connect.addr);
-                request.u.connect.len = (uint32_t) number(words, 4);
-                request.u.connect.addr[0] = (uint8_t) number(words, 5);
-                request.u.connect.ref = (uint32_t) number(words, 6);
-                request.u.connect.evtchn = (uint32_t) number(words, 7);
-        } else if (is(words, "bind")) {
-                request.cmd = PVCALLS_BIND;
-                request.u.bind.len = address_put(toy, words, 2, request.u.bind.addr);
-        } else if (is(words, "listen")) {
-                request.cmd = PVCALLS_LISTEN;
-                request.u.listen.backlog = (uint32_t) number(words, 2);
-        } else if (is(words, "accept")) {
-                request.cmd = PVCALLS_ACCEPT;
-                request.u.accept.id_new = number(words, 2);
-                return request_with_pages(toy, &request, request.u.accept.id_new, (uint32_t) number(words, 3), &request.u.accept.ref,
-                                          &request.u.accept.evtchn);
-        } else if (is(words, "accept-raw")) {
-                request.cmd = PVCALLS_ACCEPT;
-                request.u.accept.id_new = number(words, 2);
-                request.u.accept.ref = (uint32_t) number(words, 3);
-                request.u.accept.evtchn = (uint32_t) number(words, 4);
-        } else if (is(words, "poll")) {
-                request.cmd = PVCALLS_POLL;
-        } else if (is(words, "release")) {
-                request.cmd = PVCALLS_RELEASE;
-                return request_release(toy, &request, NULL);
-        } else if (is(words, "release-kept")) {
-                uint64_t new_id = number(words, 2);
-
-                request.cmd = PVCALLS_RELEASE;
-                request.u.release.reuse = 1;
-                return request_release(toy, &request, &new_id);
-        } else if (is(words, "connect-kept")) {
-                request.cmd = PVCALLS_CONNECT;
-                request.u.connect.len = address_put(toy, words, 2, request.u.connect.addr);
-                return request_kept(toy, &request);
-        } else if (is(words, "getname")) {
-                request.cmd = PVCALLS_GETNAME;
-                request.u.getname.which = (uint32_t) number(words, 2);
-                request.u.getname.offset = (uint32_t) number(words, 3);
-        } else if (is(words, "shutdown")) {
-                const struct toy_socket *socket = toy_socket_find(toy, request.u.id);
-
-                request.cmd = PVCALLS_SHUTDOWN;
-                request.u.shutdown.how = (uint32_t) number(words, 2);
-                request.u.shutdown.out_prod = words[3] || !socket ? (uint32_t) number(words, 3) : socket->out.prod;
-        } else if (is(words, "getsockopt") || is(words, "setsockopt")) {
-                request.cmd = is(words, "getsockopt") ? PVCALLS_GETSOCKOPT : PVCALLS_SETSOCKOPT;
-                request.u.sockopt.level = (uint32_t) number(words, 2);
-                request.u.sockopt.name = (uint32_t) number(words, 3);
-                hex_parse(words[4], request.u.sockopt.value, sizeof request.u.sockopt.value, &request.u.sockopt.len);
-                if (words[4] && words[5])
-                        request.u.sockopt.len = (uint32_t) number(words, 5);
-        } else if (is(words, "attach-rings")) {
-                request.cmd = PVCALLS_ATTACH;
-                return request_with_pages(toy, &request, request.u.id, (uint32_t) number(words, 2), &request.u.attach.ref,
-                                          &request.u.attach.evtchn);
-        } else if (is(words, "setname")) {
-                uint32_t n;
-
-                request.cmd = PVCALLS_SETNAME;
-                request.u.setname.len = (uint32_t) number(words, 2);
-                request.u.setname.offset = (uint32_t) number(words, 3);
-                hex_parse(words[4], request.u.setname.piece, sizeof request.u.setname.piece, &n);
-        } else if (is(words, "raw")) {
-                request.cmd = (uint32_t) number(words, 1);
-                request.u.id = number(words, 2);
-        } else {
-                return -ENOENT;
-        }
-        return toy_request(toy, &request);
-}
-
 static void do_await(struct toy *toy, char **words) {
         struct pvcalls_response response;
-        int r = toy_await(toy, (uint32_t) number(words, 1), words[2] ? (int) number(words, 2) : TOY_DEADLINE_MS, &response);
+        int r = toy_await(toy, (uint32_t) toy_number(words, 1), words[2] ? (int) toy_number(words, 2) : TOY_DEADLINE_MS, &response);
 
         if (r < 0)
                 answer_errno(r);
@@ -371,7 +181,7 @@ static void do_await(struct toy *toy, char **words) {
 
 static void do_await_long(struct toy *toy, char **words) {
         struct pvcalls_response response;
-        int r = toy_await(toy, (uint32_t) number(words, 1), TOY_DEADLINE_MS, &response);
+        int r = toy_await(toy, (uint32_t) toy_number(words, 1), TOY_DEADLINE_MS, &response);
 
         if (r < 0) {
                 answer_errno(r);
@@ -384,8 +194,8 @@ static void do_await_long(struct toy *toy, char **words) {
 }
 
 static void do_transfer(struct toy *toy, char **words, bool send, bool receive) {
-        struct toy_socket *socket = toy_socket_find(toy, number(words, 1));
-        uint64_t n = number(words, 2), sent, received;
+        struct toy_socket *socket = toy_socket_find(toy, toy_number(words, 1));
+        uint64_t n = toy_number(words, 2), sent, received;
         int send_error, receive_error, r;
 
         if (!socket || !socket->indexes) {
@@ -419,13 +229,13 @@ static size_t frame_length(size_t n) {
 }
 
 static void do_send_datagram(struct toy *toy, char **words) {
-        struct toy_socket *socket = toy_socket_find(toy, number(words, 1));
-        struct pvcalls_datagram header = { .length = (uint32_t) number(words, 2) };
+        struct toy_socket *socket = toy_socket_find(toy, toy_number(words, 1));
+        struct pvcalls_datagram header = { .length = (uint32_t) toy_number(words, 2) };
         struct iovec pieces[2];
         size_t n;
 
         if (words[3])
-                header.addr_len = address_put(toy, words, 3, header.addr);
+                header.addr_len = toy_address_put(toy, words, 3, header.addr);
         while (data_producer_space(&socket->out, pieces, &n) == 0 && n < frame_length(header.length))
                 if (data_producer_sleep(&socket->out, frame_length(header.length)) == 0)
                         toy_wait_event(toy, TOY_DEADLINE_MS);
@@ -439,7 +249,7 @@ static void do_send_datagram(struct toy *toy, char **words) {
 
 static void do_receive_datagram(struct toy *toy, char **words) {
         static uint8_t bytes[PATTERN_SIZE + 64];
-        struct toy_socket *socket = toy_socket_find(toy, number(words, 1));
+        struct toy_socket *socket = toy_socket_find(toy, toy_number(words, 1));
         struct pvcalls_datagram header;
         struct iovec pieces[2];
         size_t n;
@@ -464,8 +274,8 @@ static void do_receive_datagram(struct toy *toy, char **words) {
 }
 
 static void do_poke(struct toy *toy, char **words) {
-        struct toy_socket *socket = toy_socket_find(toy, number(words, 1));
-        uint32_t value = (uint32_t) number(words, 3);
+        struct toy_socket *socket = toy_socket_find(toy, toy_number(words, 1));
+        uint32_t value = (uint32_t) toy_number(words, 3);
 
         if (strcmp(words[2], "in.cons") == 0)
                 atomic_store(&socket->indexes->in.cons, value);
@@ -479,9 +289,9 @@ static void do_poke(struct toy *toy, char **words) {
 }
 
 static void do_storm(struct toy *toy, char **words) {
-        struct toy_socket *socket = toy_socket_find(toy, number(words, 1));
+        struct toy_socket *socket = toy_socket_find(toy, toy_number(words, 1));
 
-        for (uint64_t i = number(words, 2); i > 0; i--)
+        for (uint64_t i = toy_number(words, 2); i > 0; i--)
                 xenevtchn_notify(toy->events, socket ? socket->port : toy->port);
         answer(0);
 }
@@ -507,43 +317,43 @@ static void do_backend_node(struct toy *toy, char **words) {
 static void execute(struct toy *toy, char **words) {
         int64_t r;
 
-        if (is(words, "attach")) {
+        if (toy_is(words, "attach")) {
                 answer(attach(toy, words[1] != NULL));
-        } else if (is(words, "offer")) {
+        } else if (toy_is(words, "offer")) {
                 answer(toy_offer(toy, words[1] != NULL));
-        } else if (is(words, "set-state")) {
-                answer(toy_set_state(toy, (int) number(words, 1)));
-        } else if (is(words, "write")) {
+        } else if (toy_is(words, "set-state")) {
+                answer(toy_set_state(toy, (int) toy_number(words, 1)));
+        } else if (toy_is(words, "write")) {
                 answer(toy_write(toy, words[1], words[2] ?: ""));
-        } else if (is(words, "wait-backend")) {
-                answer(toy_wait_backend(toy, 1u << number(words, 1), TOY_DEADLINE_MS));
-        } else if (is(words, "backend-node")) {
+        } else if (toy_is(words, "wait-backend")) {
+                answer(toy_wait_backend(toy, 1u << toy_number(words, 1), TOY_DEADLINE_MS));
+        } else if (toy_is(words, "backend-node")) {
                 do_backend_node(toy, words);
-        } else if (is(words, "await")) {
+        } else if (toy_is(words, "await")) {
                 do_await(toy, words);
-        } else if (is(words, "await-long")) {
+        } else if (toy_is(words, "await-long")) {
                 do_await_long(toy, words);
-        } else if (is(words, "echo")) {
+        } else if (toy_is(words, "echo")) {
                 do_transfer(toy, words, true, true);
-        } else if (is(words, "send")) {
+        } else if (toy_is(words, "send")) {
                 do_transfer(toy, words, true, false);
-        } else if (is(words, "receive")) {
+        } else if (toy_is(words, "receive")) {
                 do_transfer(toy, words, false, true);
-        } else if (is(words, "send-datagram")) {
+        } else if (toy_is(words, "send-datagram")) {
                 do_send_datagram(toy, words);
-        } else if (is(words, "receive-datagram")) {
+        } else if (toy_is(words, "receive-datagram")) {
                 do_receive_datagram(toy, words);
-        } else if (is(words, "poke")) {
+        } else if (toy_is(words, "poke")) {
                 do_poke(toy, words);
-        } else if (is(words, "poke-ring")) {
-                atomic_store(&toy->page->req_prod, (uint32_t) number(words, 1));
+        } else if (toy_is(words, "poke-ring")) {
+                atomic_store(&toy->page->req_prod, (uint32_t) toy_number(words, 1));
                 answer(xenevtchn_notify(toy->events, toy->port));
-        } else if (is(words, "references")) {
+        } else if (toy_is(words, "references")) {
                 do_references(toy);
-        } else if (is(words, "storm")) {
+        } else if (toy_is(words, "storm")) {
                 do_storm(toy, words);
         } else {
-                r = make_request(toy, words);
+                r = toy_make_request(toy, words);
                 answer(r);
         }
 }
