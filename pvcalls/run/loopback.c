@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #define DEADLINE_MS 2000                /* of what the kernel does at once */
-#define JUNK_SEGMENT 1024
-#define FILL_ATTEMPTS 200                /* some 40 are what it takes */
+#define JUNK_SEGMENT 8192
+#define SEND_SIZE (2 * JUNK_SEGMENT)    /* and the kernel doubles it: a few segments at a time, as every second is acknowledged at once */
+#define FILL_ATTEMPTS 200               /* four are what it takes */
 #define RECEIVE_SIZE 65536              /* bytes, which the kernel doubles: what it gives a socket at first */
 
 #ifndef SO_BUF_LOCK
@@ -104,18 +105,18 @@ static int unsent(int fd) {
 /*
  * Fills the socket (fd) until it is not writable, and stays so: the receiver (own) has no room left, gets none, and there is more to be sent.
  *
- * Small segments that are acknowledged at once leave no doubt; others would be 40 ms later, and make room then. What the socket may hold is
+ * Segments that are acknowledged at once leave no doubt; others would be 40 ms later, and make room then. What the socket may hold is
  * little until loopback_unlock(), or the kernel would let it grow; a size that the program has set itself stays.
  */
 static size_t fill(int fd, int own, bool *ret_locked) {
         static const uint8_t junk[JUNK_SEGMENT];
-        int smallest = 1, on = 1, no_delay = 0, locked = 0;
+        int small = SEND_SIZE, smallest = 1, on = 1, no_delay = 0, locked = 0;
         socklen_t n_no_delay = sizeof no_delay, n_locked = sizeof locked;
         size_t n_junk = 0;
         ssize_t n;
 
         if (getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locked, &n_locked) == 0 && !(locked & BUF_LOCK_SEND))
-                *ret_locked = setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest) == 0;
+                *ret_locked = setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small) == 0;
         (void) getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &n_no_delay);
         (void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         for (int i = 0; i < FILL_ATTEMPTS && unsent(fd) == 0; i++) {
