@@ -261,11 +261,11 @@ int guest_join_take(struct socket *listener, struct join **ret_join, struct pvca
                 return -EAGAIN;
         fd = accept4(listener->join_listener, (struct sockaddr *) &from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
-                return errno == EAGAIN ? -EAGAIN : -errno;
+                return errno == ECONNABORTED || errno == EINTR ? JOIN_IS_BAD : -errno;
         join = calloc(1, sizeof *join);
         if (!join) {
                 close(fd);
-                return -ENOMEM;
+                return JOIN_IS_BAD;
         }
         join->fd = fd;
         join->carries = true;
@@ -276,7 +276,7 @@ int guest_join_take(struct socket *listener, struct join **ret_join, struct pvca
                 r = socket_local_name(listener, &join->local);
         if (r < 0) {
                 join_free(listener->guest, join);
-                return r;
+                return JOIN_IS_BAD;
         }
         if (is_any(&join->local)) {     /* it is called as the other has called it */
                 uint16_t port = pvcalls_name_port(&join->local);

@@ -16,10 +16,11 @@ void guest_join_unlisten(struct socket *socket);
 /* Whether somebody listens there who can be joined. If so, the socket is connected. */
 bool guest_join_connect(struct socket *socket, const struct pvcalls_name *address);
 
-/*
- * Takes a connection of another guest's. 0, the joint that it is, and who came; -EAGAIN if there is none, or another negative errno: it is no
- * good, and there may be others.
- */
+enum join_outcome {                     /* positive results of guest_join_take() */
+        JOIN_IS_BAD = 1,                /* that one is gone, or no good; there may be others */
+};
+
+/* Takes a connection of another guest's. 0, the joint that it is, and who came; JOIN_IS_BAD; or a negative errno: -EAGAIN if there is none. */
 int guest_join_take(struct socket *listener, struct join **ret_join, struct pvcalls_name *ret_remote);
 /* Gives it to the socket that waited for it, which is open then. */
 void guest_join_open(struct socket *socket, struct join *join);

@@ -119,8 +119,8 @@ static int accept_one(struct socket *socket) {
                 guest->terms->counters.accepted++;
                 guest_join_open(answer_accept(socket, -1, &remote), join);
         }
-        if (r != -EAGAIN)               /* there may be others */
-                return 0;
+        if (r != -EAGAIN)               /* JOIN_IS_BAD: there may be others */
+                return r < 0 ? r : 0;
         fd = accept4(socket->fd, &remote.any, &remote.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
                 return errno == ECONNABORTED || errno == EINTR ? 0 : -errno;    /* that one is gone; there may be others */

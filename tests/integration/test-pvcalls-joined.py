@@ -17,6 +17,7 @@ class Joined(TestCase):
     """Domain 1 listens with socket 1, and domain 2 connects to it."""
 
     arguments = (("--join", "test"), ("--join", "test"))
+    prefix = ()  # in front of the command line of the listening guest's backend
     deadline = 120
 
     def setUp(self):
@@ -26,7 +27,10 @@ class Joined(TestCase):
         self.backends, self.frontends = {}, {}
         for domid in (LISTENING, CONNECTING):
             make_device(self.xen, domid)
-            self.backends[domid] = self.stack.enter_context(Backend(self.xen, domid, ALLOW_LOOPBACK + "allow bind inet 0.0.0.0\n", self.arguments[domid - 1]))
+            prefix = self.prefix if domid == LISTENING else ()
+            self.backends[domid] = self.stack.enter_context(
+                Backend(self.xen, domid, ALLOW_LOOPBACK + "allow bind inet 0.0.0.0\n", self.arguments[domid - 1], prefix)
+            )
             self.frontends[domid] = self.stack.enter_context(Frontend(self.xen, domid))
             self.frontends[domid].attach(suppress=True)
         self.server, self.client = self.frontends[LISTENING], self.frontends[CONNECTING]
@@ -191,6 +195,25 @@ class Faults(Joined):
         self.assertEqual(self.client.transfer("send", 2, 32768), (32768, 0))  # both rings are full
         self.assertEqual(self.client.call("release", 2), 0)
         self.assertEqual(self.server.call("release", 2), 0)
+
+
+class OutOfDescriptors(Joined):
+    prefix = ("prlimit", "--nofile=48:48")
+
+    def test_an_accept_is_told_and_the_listener_goes_on(self):
+        port = self.listen()
+        accept = self.server.request("accept", 1, 2, 1)
+        self.assertFalse(self.server.is_answered(accept))
+        filled = 0  # takes all descriptors that are left
+        while self.server.call("socket", 100 + filled) or self.server.call("bind", 100 + filled, "127.0.0.1", 0) != "EMFILE":
+            filled += 1
+        self.assertEqual(self.client.connect(2, port), 0)
+        self.assertEqual(self.server.result(accept), "EMFILE")
+        for number in range(filled + 1):
+            self.assertEqual(self.server.call("release", 100 + number), 0)
+        self.assertEqual(self.server.call("accept", 1, 3, 1), 0)  # the connection has waited
+        self.assertEqual(self.client.transfer("send", 2, 1000), (1000, 0))
+        self.assertEqual(self.server.transfer("receive", 3, 1000), (1000, 0))
 
 
 class NotJoined(Joined):
