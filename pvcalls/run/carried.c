@@ -10,9 +10,13 @@
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "supervisor.h"
+
+#define LINGER_MS 5000
+#define LOOK_MS 1000                    /* between two looks at whether a peer still takes something */
 
 ino_t inode_of(int fd) {
         struct stat st;
@@ -140,11 +144,45 @@ void carried_free_dead(struct supervisor *supervisor) {
         }
 }
 
+static int64_t now_ms(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/*
+ * Ends connections that programs have closed and whose peers have taken nothing for a while: as long as a backend waits after RELEASE. Returns
+ * how many milliseconds later this should be asked again; -1: there are none.
+ */
+int64_t carried_give_up(struct supervisor *supervisor) {
+        struct carried **link = &supervisor->closed, *carried;
+
+        while ((carried = *link)) {
+                if (!carried->dead && carried->n_out != carried->n_out_before) {
+                        carried->n_out_before = carried->n_out;
+                        carried->give_up_ms = now_ms() + LINGER_MS;
+                }
+                if (!carried->dead && now_ms() >= carried->give_up_ms)
+                        connection_abort(carried, false);
+                if (carried->dead)
+                        *link = carried->next_closed;
+                else
+                        link = &carried->next_closed;
+        }
+        return supervisor->closed ? LOOK_MS : -1;
+}
+
 static void closed(struct carried *carried) {
         carried->closed = true;
         if (carried->kind == CARRIED_CONNECTED && carried->fd >= 0) {
                 forget(carried);
                 connection_run(carried);        /* what the program has written is still delivered */
+                if (carried->dead)
+                        return;
+                carried->give_up_ms = now_ms() + LINGER_MS;
+                carried->next_closed = carried->supervisor->closed;
+                carried->supervisor->closed = carried;
         } else {
                 carried_end(carried);
         }

@@ -96,6 +96,7 @@ static size_t move_out(struct carried *carried, size_t budget) {
         n = readv(carried->fd, pieces, pieces_cut(pieces, (size_t) n < budget ? (size_t) n : budget));
         if (n > 0) {
                 xcp_pvcalls_send_done(carried->socket, (size_t) n);
+                carried->n_out += (size_t) n;
                 return (size_t) n;
         }
         carried->readable = false;

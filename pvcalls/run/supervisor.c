@@ -211,6 +211,7 @@ static void run_more(struct supervisor *supervisor) {
 static void loop(struct supervisor *supervisor) {
         struct epoll_event events[EVENTS];
         bool served = false;
+        int look_ms = -1;
 
         while (!supervisor->ending) {
                 bool idle = !supervisor->programs && supervisor->n_connections == 0;
@@ -218,13 +219,14 @@ static void loop(struct supervisor *supervisor) {
 
                 if (idle && served && door_close(supervisor->door, supervisor->lock, supervisor->door_path))
                         return;
-                n = epoll_wait(supervisor->epoll, events, EVENTS, supervisor->more ? 0 : idle ? served ? ASK_AGAIN_MS : FIRST_MS : -1);
+                n = epoll_wait(supervisor->epoll, events, EVENTS, supervisor->more ? 0 : idle ? served ? ASK_AGAIN_MS : FIRST_MS : look_ms);
                 if (n < 0 && errno != EINTR)
                         return;
                 served |= supervisor->programs || (idle && n == 0);     /* who started this and does not come is not waited for */
                 for (int i = 0; i < n; i++)
                         event_run(supervisor, &events[i]);
                 run_more(supervisor);
+                look_ms = (int) carried_give_up(supervisor);
                 carried_free_dead(supervisor);
         }
 }

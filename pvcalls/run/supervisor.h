@@ -90,6 +90,9 @@ struct carried {
         size_t junk;                    /* connection: bytes to be thrown away first; loopback.h */
         bool readable, writable, out_done, in_done, is_more;
         struct carried *next_more, *next_dead;
+        uint64_t n_out, n_out_before;   /* connection: bytes to the backend; how many it were at a look before */
+        int64_t give_up_ms;             /* closed connection: when, if the peer takes nothing until then */
+        struct carried *next_closed;
 };
 
 #define CARRIED_BUCKETS 4096u
@@ -105,6 +108,7 @@ struct supervisor {
         struct carried *by_inode[CARRIED_BUCKETS], *by_watch[CARRIED_BUCKETS];
         struct carried **by_port;       /* 65536: by own_port, those not accepted */
         struct carried *more, *dead;
+        struct carried *closed;         /* connections that programs have closed, and that have still something to be sent */
         unsigned n_connections;         /* that still move bytes */
         bool ending;
 };
@@ -120,6 +124,7 @@ void carried_wait(struct carried *carried, struct call *call);
 void carried_release(struct carried *carried);
 void carried_end(struct carried *carried);
 void carried_closings(struct supervisor *supervisor);
+int64_t carried_give_up(struct supervisor *supervisor);
 void carried_free_dead(struct supervisor *supervisor);
 ino_t inode_of(int fd);
 

@@ -41,7 +41,7 @@ class Carried(TestCase):
 
     def wait_tidy(self):
         """Waits until the supervisor has ended, and nothing of it is left."""
-        wait_until(lambda: self.used() == self.before, lambda: f"nothing to be left of {self.before}: {self.used()}", deadline=20)
+        wait_until(lambda: self.used() == self.before, lambda: f"nothing to be left of {self.before}: {self.used()}", deadline=40)
 
     def run_carried(self, *argv, **options):
         """Runs a program in the domain to its end. Options are those of harness.run."""

@@ -14,7 +14,7 @@ import threading
 
 from carried import DOM, RUN, Carried
 from harness import Emulation, TestCase, run, wait_until
-from pvcalls import Backend, Server, make_device
+from pvcalls import Backend, Server, keep, make_device
 
 MIB = 1 << 20
 
@@ -236,6 +236,21 @@ print(socket.socket().connect_ex({address}))
             self.assertEqual(one.recv(1), b"")
         wait_until(lambda: not self.backend.sockets(), "the listener to be gone", deadline=20)
         self.wait_tidy()
+
+    def test_a_peer_that_never_reads_keeps_nothing(self):
+        server = self.stack.enter_context(Server(keep))
+        script = f"""
+import socket
+one = socket.create_connection(("127.0.0.1", {server.port}))
+one.settimeout(0.3)
+try:
+    while True:
+        one.send(b"x" * 65536)
+except TimeoutError:
+    pass
+"""
+        self.run_carried(sys.executable, "-c", script)
+        self.wait_tidy()  # some 5 s later: server.connections is still open
 
     def test_a_second_time_around_a_program(self):
         said = self.run_carried(RUN, "--all", "--", "true", check=125)
