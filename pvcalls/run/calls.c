@@ -85,6 +85,7 @@ static int64_t connect_begin(struct supervisor *supervisor, struct call *call, i
         carried->peer = *address;
         carried->kind = CARRIED_CONNECTING;
         if (waits) {
+                timeout_set(supervisor, call, fd);
                 carried_wait(carried, call);
                 return CALL_WAITS;
         }
@@ -127,6 +128,7 @@ static int64_t call_connect(struct supervisor *supervisor, struct call *call, co
         if (carried && carried->kind == CARRIED_CONNECTING) {
                 if (!call->started && fcntl(fd, F_GETFL) & O_NONBLOCK)
                         return -EALREADY;
+                timeout_set(supervisor, call, fd);
                 carried_wait(carried, call);
                 return CALL_WAITS;
         }
@@ -269,6 +271,7 @@ static int64_t call_accept(struct supervisor *supervisor, struct call *call, con
         r = accept_one(supervisor, call, target, carried, fd, flags);
         if (r != -EAGAIN || fcntl(fd, F_GETFL) & O_NONBLOCK)
                 return r;
+        timeout_set(supervisor, call, fd);
         carried_wait(carried, call);
         return CALL_WAITS;
 }

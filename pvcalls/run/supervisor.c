@@ -139,6 +139,7 @@ static bool program_call(struct supervisor *supervisor, struct program *program)
         call->id = notification.id;
         call->pid = (pid_t) notification.pid;
         call->data = notification.data;
+        call->deadline_ms = INT64_MAX;
         carried_closings(supervisor);           /* what it has closed before the call, it expects to be closed */
         call_handle(supervisor, call);
         return true;
@@ -208,6 +209,11 @@ static void run_more(struct supervisor *supervisor) {
         }
 }
 
+/* Of two times to wait, in milliseconds; -1 is for ever. */
+static int sooner(int a, int b) {
+        return a < 0 ? b : b < 0 || a < b ? a : b;
+}
+
 static void loop(struct supervisor *supervisor) {
         struct epoll_event events[EVENTS];
         bool served = false;
@@ -219,7 +225,8 @@ static void loop(struct supervisor *supervisor) {
 
                 if (idle && served && door_close(supervisor->door, supervisor->lock, supervisor->door_path))
                         return;
-                n = epoll_wait(supervisor->epoll, events, EVENTS, supervisor->more ? 0 : idle ? served ? ASK_AGAIN_MS : FIRST_MS : look_ms);
+                n = epoll_wait(supervisor->epoll, events, EVENTS,
+                               supervisor->more ? 0 : idle ? served ? ASK_AGAIN_MS : FIRST_MS : sooner(look_ms, timeouts_wait_ms(supervisor)));
                 if (n < 0 && errno != EINTR)
                         return;
                 served |= supervisor->programs || (idle && n == 0);     /* who started this and does not come is not waited for */
@@ -227,6 +234,7 @@ static void loop(struct supervisor *supervisor) {
                         event_run(supervisor, &events[i]);
                 run_more(supervisor);
                 look_ms = (int) carried_give_up(supervisor);
+                timeouts_run(supervisor);
                 carried_free_dead(supervisor);
         }
 }
@@ -236,7 +244,7 @@ int supervisor_run(int door, int lock, const char *door_path, int ready, int wai
         struct rlimit limit;
         int r;
 
-        supervisor = (struct supervisor) { .door = door, .lock = lock, .door_path = door_path };
+        supervisor = (struct supervisor) { .door = door, .lock = lock, .door_path = door_path, .next_deadline_ms = INT64_MAX };
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {    /* a descriptor for each connection, and some for each event channel under emulated Xen */
                 limit.rlim_cur = limit.rlim_max;
                 (void) setrlimit(RLIMIT_NOFILE, &limit);

@@ -8,6 +8,7 @@
  *      carried.c       which sockets are carried, and when a program has closed one
  *      calls.c         the system calls that say where a socket goes
  *      names.c         those that ask
+ *      timeouts.c      those that wait for a limited time
  *      connection.c    a connection's bytes, and its end
  *      loopback.c      the other end of a program's socket
  *
@@ -45,6 +46,7 @@ struct call {
         pid_t pid;
         struct seccomp_data data;
         bool started;                   /* it was heard of before, and waited for what has come now */
+        int64_t deadline_ms;            /* when it waits: until when, of CLOCK_MONOTONIC; INT64_MAX: for ever */
 };
 
 enum carried_kind {
@@ -110,6 +112,7 @@ struct supervisor {
         struct carried *more, *dead;
         struct carried *closed;         /* connections that programs have closed, and that have still something to be sent */
         unsigned n_connections;         /* that still move bytes */
+        int64_t next_deadline_ms;       /* no waiting call's time is over before; INT64_MAX: none has one */
         bool ending;
 };
 
@@ -136,6 +139,11 @@ void calls_retry(struct carried *carried);
 #define CALL_WAITS (-100000)            /* it waits at the socket */
 #define CALL_CONTINUES (-100001)        /* the kernel does it */
 #define CALL_ANSWERED (-100002)
+
+/* timeouts.c: how long a call waits, how long until one has waited enough (for epoll_wait()), and answers to those that have. */
+void timeout_set(struct supervisor *supervisor, struct call *call, int fd);
+int timeouts_wait_ms(const struct supervisor *supervisor);
+void timeouts_run(struct supervisor *supervisor);
 
 /* names.c: the handlers of getsockname, getpeername and getsockopt(SO_ERROR), and addresses in a program's memory. */
 int64_t call_getsockname(struct carried *carried, struct call *call, const struct target *target);
