@@ -63,6 +63,13 @@ static void answer_connect(struct xcp_pvcalls_socket *socket, int result) {
         socket->result = result;
 }
 
+/* It is connected to nobody. */
+static void answer_attach(struct xcp_pvcalls_socket *socket, int result) {
+        if (result == 0)
+                socket->address.sin_family = AF_UNSPEC;
+        answer_connect(socket, result);
+}
+
 static void answer_bind(struct xcp_pvcalls_socket *socket, int result) {
         if (socket->restoring) {
                 if (result < 0)
@@ -112,6 +119,9 @@ void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int re
                 break;
         case PVCALLS_CONNECT:
                 answer_connect(socket, result);
+                break;
+        case PVCALLS_ATTACH:
+                answer_attach(socket, result);
                 break;
         case PVCALLS_BIND:
                 answer_bind(socket, result);

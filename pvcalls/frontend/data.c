@@ -20,7 +20,7 @@ static bool is_connected(const struct xcp_pvcalls_socket *socket) {
 }
 
 /* The backend has broken the protocol: the socket is lost, and with it, at the next dispatch, all others. */
-static int broken(struct xcp_pvcalls_socket *socket) {
+int data_broken(struct xcp_pvcalls_socket *socket) {
         atomic_store(&socket->failure, -EIO);
         atomic_store(&socket->pvcalls->failed, true);
         (void) eventfd_write(socket->pvcalls->wake, 1);
@@ -36,7 +36,7 @@ static ssize_t look_in(struct xcp_pvcalls_socket *socket, struct iovec pieces[2]
         if (!is_connected(socket))
                 return failure != 0 ? failure : -ENOTCONN;
         if (data_consumer_next(&socket->in, pieces, &n, &error) < 0)
-                return broken(socket);
+                return data_broken(socket);
         if (n > 0)
                 return (ssize_t) n;
         if (error == PVCALLS_ENOTCONN)
@@ -59,40 +59,68 @@ static ssize_t look_out(struct xcp_pvcalls_socket *socket, struct iovec pieces[2
         if (failure != 0)
                 return failure;
         if (data_producer_space(&socket->out, pieces, &n) < 0)
-                return broken(socket);
+                return data_broken(socket);
         return n > 0 ? (ssize_t) n : -EAGAIN;
 }
 
-ssize_t xcp_pvcalls_receive_data(struct xcp_pvcalls_socket *socket, struct iovec ret_pieces[2]) {
-        ssize_t n = look_in(socket, ret_pieces);
+ssize_t data_wait_in(struct xcp_pvcalls_socket *socket, struct iovec pieces[2]) {
+        ssize_t n = look_in(socket, pieces);
 
         if (n != -EAGAIN)
                 return n;
         (void) data_consumer_sleep(&socket->in);
-        return look_in(socket, ret_pieces);
+        return look_in(socket, pieces);
 }
 
-void xcp_pvcalls_receive_done(struct xcp_pvcalls_socket *socket, size_t n) {
+ssize_t xcp_pvcalls_receive_data(struct xcp_pvcalls_socket *socket, struct iovec ret_pieces[2]) {
+        return socket->datagrams ? -EOPNOTSUPP : data_wait_in(socket, ret_pieces);
+}
+
+void data_received(struct xcp_pvcalls_socket *socket, size_t n) {
         if (n > 0)
                 data_consumer_commit(&socket->in, n);
         if (data_consumer_must_notify(&socket->in))
                 xenevtchn_notify(socket->pvcalls->rings.events, socket->ring->port);
 }
 
-ssize_t xcp_pvcalls_send_space(struct xcp_pvcalls_socket *socket, struct iovec ret_pieces[2]) {
-        ssize_t n = look_out(socket, ret_pieces);
+void xcp_pvcalls_receive_done(struct xcp_pvcalls_socket *socket, size_t n) {
+        if (!socket->datagrams)
+                data_received(socket, n);
+}
+
+static ssize_t wait_out(struct xcp_pvcalls_socket *socket, struct iovec pieces[2]) {
+        ssize_t n = look_out(socket, pieces);
 
         if (n != -EAGAIN)
                 return n;
         (void) data_producer_sleep(&socket->out, socket->out.size / 2);
-        return look_out(socket, ret_pieces);
+        return look_out(socket, pieces);
 }
 
-void xcp_pvcalls_send_done(struct xcp_pvcalls_socket *socket, size_t n) {
+ssize_t data_wait_room(struct xcp_pvcalls_socket *socket, struct iovec pieces[2], size_t needed) {
+        ssize_t n = look_out(socket, pieces);
+
+        if (n == -EAGAIN || (n > 0 && (size_t) n < needed)) {
+                (void) data_producer_sleep(&socket->out, needed);
+                n = look_out(socket, pieces);
+        }
+        return n > 0 && (size_t) n < needed ? -EAGAIN : n;
+}
+
+ssize_t xcp_pvcalls_send_space(struct xcp_pvcalls_socket *socket, struct iovec ret_pieces[2]) {
+        return socket->datagrams ? -EOPNOTSUPP : wait_out(socket, ret_pieces);
+}
+
+void data_sent(struct xcp_pvcalls_socket *socket, size_t n) {
         if (n > 0)
                 data_producer_commit(&socket->out, n);
         if (data_producer_must_notify(&socket->out))
                 xenevtchn_notify(socket->pvcalls->rings.events, socket->ring->port);
+}
+
+void xcp_pvcalls_send_done(struct xcp_pvcalls_socket *socket, size_t n) {
+        if (!socket->datagrams)
+                data_sent(socket, n);
 }
 
 ssize_t xcp_pvcalls_send(struct xcp_pvcalls_socket *socket, const void *data, size_t size) {
@@ -155,8 +183,11 @@ int xcp_pvcalls_poll(struct xcp_pvcalls_socket *socket, int events) {
         pthread_mutex_unlock(&socket->pvcalls->lock);
         if (!connected)
                 return ready & (events | POLLERR | POLLHUP);
-        in = events & POLLIN ? xcp_pvcalls_receive_data(socket, pieces) : look_in(socket, pieces);
-        out = events & POLLOUT ? xcp_pvcalls_send_space(socket, pieces) : look_out(socket, pieces);
+        in = events & POLLIN ? data_wait_in(socket, pieces) : look_in(socket, pieces);
+        if (!(events & POLLOUT))
+                out = look_out(socket, pieces);
+        else
+                out = socket->datagrams ? data_wait_room(socket, pieces, datagram_room(socket)) : wait_out(socket, pieces);
         if (in != -EAGAIN)
                 ready |= POLLIN;
         if (out != -EAGAIN)

@@ -7,6 +7,9 @@
  *                                                      each sends so many bytes and receives them back
  *      churn ADDRESS PORT CONNECTIONS                  one after the other, waiting for each
  *      serve ADDRESS PORT                              sends back what it gets, in a loop over the device's descriptor
+ *      ask ADDRESS PORT DATAGRAMS BYTES HOW            sends datagrams of up to so many bytes, and compares what comes back; HOW: attached or
+ *                                                      connected
+ *      answer ADDRESS PORT                             sends datagrams back to whom they are from
  *      hold ADDRESS PORT                               tells what becomes of a connection when its backend goes, and connects again
  */
 
@@ -228,6 +231,100 @@ static void serve(char **words) {
         }
 }
 
+/* A UDP socket that has its buffers; bound, if it is to be. */
+static struct xcp_pvcalls_socket *datagrams_new(const struct sockaddr_in *local, const struct sockaddr_in *peer) {
+        const char *what = peer ? "connect" : "attach";
+        struct xcp_pvcalls_socket *socket;
+        int r;
+
+        check("socket", xcp_pvcalls_datagrams_new(pvcalls, NULL, &socket));
+        if (local) {
+                (void) xcp_pvcalls_bind(socket, local);
+                check("bind", xcp_pvcalls_finish(socket, PATIENCE_MS));
+        }
+        r = peer ? xcp_pvcalls_connect(socket, peer) : xcp_pvcalls_attach(socket);
+        if (r != -EINPROGRESS)
+                fail(what, r);
+        check(what, xcp_pvcalls_finish(socket, PATIENCE_MS));
+        return socket;
+}
+
+/* Waits until the socket is ready for what poll(2) calls this. */
+static void wait_ready(struct xcp_pvcalls_socket *socket, int events) {
+        struct pollfd device = { .fd = xcp_pvcalls_fd(pvcalls), .events = POLLIN };
+
+        while (!(xcp_pvcalls_poll(socket, events) & events)) {
+                if (poll(&device, 1, PATIENCE_MS) == 0)
+                        fail("poll", -ETIMEDOUT);
+                check("dispatch", xcp_pvcalls_dispatch(pvcalls));
+        }
+}
+
+static ssize_t receive_one(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct sockaddr_in *ret_address) {
+        ssize_t n;
+
+        while ((n = xcp_pvcalls_receive_from(socket, data, size, ret_address)) == -EAGAIN)
+                wait_ready(socket, POLLIN);
+        return n;
+}
+
+static void send_one(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr_in *address) {
+        int r;
+
+        while ((r = xcp_pvcalls_send_to(socket, data, size, address)) == -EAGAIN)
+                wait_ready(socket, POLLOUT);
+        check("send", r);
+}
+
+static void ask(char **words) {
+        struct sockaddr_in address = address_of(words), from;
+        unsigned n = (unsigned) atoi(words[2]), n_bytes = (unsigned) atoi(words[3]);
+        bool connects = strcmp(words[4], "connected") == 0;
+        static uint8_t sent[CHUNK], received[CHUNK];
+        struct xcp_pvcalls_socket *socket;
+
+        check("order", xcp_pvcalls_set_page_order(pvcalls, 6));
+        socket = datagrams_new(NULL, connects ? &address : NULL);
+        for (unsigned i = 0; i < n; i++) {
+                size_t size = n > 1 ? (size_t) n_bytes * i / (n - 1) : n_bytes;
+                ssize_t there;
+
+                for (size_t j = 0; j < size; j++)
+                        sent[j] = pattern(i + j);
+                send_one(socket, sent, size, connects ? NULL : &address);
+                there = receive_one(socket, received, sizeof received, &from);
+                if (there < 0)
+                        fail("receive", (int) there);
+                if ((size_t) there != size || memcmp(sent, received, size) != 0)
+                        fail("data", -EBADMSG);
+                if (from.sin_port != address.sin_port || from.sin_addr.s_addr != address.sin_addr.s_addr)
+                        fail("from", -EADDRNOTAVAIL);
+        }
+        xcp_pvcalls_socket_release(socket);
+        printf("ok %u\n", n);
+}
+
+static void answer(char **words) {
+        struct sockaddr_in address = address_of(words), local, from;
+        struct xcp_pvcalls_socket *socket = datagrams_new(&address, NULL);
+        struct pollfd device = { .fd = xcp_pvcalls_fd(pvcalls), .events = POLLIN };
+        static uint8_t data[CHUNK];
+        ssize_t n;
+
+        while (xcp_pvcalls_local_address(socket, &local) == -EINPROGRESS) {
+                poll(&device, 1, PATIENCE_MS);
+                check("dispatch", xcp_pvcalls_dispatch(pvcalls));
+        }
+        printf("bound %u\n", ntohs(local.sin_port));
+        for (;;) {
+                n = receive_one(socket, data, sizeof data, &from);
+                if (n == -ECONNRESET || n == -ENETDOWN)
+                        fail("receive", (int) n);
+                if (n >= 0)
+                        send_one(socket, data, (size_t) n, &from);
+        }
+}
+
 static void hold(char **words) {
         struct sockaddr_in address = address_of(words);
         char byte;
@@ -255,7 +352,8 @@ int main(int argc, char **argv) {
                 const char *name;
                 int n_words;
                 void (*run)(char **words);
-        } commands[] = { { "exchange", 4, exchange }, { "churn", 3, churn }, { "serve", 2, serve }, { "hold", 2, hold } };
+        } commands[] = { { "exchange", 4, exchange }, { "churn", 3, churn }, { "serve", 2, serve }, { "ask", 5, ask },
+                       { "answer", 2, answer }, { "hold", 2, hold } };
 
         setvbuf(stdout, NULL, _IOLBF, 0);
         for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++) {

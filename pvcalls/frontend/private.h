@@ -9,6 +9,7 @@
  *      socket.c        a socket's life, and the calls that become requests
  *      answer.c        what the backend's answers do
  *      data.c          bytes
+ *      datagram.c      datagrams, and their sockets
  *
  * lock covers all of it but the data of a socket, whose ring stays where it is for as long as the socket is there, also without a backend.
  */
@@ -44,6 +45,7 @@ struct xcp_pvcalls_socket {
         void *userdata;
         uint64_t id;
         enum socket_kind kind;
+        bool datagrams;                 /* UDP; its rings hold frames, and it is SOCKET_CONNECTED when it has them, to whomever */
         bool known;                     /* the backend has it, or will: RELEASE is due */
         bool released;                  /* by its user: only the library has it still */
         bool restoring;                 /* a listener that a new backend is asked for */
@@ -56,6 +58,7 @@ struct xcp_pvcalls_socket {
         struct ring *ring;              /* of a connection */
         struct data_producer out;
         struct data_consumer in;
+        size_t room_wanted;             /* of datagrams: what the last one that did not fit needs; 0: all fitted */
 
         struct sockaddr_in address;     /* that a listener is bound to, for the next backend, or a connection is connected to */
         struct sockaddr_in local;       /* as the backend tells */
@@ -109,6 +112,21 @@ int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd);
 void socket_park(struct xcp_pvcalls_socket *listener);
 void socket_restore(struct xcp_pvcalls_socket *listener);
 void sockets_flush(struct xcp_pvcalls *pvcalls);
+
+/* Whether a call can be made now; and its end, which gives the lock up. */
+int socket_callable(const struct xcp_pvcalls_socket *socket);
+int socket_ask_known(struct xcp_pvcalls_socket *socket, uint32_t cmd);
+int socket_call_end(struct xcp_pvcalls_socket *socket, int r);
+
+/* data.c: as xcp_pvcalls_receive_data() and xcp_pvcalls_send_space(), whatever is in the rings. Less room than needed is -EAGAIN. */
+ssize_t data_wait_in(struct xcp_pvcalls_socket *socket, struct iovec pieces[2]);
+ssize_t data_wait_room(struct xcp_pvcalls_socket *socket, struct iovec pieces[2], size_t needed);
+int data_broken(struct xcp_pvcalls_socket *socket);
+void data_received(struct xcp_pvcalls_socket *socket, size_t n);
+void data_sent(struct xcp_pvcalls_socket *socket, size_t n);
+
+/* datagram.c: how much room makes it writable. */
+size_t datagram_room(const struct xcp_pvcalls_socket *socket);
 
 /* answer.c: with the lock held. request is freed. result: 0 or a negative errno. */
 void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int result);

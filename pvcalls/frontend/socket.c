@@ -127,12 +127,16 @@ static void request_fill(struct request *request, const struct xcp_pvcalls_socke
         switch (wire->cmd) {
         case PVCALLS_SOCKET:
                 wire->u.socket.domain = AF_INET;
-                wire->u.socket.type = SOCK_STREAM;
+                wire->u.socket.type = socket->datagrams ? PVCALLS_DATAGRAM : PVCALLS_STREAM;
                 break;
         case PVCALLS_CONNECT:
                 wire->u.connect.len = pvcalls_address_format(&socket->address, wire->u.connect.addr);
                 wire->u.connect.ref = socket->ring->ref;
                 wire->u.connect.evtchn = socket->ring->port;
+                break;
+        case PVCALLS_ATTACH:
+                wire->u.attach.ref = socket->ring->ref;
+                wire->u.attach.evtchn = socket->ring->port;
                 break;
         case PVCALLS_BIND:
                 wire->u.bind.len = pvcalls_address_format(&socket->address, wire->u.bind.addr);
@@ -168,7 +172,7 @@ int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
 }
 
 /* The same behind SOCKET, if the backend does not know it. */
-static int ask_known(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
+int socket_ask_known(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
         int r = 0;
 
         if (!socket->known)
@@ -212,7 +216,7 @@ void socket_park(struct xcp_pvcalls_socket *listener) {
 }
 
 void socket_restore(struct xcp_pvcalls_socket *listener) {
-        int r = ask_known(listener, PVCALLS_BIND);
+        int r = socket_ask_known(listener, PVCALLS_BIND);
 
         if (r == 0 && listener->kind == SOCKET_LISTENING)
                 r = socket_ask(listener, PVCALLS_LISTEN);
@@ -303,17 +307,18 @@ struct xcp_pvcalls_socket *xcp_pvcalls_socket_reset(struct xcp_pvcalls_socket *s
         return NULL;
 }
 
-/* Whether a call can be made now. */
-static int callable(const struct xcp_pvcalls_socket *socket) {
+int socket_callable(const struct xcp_pvcalls_socket *socket) {
         if (socket->failure != 0)
                 return socket->failure;
         if (socket->result == -EINPROGRESS || socket->restoring)
                 return -EALREADY;
-        return link_is_up(socket->pvcalls) ? 0 : -ENETDOWN;
+        if (!link_is_up(socket->pvcalls))
+                return -ENETDOWN;
+        return socket->datagrams && !socket->pvcalls->terms.datagrams ? -EOPNOTSUPP : 0;
 }
 
 static int connect_locked(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address) {
-        int r = callable(socket);
+        int r = socket_callable(socket);
 
         if (r < 0)
                 return r;
@@ -323,7 +328,7 @@ static int connect_locked(struct xcp_pvcalls_socket *socket, const struct sockad
         if (r < 0)
                 return r;
         socket->address = *address;
-        r = ask_known(socket, PVCALLS_CONNECT);
+        r = socket_ask_known(socket, PVCALLS_CONNECT);
         if (r < 0) {
                 socket_drop_ring(socket, false);
                 return r;
@@ -333,14 +338,14 @@ static int connect_locked(struct xcp_pvcalls_socket *socket, const struct sockad
 }
 
 static int bind_locked(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address) {
-        int r = callable(socket);
+        int r = socket_callable(socket);
 
         if (r < 0)
                 return r;
         if (socket->kind != SOCKET_NEW)
                 return -EINVAL;
         socket->address = *address;
-        r = ask_known(socket, PVCALLS_BIND);
+        r = socket_ask_known(socket, PVCALLS_BIND);
         if (r < 0)
                 return r;
         socket->kind = SOCKET_BOUND;
@@ -348,22 +353,23 @@ static int bind_locked(struct xcp_pvcalls_socket *socket, const struct sockaddr_
 }
 
 static int listen_locked(struct xcp_pvcalls_socket *socket, int backlog) {
-        int r = callable(socket);
+        int r = socket_callable(socket);
 
         if (r < 0)
                 return r;
         if (socket->kind != SOCKET_BOUND && socket->kind != SOCKET_LISTENING)
                 return -EINVAL;
+        if (socket->datagrams)
+                return -EOPNOTSUPP;
         socket->backlog = backlog < 0 ? SOMAXCONN : backlog;
-        r = ask_known(socket, PVCALLS_LISTEN);
+        r = socket_ask_known(socket, PVCALLS_LISTEN);
         if (r < 0)
                 return r;
         socket->kind = SOCKET_LISTENING;
         return -EINPROGRESS;
 }
 
-/* What is common to the calls: the lock, and sending what they asked for. */
-static int call_end(struct xcp_pvcalls_socket *socket, int r) {
+int socket_call_end(struct xcp_pvcalls_socket *socket, int r) {
         if (r == -EINPROGRESS) {
                 socket->result = r;
                 sockets_flush(socket->pvcalls);
@@ -374,17 +380,17 @@ static int call_end(struct xcp_pvcalls_socket *socket, int r) {
 
 int xcp_pvcalls_connect(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address) {
         pthread_mutex_lock(&socket->pvcalls->lock);
-        return call_end(socket, connect_locked(socket, address));
+        return socket_call_end(socket, connect_locked(socket, address));
 }
 
 int xcp_pvcalls_bind(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address) {
         pthread_mutex_lock(&socket->pvcalls->lock);
-        return call_end(socket, bind_locked(socket, address));
+        return socket_call_end(socket, bind_locked(socket, address));
 }
 
 int xcp_pvcalls_listen(struct xcp_pvcalls_socket *socket, int backlog) {
         pthread_mutex_lock(&socket->pvcalls->lock);
-        return call_end(socket, listen_locked(socket, backlog));
+        return socket_call_end(socket, listen_locked(socket, backlog));
 }
 
 int xcp_pvcalls_result(struct xcp_pvcalls_socket *socket) {
@@ -419,7 +425,7 @@ int xcp_pvcalls_peer_address(struct xcp_pvcalls_socket *socket, struct sockaddr_
         int r = 0;
 
         pthread_mutex_lock(&socket->pvcalls->lock);
-        if (socket->kind != SOCKET_CONNECTED)
+        if (socket->kind != SOCKET_CONNECTED || (socket->datagrams && socket->address.sin_family != AF_INET))
                 r = -ENOTCONN;
         else if (socket->address.sin_family != AF_INET)
                 r = -EOPNOTSUPP;
@@ -437,7 +443,7 @@ int xcp_pvcalls_shutdown(struct xcp_pvcalls_socket *socket, int how) {
         pthread_mutex_lock(&socket->pvcalls->lock);
         if (socket->kind != SOCKET_CONNECTED || socket->failure != 0) {
                 r = -ENOTCONN;
-        } else if (!socket->pvcalls->terms.shutdown) {
+        } else if (socket->datagrams || !socket->pvcalls->terms.shutdown) {
                 r = -EOPNOTSUPP;
         } else {
                 socket->shutdown = how;

@@ -144,6 +144,7 @@ int store_read_terms(const struct store *store, struct store_terms *ret_terms) {
                 .names = has_feature(store, "feature-names"),
                 .shutdown = has_feature(store, "feature-shutdown"),
                 .options = has_feature(store, "feature-socket-options"),
+                .datagrams = has_feature(store, "feature-datagrams"),
         };
         return 0;
 }

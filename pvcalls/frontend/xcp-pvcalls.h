@@ -74,6 +74,13 @@ int xcp_pvcalls_set_page_order(struct xcp_pvcalls *pvcalls, unsigned order);
 /* A TCP socket. Nothing is asked of the backend before it is connected or bound. userdata is the caller's own. */
 int xcp_pvcalls_socket_new(struct xcp_pvcalls *pvcalls, void *userdata, struct xcp_pvcalls_socket **ret_socket);
 
+/*
+ * A UDP socket. It is bound, if it is to have a certain address, and then either connected or attached, which lets it send to any address and
+ * receive from any. Datagrams go by xcp_pvcalls_send_to() and xcp_pvcalls_receive_from() alone. Its backend's end is its own: -ECONNRESET.
+ * If this backend has no UDP, the calls of the backend return -EOPNOTSUPP.
+ */
+int xcp_pvcalls_datagrams_new(struct xcp_pvcalls *pvcalls, void *userdata, struct xcp_pvcalls_socket **ret_socket);
+
 /* close(2): what was sent before is delivered. The socket must not be used any more. NULL is nothing. Returns NULL. */
 struct xcp_pvcalls_socket *xcp_pvcalls_socket_release(struct xcp_pvcalls_socket *socket);
 
@@ -92,6 +99,7 @@ void xcp_pvcalls_socket_set_userdata(struct xcp_pvcalls_socket *socket, void *us
 int xcp_pvcalls_connect(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address);
 int xcp_pvcalls_bind(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address);
 int xcp_pvcalls_listen(struct xcp_pvcalls_socket *socket, int backlog);
+int xcp_pvcalls_attach(struct xcp_pvcalls_socket *socket);
 
 /*
  * The address of the socket itself. It is asked of the backend when it is first wanted: -EINPROGRESS, and the socket is named when it is there.
@@ -122,7 +130,21 @@ ssize_t xcp_pvcalls_send(struct xcp_pvcalls_socket *socket, const void *data, si
 ssize_t xcp_pvcalls_receive(struct xcp_pvcalls_socket *socket, void *data, size_t size);
 
 /*
- * The same without a copy: where the next bytes to send can be put, and where those that came lie, in at most two pieces (the second may be
+ * As sendto(2) with MSG_DONTWAIT, of a UDP socket. Without an address: to whom it is connected. 0: it is on its way, and what becomes of it
+ * may be told by receiving. -EMSGSIZE: the buffer is too small for it ever; 65507 bytes need order 6.
+ */
+int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr_in *address);
+
+/*
+ * As recvfrom(2) with MSG_DONTWAIT and MSG_TRUNC: returns the length that the datagram has, which may be more than the size that there is for it,
+ * and from whom it is. Or an error of a datagram that was sent before, with the address that it was for, all zero if that is not
+ * known: -EACCES by the backend's policy, -ECONNREFUSED and so on; the socket works on. A datagram that was cut by the ring's size is as
+ * long as the ring let it be.
+ */
+ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct sockaddr_in *ret_address);
+
+/*
+ * The same as xcp_pvcalls_send() and xcp_pvcalls_receive() without a copy: where the next bytes to send can be put, and where those that came lie, in at most two pieces (the second may be
  * empty). Return their number, 0 for the peer's end, or a negative errno as above. The pages are shared with the backend: it can change
  * what it has sent, so look at a byte once. Then say how many were put or taken.
  */

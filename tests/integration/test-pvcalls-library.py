@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 
 from harness import Emulation, TestCase, build_directory, wait_until
 from pvcalls import Backend, Server, echo, keep, make_device
@@ -115,6 +116,71 @@ class Library(Served):
         self.start("hold", "127.0.0.1", server.port).wait_output("connected 1", 30)
         self.stack.enter_context(self.start("hold", "127.0.0.1", server.port))  # takes the device over
         server.wait_connections(2)
+
+
+class Datagrams(Served):
+    def serve_datagrams(self):
+        """A UDP server of the host that sends back what it gets; returns its port."""
+        server = self.stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        server.bind(("127.0.0.1", 0))
+        self.answer(server)
+        return server.getsockname()[1]
+
+    def answer(self, server):
+        def run():
+            while True:
+                data, address = server.recvfrom(65536)
+                if data == b"end":
+                    return
+                server.sendto(data, address)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+
+        def end():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+                last.sendto(b"end", server.getsockname())
+            thread.join(20)
+
+        self.stack.callback(end)
+
+    def test_to_an_address_and_connected(self):
+        port = self.serve_datagrams()
+        for how in ("attached", "connected"):
+            with self.subTest(how=how):
+                self.assertEqual(self.run_to_end("ask", "127.0.0.1", port, 30, 65507, how), ["ok", "30"])
+        self.wait_tidy()
+
+    def test_a_server(self):
+        server = self.start("answer", "127.0.0.1", 0)
+        port = int(server.wait_output(r"bound (\d+)", 30).group(1))
+        for i in range(3):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+                one.settimeout(20)
+                one.connect(("127.0.0.1", port))
+                for size in (0, 1, 1400):
+                    one.send(b"%d" % i * size)
+                    self.assertEqual(one.recv(2000), b"%d" % i * size)
+        self.backend.process.signal(signal.SIGTERM)
+        self.backend.process.wait()
+        server.wait_output("error receive: ECONNRESET", 30)
+
+    def test_what_cannot_be_sent_is_told(self):
+        port = self.serve_datagrams()
+        self.start("ask", "127.0.0.1", port, 1, 65508, "attached").wait_output("error receive: EMSGSIZE", 30)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as refusing:
+            refusing.bind(("127.0.0.1", 0))
+            port = refusing.getsockname()[1]
+        self.start("ask", "127.0.0.1", port, 1, 100, "connected").wait_output("error receive: ECONNREFUSED", 30)
+        self.backend.ask("policy\ndeny\n")
+        self.start("ask", "127.0.0.1", port, 1, 100, "attached").wait_output("error receive: EACCES", 30)
+        self.start("ask", "127.0.0.1", port, 1, 100, "connected").wait_output("error connect: EACCES", 30)
+
+    def test_a_backend_without(self):
+        nodes = f"/local/domain/0/backend/pvcalls/{DOM}/0"
+        wait_until(lambda: self.xen.run(0, "xenstore-read", f"{nodes}/state").stdout.strip() == "2", "the backend to have published what it offers")
+        self.xen.run(0, "xenstore-write", f"{nodes}/feature-datagrams", "0")
+        self.start("ask", "127.0.0.1", 9, 1, 100, "attached").wait_output("error attach: EOPNOTSUPP", 30)
 
 
 class FewPages(Served):

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Datagrams: frames in the rings (docs/pvcalls-extensions.md, "Datagrams"). Sending and receiving are without the device's lock, as in data.c. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "address.h"
+#include "error.h"
+#include "private.h"
+
+#define HEADER sizeof(struct pvcalls_datagram)
+
+static size_t frame_length(size_t n) {
+        return (HEADER + n + PVCALLS_DATAGRAM_ALIGN - 1) / PVCALLS_DATAGRAM_ALIGN * PVCALLS_DATAGRAM_ALIGN;
+}
+
+/* Copies n bytes from or to the pieces, which begin behind them then. */
+static void pieces_copy(struct iovec pieces[2], void *to, const void *from, size_t n) {
+        for (size_t done = 0, i = 0; done < n && i < 2; i++) {
+                size_t some = n - done < pieces[i].iov_len ? n - done : pieces[i].iov_len;
+
+                if (to)
+                        memcpy((uint8_t *) to + done, pieces[i].iov_base, some);
+                else
+                        memcpy(pieces[i].iov_base, (const uint8_t *) from + done, some);
+                pieces[i].iov_base = (uint8_t *) pieces[i].iov_base + some;
+                pieces[i].iov_len -= some;
+                done += some;
+        }
+}
+
+int xcp_pvcalls_datagrams_new(struct xcp_pvcalls *pvcalls, void *userdata, struct xcp_pvcalls_socket **ret_socket) {
+        int r;
+
+        pthread_mutex_lock(&pvcalls->lock);
+        r = socket_make(pvcalls, userdata, ret_socket);
+        if (r == 0)
+                (*ret_socket)->datagrams = true;
+        pthread_mutex_unlock(&pvcalls->lock);
+        return r;
+}
+
+static int attach_locked(struct xcp_pvcalls_socket *socket) {
+        int r = socket_callable(socket);
+
+        if (r < 0)
+                return r;
+        if (!socket->datagrams)
+                return -EOPNOTSUPP;
+        if (socket->kind != SOCKET_NEW && socket->kind != SOCKET_BOUND)
+                return -EISCONN;
+        r = socket_take_ring(socket);
+        if (r < 0)
+                return r;
+        r = socket_ask_known(socket, PVCALLS_ATTACH);
+        if (r < 0) {
+                socket_drop_ring(socket, false);
+                return r;
+        }
+        socket->kind = SOCKET_CONNECTING;
+        return -EINPROGRESS;
+}
+
+int xcp_pvcalls_attach(struct xcp_pvcalls_socket *socket) {
+        pthread_mutex_lock(&socket->pvcalls->lock);
+        return socket_call_end(socket, attach_locked(socket));
+}
+
+/* Who has been told that one does not fit is told when it does; before that, half a ring is enough to try. */
+size_t datagram_room(const struct xcp_pvcalls_socket *socket) {
+        return socket->room_wanted > 0 ? socket->room_wanted : socket->out.size / 2;
+}
+
+int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr_in *address) {
+        struct pvcalls_datagram header = { .length = (uint32_t) size };
+        struct iovec pieces[2];
+        ssize_t room;
+
+        if (!socket->datagrams)
+                return -EOPNOTSUPP;
+        if (address && address->sin_family != AF_INET)
+                return -EAFNOSUPPORT;
+        room = data_wait_room(socket, pieces, 1);
+        if (room < 0 && room != -EAGAIN)
+                return (int) room;
+        if (size > socket->out.size - HEADER)           /* whose size is a multiple of what a frame's is: then its padding fits as well */
+                return -EMSGSIZE;
+        room = data_wait_room(socket, pieces, frame_length(size));
+        socket->room_wanted = room == -EAGAIN ? frame_length(size) : 0;
+        if (room < 0)
+                return (int) room;
+        if (address)
+                header.addr_len = pvcalls_address_format(address, header.addr);
+        pieces_copy(pieces, NULL, &header, HEADER);
+        pieces_copy(pieces, NULL, data, size);
+        data_sent(socket, frame_length(size));
+        return 0;
+}
+
+/* What a frame of no datagram tells. */
+static int error_of(const struct pvcalls_datagram *header) {
+        int error = header->error >= -4095 && header->error < 0 ? pvcalls_error_from_wire(header->error) : -EIO;
+
+        return error == -EAGAIN ? -EIO : error;         /* which would mean that nothing is there */
+}
+
+ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct sockaddr_in *ret_address) {
+        struct pvcalls_datagram untrusted;
+        struct iovec pieces[2];
+        ssize_t n;
+
+        if (!socket->datagrams)
+                return -EOPNOTSUPP;
+        n = data_wait_in(socket, pieces);
+        if (n <= 0)
+                return n < 0 ? n : -ENOTCONN;           /* an empty datagram is no end, so an end is an error */
+        if ((size_t) n < HEADER)
+                return data_broken(socket);
+        pieces_copy(pieces, &untrusted, NULL, HEADER);
+        if (untrusted.length > (size_t) n - HEADER || frame_length(untrusted.length) > (size_t) n)
+                return data_broken(socket);
+        *ret_address = (struct sockaddr_in) {};         /* none, or one of a family that the socket cannot have, is nobody's */
+        (void) pvcalls_address_parse(untrusted.addr, untrusted.addr_len, ret_address);
+        pieces_copy(pieces, data, NULL, untrusted.length < size ? untrusted.length : size);
+        data_received(socket, frame_length(untrusted.length));
+        return untrusted.error != 0 ? error_of(&untrusted) : (ssize_t) untrusted.length;
+}
