@@ -117,6 +117,8 @@ static int64_t call_connect(struct supervisor *supervisor, struct call *call, co
         struct sockaddr_in address;
         int r;
 
+        if (call->program->ranges.datagrams && datagrams_are(fd))
+                return datagrams_connect(supervisor, call, target, fd, carried);
         if (carried && carried->kind == CARRIED_CONNECTED) {
                 bool confirmed = carried->confirmed;
 
@@ -292,11 +294,17 @@ static int64_t handle(struct supervisor *supervisor, struct call *call, const st
                 return call_connect(supervisor, call, target, fd, carried);
         if (call->data.nr == __NR_bind)
                 return call_bind(supervisor, call, target, fd, carried);
+        if (call->data.nr == __NR_sendto && call->data.args[3] & (MSG_OOB | MSG_FASTOPEN))
+                return -EOPNOTSUPP;             /* as the filter has it */
         if (!carried)
                 return CALL_CONTINUES;
         switch (call->data.nr) {
         case __NR_listen:
-                return call_listen(call, fd, carried);
+                return carried->datagrams ? CALL_CONTINUES : call_listen(call, fd, carried);
+        case __NR_sendto:
+                return datagrams_send(call, target, carried);
+        case __NR_recvfrom:
+                return datagrams_receive(supervisor, call, target, fd, carried);
         case __NR_accept:
         case __NR_accept4:
                 return call_accept(supervisor, call, target, fd, carried);

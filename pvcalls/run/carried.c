@@ -178,7 +178,7 @@ static void closed(struct carried *carried) {
         if (carried->kind == CARRIED_CONNECTED && carried->fd >= 0) {
                 forget(carried);
                 connection_run(carried);        /* what the program has written is still delivered */
-                if (carried->dead)
+                if (carried->dead || carried->datagrams)
                         return;
                 carried->give_up_ms = now_ms() + LINGER_MS;
                 carried->next_closed = carried->supervisor->closed;

@@ -137,7 +137,7 @@ static size_t move_in(struct carried *carried, size_t budget) {
 }
 
 /* Has the rest done after the others' turn. */
-static void run_again(struct carried *carried) {
+void connection_run_again(struct carried *carried) {
         struct supervisor *supervisor = carried->supervisor;
 
         if (carried->is_more)
@@ -150,7 +150,13 @@ static void run_again(struct carried *carried) {
 void connection_run(struct carried *carried) {
         size_t out = 0, in = 0, n;
 
-        if (carried->kind != CARRIED_CONNECTED || carried->fd < 0 || !junk_discard(carried))
+        if (carried->kind != CARRIED_CONNECTED || carried->fd < 0)
+                return;
+        if (carried->datagrams) {
+                datagrams_run(carried);
+                return;
+        }
+        if (!junk_discard(carried))
                 return;
         while (carried->fd >= 0 && carried->readable && !carried->out_done && out < TURN_BYTES && (n = move_out(carried, TURN_BYTES - out)) > 0)
                 out += n;
@@ -161,7 +167,7 @@ void connection_run(struct carried *carried) {
         if (carried->out_done && (carried->in_done || carried->closed))
                 connection_end(carried);
         else if (out >= TURN_BYTES || in >= TURN_BYTES)
-                run_again(carried);
+                connection_run_again(carried);
 }
 
 /*

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -32,7 +33,8 @@
 #define I386_IO_URING_SETUP 425
 #define X32_BIT 0x40000000u
 
-static struct sock_filter statements[] = {
+/* Goes on with the call's number loaded, if the numbers are those that we know. */
+static const struct sock_filter way_in[] = {
         LOAD(DATA(arch)),
         UNLESS(AUDIT_ARCH_I386, 8),
         LOAD(DATA(nr)),
@@ -44,6 +46,21 @@ static struct sock_filter statements[] = {
         LOAD(DATA(nr)),
         BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
         RETURN(SECCOMP_RET_ERRNO | ENOSYS),
+};
+
+/* sendto and recvfrom with an address, which is a 64-bit pointer. */
+static const struct sock_filter datagrams[] = {
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_sendto, 1, 0),
+        UNLESS(__NR_recvfrom, 6),
+        LOAD(DATA(args[4])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2),
+        LOAD(DATA(args[4]) + sizeof(uint32_t)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
+        RETURN(SECCOMP_RET_USER_NOTIF),
+        LOAD(DATA(nr)),
+};
+
+static const struct sock_filter statements[] = {
         NOTIFY(connect),
         NOTIFY(bind),
         NOTIFY(listen),
@@ -83,19 +100,27 @@ static struct sock_filter statements[] = {
         RETURN(SECCOMP_RET_ALLOW),
 };
 
-static int install(void) {
-        struct sock_fprog program = { .len = sizeof statements / sizeof statements[0], .filter = statements };
-        long fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+static int install(bool with_datagrams) {
+        struct sock_filter all[(sizeof way_in + sizeof datagrams + sizeof statements) / sizeof statements[0]], *end = all;
+        struct sock_fprog program = { .filter = all };
+        long fd;
+
+        end = mempcpy(end, way_in, sizeof way_in);
+        if (with_datagrams)
+                end = mempcpy(end, datagrams, sizeof datagrams);
+        end = mempcpy(end, statements, sizeof statements);
+        program.len = (unsigned short) (end - all);
+        fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 
         return fd < 0 ? -errno : (int) fd;
 }
 
-int filter_install(void) {
-        int r = install();
+int filter_install(bool with_datagrams) {
+        int r = install(with_datagrams);
 
         if (r != -EACCES)
                 return r;
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
-        return install();
+        return install(with_datagrams);
 }

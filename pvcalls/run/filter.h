@@ -9,8 +9,10 @@
  * sockets of 32-bit programs (ENOSYS), whose calls have other numbers and shapes.
  */
 
+#include <stdbool.h>
+
 /*
- * Gives the filter to this process and all that it starts. Returns the descriptor at which the supervisor hears of the calls. -EBUSY: this process
+ * Gives the filter to this process and all that it starts; with_datagrams: sendto and recvfrom with an address are asked of it as well. Returns the descriptor at which the supervisor hears of the calls. -EBUSY: this process
  * has a supervisor already. Without the privilege for it, no_new_privs is set first.
  */
-int filter_install(void);
+int filter_install(bool with_datagrams);

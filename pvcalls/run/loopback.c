@@ -187,6 +187,29 @@ int loopback_plug(int loopback, int fd, bool v6, bool filled, size_t *ret_junk, 
         return own;
 }
 
+int loopback_join(int fd, bool v6) {
+        int own = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), r;
+        union address address;
+        socklen_t n = address_make(&address, false, 0);
+
+        if (own < 0)
+                return -errno;
+        r = bind(own, &address.any, n);
+        if (r == 0) {
+                n = address_make(&address, v6, (uint16_t) loopback_own_port(own));
+                r = connect(fd, &address.any, n);
+        }
+        if (r == 0) {
+                n = address_make(&address, false, (uint16_t) loopback_own_port(fd));
+                r = connect(own, &address.any, n);
+        }
+        if (r == 0)
+                return own;
+        r = -errno;
+        close(own);
+        return r;
+}
+
 int loopback_listen(int fd, bool v6, int backlog) {
         union address address;
         socklen_t n = address_make(&address, v6, 0);

@@ -26,6 +26,9 @@ void loopback_unlock(int fd);
 /* Before the junk is read: our end gets room again, and with it the other can write. */
 void loopback_open_up(int own);
 
+/* The same with a UDP socket, and nothing in it. Returns our end, which gets what that socket sends, and nothing of others. */
+int loopback_join(int fd, bool v6);
+
 /* Makes a program's socket a listener on the loopback. Returns its port. */
 int loopback_listen(int fd, bool v6, int backlog);
 

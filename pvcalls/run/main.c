@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* xcp-pvcalls-run: runs a program whose TCP sockets are carried to the domain of a PV Calls backend. */
+/* xcp-pvcalls-run: runs a program whose sockets are carried to the domain of a PV Calls backend. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +38,7 @@ static void show_help(void) {
              "  --net RANGES        carry what goes to these IPv4 addresses, and listeners on them or on any address: ADDRESS[/BITS],...\n"
              "                      Without it, all but 127.0.0.0/8\n"
              "  --all               carry that as well\n"
+             "  --udp               carry UDP sockets that the program connects to such addresses as well\n"
              "  --wait SECONDS      how long to wait for a backend (10)\n"
              "  --help, --version\n"
              "\n"
@@ -62,8 +63,9 @@ __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *for
 /* Returns the index of the program's name in argv. */
 static int settings_parse(struct settings *settings, int argc, char **argv) {
         static const struct option options[] = { { "net", required_argument, NULL, 'n' }, { "all", no_argument, NULL, 'a' },
-                                                 { "wait", required_argument, NULL, 'w' }, { "help", no_argument, NULL, 'h' },
-                                                 { "version", no_argument, NULL, 'v' }, {} };
+                                                 { "udp", no_argument, NULL, 'u' }, { "wait", required_argument, NULL, 'w' },
+                                                 { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'v' }, {} };
+        bool datagrams = false;
         char *end;
         long wait_s;
         int c;
@@ -78,6 +80,9 @@ static int settings_parse(struct settings *settings, int argc, char **argv) {
                         break;
                 case 'a':
                         ranges_all(&settings->ranges);
+                        break;
+                case 'u':
+                        datagrams = true;
                         break;
                 case 'w':
                         wait_s = strtol(optarg, &end, 10);
@@ -95,6 +100,7 @@ static int settings_parse(struct settings *settings, int argc, char **argv) {
                         exit(EXIT_OURS);
                 }
         }
+        settings->ranges.datagrams = datagrams;
         if (optind == argc)
                 fail("which program? xcp-pvcalls-run --help");
         return optind;
@@ -180,7 +186,7 @@ int main(int argc, char **argv) {
         if (asprintf(&path, "%s/pvcalls-run", directory) < 0)
                 fail("%s", strerrordesc_np(ENOMEM));
         connection = supervisor_meet(path, settings.wait_ms);
-        listener = filter_install();
+        listener = filter_install(settings.ranges.datagrams);
         if (listener == -EBUSY)
                 fail("this process has a supervisor already: what xcp-pvcalls-run has started is carried, and needs it no second time");
         if (listener < 0)

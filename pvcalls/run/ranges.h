@@ -15,6 +15,7 @@ struct ranges {
         struct {
                 uint32_t address, mask; /* in this machine's order */
         } range[RANGES_MAX];
+        bool datagrams;                 /* carry connected UDP sockets as well */
         bool except_loopback;           /* without a list: all but 127.0.0.0/8, which is what a domain's own programs talk over */
 };
 

@@ -10,9 +10,10 @@
  *      names.c         those that ask
  *      timeouts.c      those that wait for a limited time
  *      connection.c    a connection's bytes, and its end
+ *      datagrams.c     UDP sockets
  *      loopback.c      the other end of a program's socket
  *
- * A program's socket stays the kernel's TCP socket that it made, so that all it does with it is the kernel's own doing: reading and writing,
+ * A program's socket stays the kernel's socket that it made, so that all it does with it is the kernel's own doing: reading and writing,
  * polling, options, dup, fork, passing on, half closes, resets. Carried, it is connected to us over the loopback of its network namespace,
  * and we move bytes between there and the rings of PV Calls. A listener listens there as well, and a connection that comes is made to it.
  */
@@ -68,6 +69,7 @@ struct carried {
         struct xcp_pvcalls_socket *socket;      /* NULL: it has ended */
         struct call *calls;             /* that wait for something to happen to it */
         bool v6;                        /* the program made it for IPv6; addresses are written as it does then */
+        bool datagrams;                 /* it is of UDP */
         bool closed;                    /* by the program, all of its descriptors */
         bool dead;                      /* to be freed when nobody looks at it any more */
         struct sockaddr_in local, peer;
@@ -159,4 +161,12 @@ void connection_begin(struct carried *carried, int fd);
 void connection_run(struct carried *carried);
 void connection_happened(struct carried *carried);
 void connection_abort(struct carried *carried, bool reset);
+void connection_run_again(struct carried *carried);
 void listener_deliver(struct carried *listener);
+
+/* datagrams.c: the handlers of connect, and of recvfrom and sendto with an address, of UDP sockets; and their bytes. */
+bool datagrams_are(int fd);
+int64_t datagrams_connect(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
+int64_t datagrams_receive(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
+int64_t datagrams_send(struct call *call, const struct target *target, struct carried *carried);
+void datagrams_run(struct carried *carried);
