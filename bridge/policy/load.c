@@ -218,6 +218,7 @@ int bridge_policy_read(int fd, struct bridge_policy **ret_policy, struct bridge_
                 r = read_all(fd, text, (size_t) st.st_size, &n);
         if (r < 0)
                 return fail(ret_error, r, "", strerror(-r));
+        text[n] = '\0';         /* the paths within are ended by their length; what looks for an end finds this one at the latest */
         r = add_copies(policy, text, n, ret_error);
         if (r < 0)
                 return r;
