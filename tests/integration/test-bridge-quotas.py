@@ -10,6 +10,7 @@ from harness import wait_until
 from xsclient import DIRECTORY, WATCH, StoreClient, StoreError
 
 PAGES = 33  # granted by a link's server: 16 for each direction, and one
+NODES = {1: 1 + 6 + 2, 2: 1 + 6 + 5}  # of all links; of that to domain 0, as its server; of that of the two, as its client and its server
 TRANSACTIONS = 11  # of a guest at once: xenstored 4.17 counts one more than the 10 that it is told
 
 
@@ -65,7 +66,7 @@ class Quotas(BridgeCase):
             without = self.used(domain)
             taken = {kind: with_links[domain][kind] - without[kind] for kind in without}
             self.assertEqual((taken["pages"], taken["channels"], taken["watches"]), (pages, 2, 2), f"domain {domain}")
-            self.assertLessEqual(with_links[domain]["nodes"], 2 * 8, f"domain {domain}")
+            self.assertEqual(with_links[domain]["nodes"], NODES[domain], f"domain {domain}")
             self.assertLessEqual(without["nodes"], 1, "what is left of it in the store")
 
     def test_one_transaction_is_enough(self):

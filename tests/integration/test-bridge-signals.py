@@ -10,6 +10,21 @@ from harness import wait_until
 OTHER = "org.example.Other"
 CLOCK = "org.example.Clock"
 
+CLOSED = """\
+<busconfig>
+  <listen>unix:path={path}</listen>
+  <policy context="default">
+    <allow own="*"/>
+    <allow send_destination="*"/>
+    <allow send_type="signal"/>
+    <allow receive_sender="*"/>
+  </policy>
+  <policy context="mandatory">
+    <deny send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Monitoring"/>
+  </policy>
+</busconfig>
+"""
+
 
 def ticker(bus, call):
     """A service that says what it is told to: member, path and one argument of a signal."""
@@ -190,6 +205,35 @@ class Before(BridgeCase):
 class BeforeOnDbusBroker(Before):
     broker = "dbus-broker"
     precise = False  # it does not tell
+
+
+class NoMonitor(Before):
+    """Domain 0 has a bus of others, which lets nobody be a monitor, whoever he is."""
+
+    precise = False  # nothing can be known
+
+    def start_bus(self, domain):
+        if domain != 0:
+            super().start_bus(domain)
+            return
+        configuration = self.directory(domain) / "closed.conf"
+        configuration.write_text(CLOSED.format(path=self.path(domain)))
+        self.buses[domain] = self.xen.start(domain, "dbus-daemon", f"--config-file={configuration}", "--nofork", "--print-address")
+        self.addCleanup(self.buses[domain].kill)
+        self.buses[domain].wait_output("^unix:", 30)
+
+    def test_all_is_asked_for_and_the_log_says_so(self):
+        self.service(1, ticker)
+        self.wait_name(0)
+        hears, caller = self.bus(0), self.bus(0)
+        hears.match(f"type='signal',sender='{ECHO}',member='Tick'")
+        for member in ("Tick", "Tock"):
+            caller.call(ECHO, "/", ECHO, "Say", "sos", member, "/", "")
+        hears.driver("GetId")
+        self.assertEqual([m.member for m in hears.queue if m.type == SIGNAL and m.sender != "org.freedesktop.DBus"], ["Tick"])
+        self.assertEqual(self.counters(1)["signals.in"], 2, "what nobody here has asked for crosses, too")
+        self.assertRegex(self.bridges[0].stderr, "cannot be known, and all signals of services of other domains are asked for: .*denied")
+        self.assertNotIn("cannot be known", self.bridges[1].stderr)
 
 
 class TwoLinks(BridgeCase):
