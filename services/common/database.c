@@ -19,6 +19,11 @@
 #define STATEMENTS_MAX 64u              /* kept ones; more than any service has, and when not, others are prepared each time */
 #define WHY_MAX 512u
 
+#define HEADER_SIZE 100                 /* sqlite.org/fileformat2.html, "The Database Header" */
+#define HEADER_WRITE_VERSION 18
+#define HEADER_READ_VERSION 19
+#define HEADER_WAL 2
+
 struct database {
         sqlite3 *sqlite;
         char *path;
@@ -326,6 +331,9 @@ int database_copy(struct database *db, size_t max, uint8_t **ret_data, size_t *r
                 sqlite3_free(data);
                 return r;
         }
+        /* Memory knows no WAL. The file that this becomes does from the start: else it would be changed, with several fsync()s, when it is opened. */
+        if (size >= HEADER_SIZE)
+                data[HEADER_WRITE_VERSION] = data[HEADER_READ_VERSION] = HEADER_WAL;
         *ret_data = data;
         *ret_size = (size_t) size;
         return 0;
@@ -333,6 +341,16 @@ int database_copy(struct database *db, size_t max, uint8_t **ret_data, size_t *r
 
 void database_copy_free(uint8_t *data) {
         sqlite3_free(data);
+}
+
+/* By SQLite's own descriptor: to close another one would give up the locks of this process (sqlite.org/howtocorrupt.html, 2.2). */
+int database_sync(struct database *db) {
+        sqlite3_file *file = NULL;
+        int code = sqlite3_file_control(db->sqlite, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+
+        if (code == SQLITE_OK)
+                code = file && file->pMethods ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : SQLITE_MISUSE;
+        return code == SQLITE_OK ? 0 : fail(db, code);
 }
 
 /* Opening */

@@ -91,6 +91,9 @@ void database_rollback(struct database **transaction);
 int database_copy(struct database *db, size_t max, uint8_t **ret_data, size_t *ret_size);
 void database_copy_free(uint8_t *data);
 
+/* Has the file itself on the disk, as when it was not SQLite that has written it. */
+int database_sync(struct database *db);
+
 static inline void database_closep(struct database **db) {
         database_close(*db);
 }

@@ -72,7 +72,7 @@ int handover_mark_read(const char *dir, struct handover_mark *ret_mark, int *ret
         return r;
 }
 
-int handover_mark_write(const char *dir, const struct handover_mark *mark) {
+int handover_mark_prepare(const char *dir, const struct handover_mark *mark) {
         AUTO_CLOSE int dir_fd = open_dir(dir), fd = -1;
         char text[SIZE_MAX_], peer[HANDOVER_MARK_PEER_MAX + 1];
         int n;
@@ -89,7 +89,27 @@ int handover_mark_write(const char *dir, const struct handover_mark *mark) {
                 return -errno;
         if (write(fd, text, (size_t) n) != n)
                 return errno ? -errno : -EIO;
-        if (fsync(fd) < 0 || renameat(dir_fd, FILE_NAME ".new", dir_fd, FILE_NAME) < 0 || fsync(dir_fd) < 0)
-                return -errno;
-        return 0;
+        return fsync(fd) < 0 ? -errno : 0;
+}
+
+int handover_mark_put(const char *dir) {
+        AUTO_CLOSE int dir_fd = open_dir(dir);
+
+        if (dir_fd < 0)
+                return dir_fd;
+        return renameat(dir_fd, FILE_NAME ".new", dir_fd, FILE_NAME) < 0 || fsync(dir_fd) < 0 ? -errno : 0;
+}
+
+int handover_mark_write(const char *dir, const struct handover_mark *mark) {
+        int r = handover_mark_prepare(dir, mark);
+
+        return r < 0 ? r : handover_mark_put(dir);
+}
+
+int handover_mark_remove(const char *dir) {
+        AUTO_CLOSE int dir_fd = open_dir(dir);
+
+        if (dir_fd < 0)
+                return dir_fd;
+        return unlinkat(dir_fd, FILE_NAME, 0) < 0 && errno != ENOENT ? -errno : 0;
 }

@@ -31,3 +31,10 @@ int handover_mark_read(const char *dir, struct handover_mark *ret_mark, int *ret
 
 /* Whole, and on the disk, when it returns. */
 int handover_mark_write(const char *dir, const struct handover_mark *mark);
+
+/* The same in two steps: on the disk, but beside the one that counts, and then, with one fsync(), in its place. */
+int handover_mark_prepare(const char *dir, const struct handover_mark *mark);
+int handover_mark_put(const char *dir);
+
+/* As if there had never been one. Not on the disk yet when it returns. */
+int handover_mark_remove(const char *dir);

@@ -8,11 +8,9 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cleanup.h"
 #include "export.h"
@@ -29,41 +27,6 @@ struct handover_check {
         struct database *db;
         void *checking;
 };
-
-/* Files of the state directory */
-
-static int open_state_dir(const struct handover *handover) {
-        int fd = open(handover->service->options.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-        return fd < 0 ? -errno : fd;
-}
-
-/* A database, with what SQLite keeps beside it. */
-static void remove_database(int dir_fd, const char *name) {
-        static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
-        char path[HANDOVER_STATE_NAME_MAX + 16];
-
-        for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-                snprintf(path, sizeof path, "%s%s", name, suffixes[i]);
-                unlinkat(dir_fd, path, 0);
-        }
-}
-
-static int write_file(int dir_fd, const char *name, const uint8_t *data, size_t size, bool durable) {
-        AUTO_CLOSE int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-        if (fd < 0)
-                return -errno;
-        while (size > 0) {
-                ssize_t n = write(fd, data, size);
-
-                if (n < 0)
-                        return -errno;
-                data += n;
-                size -= (size_t) n;
-        }
-        return durable && fsync(fd) < 0 ? -errno : 0;
-}
 
 /* What was imported */
 
@@ -126,7 +89,6 @@ static int read_state(struct handover *handover, struct handover_state *ret_stat
 
 void handover_check_end(struct handover *handover) {
         struct handover_check *check = handover->check;
-        AUTO_CLOSE int dir_fd = -1;
 
         if (!check)
                 return;
@@ -134,9 +96,7 @@ void handover_check_end(struct handover *handover) {
         if (check->checking && handover->kind->check_free)
                 handover->kind->check_free(check->checking);
         database_close(check->db);
-        dir_fd = open_state_dir(handover);
-        if (dir_fd >= 0)
-                remove_database(dir_fd, CHECK_FILE);
+        handover_file_remove(handover, CHECK_FILE);
         idl_call_unrefp(&check->call);
         free(check);
 }
@@ -154,20 +114,18 @@ static void unwanted(struct handover *handover);
 
 static int open_copy(struct handover *handover, struct handover_check *check, struct idl_error *error) {
         const struct service_kind *kind = handover->service->kind;
-        AUTO_CLOSE int dir_fd = open_state_dir(handover);
         AUTO_FREE char *path = NULL;
         struct handover_state state;
         const struct handover_part *part;
         char name[HANDOVER_STATE_NAME_MAX];
         int r;
 
-        r = dir_fd < 0 ? dir_fd : read_state(handover, &state, error);
+        r = read_state(handover, &state, error);
         if (r < 0)
                 return r;
         snprintf(name, sizeof name, "%s.db", kind->name);
         part = find_part(&state, name);
-        remove_database(dir_fd, CHECK_FILE);
-        r = write_file(dir_fd, CHECK_FILE, part->data, part->size, false);
+        r = handover_file_write(handover, CHECK_FILE, part->data, part->size);
         if (r < 0)
                 return r;
         if (asprintf(&path, "%s/" CHECK_FILE, handover->service->options.state_dir) < 0) {
@@ -192,6 +150,8 @@ int handover_on_check(void *object, struct idl_call *call, struct idl_error *err
         *check = (struct handover_check) { .handover = handover, .call = idl_call_ref(call) };
         handover->check = check;
         r = open_copy(handover, check, error);
+        if (r >= 0)
+                r = handover_files_prepare(handover);
         if (r >= 0) {
                 handover->waiting = idl_call_ref(call);
                 r = handover->kind->check ? handover->kind->check(handover->service, check->db, check, &check->checking, error) : 0;
@@ -206,20 +166,6 @@ int handover_on_check(void *object, struct idl_call *call, struct idl_error *err
 
 /* Giving it up */
 
-static void forget_state(struct handover *handover) {
-        AUTO_CLOSE int dir_fd = -1;
-        char name[HANDOVER_STATE_NAME_MAX];
-
-        if (handover->state == XCP_HANDOVER_STATE_STAND_BY)     /* nothing was loaded */
-                return;
-        dir_fd = open_state_dir(handover);
-        snprintf(name, sizeof name, "%s.db", handover->service->kind->name);
-        if (dir_fd >= 0) {              /* they are open: gone when this process is */
-                remove_database(dir_fd, name);
-                remove_database(dir_fd, "tasks.db");
-        }
-}
-
 static void abandon(struct handover *handover) {
         int r;
 
@@ -229,7 +175,7 @@ static void abandon(struct handover *handover) {
                         log_event(LOG_WARNING, NULL, "Cannot give %s back: %s", handover->service->bus_name, strerrordesc_np(-r));
         }
         handover_check_end(handover);
-        forget_state(handover);
+        handover_files_give_up(handover);
         handover_end(handover, EXIT_SUCCESS);
 }
 
@@ -250,26 +196,6 @@ int handover_on_abandon(void *object, struct idl_call *call, struct idl_error *e
 }
 
 /* Loading */
-
-static int install(struct handover *handover, const struct handover_state *state) {
-        AUTO_CLOSE int dir_fd = open_state_dir(handover);
-        char name[HANDOVER_STATE_NAME_MAX];
-        int r;
-
-        if (dir_fd < 0)
-                return dir_fd;
-        r = handover_write_mark(handover, HANDOVER_STAND_BY, handover->mark.epoch, "a move that did not end");
-        snprintf(name, sizeof name, "%s.db", handover->service->kind->name);
-        for (size_t i = 0; r >= 0 && i < state->n_parts; i++) {
-                const struct handover_part *part = &state->parts[i];
-
-                if (strcmp(part->name, name) != 0 && strcmp(part->name, "tasks.db") != 0)
-                        continue;       /* of a newer version */
-                remove_database(dir_fd, part->name);
-                r = write_file(dir_fd, part->name, part->data, part->size, true);
-        }
-        return r < 0 || fsync(dir_fd) >= 0 ? r : -errno;
-}
 
 /* Whose a call is that the predecessor passes on. On another bus, callers' names are nobody's here. */
 static const char *caller_of(sd_bus_message *message, void *userdata) {
@@ -305,7 +231,7 @@ int handover_on_load(void *object, struct idl_call *call, struct idl_error *erro
         r = read_state(handover, &state, error);
         if (r < 0)
                 return r;
-        r = install(handover, &state);
+        r = handover_files_write(handover, &state);
         if (r == -ENOSPC)
                 return idl_error_set_not_enough_space(error, handover->n_stream, 0);
         if (r < 0)
@@ -319,7 +245,8 @@ int handover_on_load(void *object, struct idl_call *call, struct idl_error *erro
         handover->stream = NULL;
         handover_set_state(handover, XCP_HANDOVER_STATE_READY);
         handover_later(handover, HANDOVER_READY_USEC, unwanted);
-        return handover1_reply_load(call);
+        r = handover1_reply_load(call);
+        return r < 0 ? r : handover_files_sync_later(handover);
 }
 
 /* Taking over */
@@ -335,6 +262,9 @@ int handover_on_activate(void *object, struct idl_call *call, uint64_t epoch, co
                 return idl_error_set_invalid_argument(error, "token", "", "has to have 16 to 64 bytes");
         if (!handover_mark_is_higher(handover, epoch, error))
                 return -EINVAL;
+        r = handover_files_sync(handover);
+        if (r < 0)
+                return r;
         r = sd_bus_request_name(service->bus, service->bus_name, SD_BUS_NAME_REPLACE_EXISTING);
         if (r == -EEXIST)
                 return idl_error_set_busy(error, "name", service->bus_name, "somebody who does not let go of it");
@@ -344,7 +274,8 @@ int handover_on_activate(void *object, struct idl_call *call, uint64_t epoch, co
         strcpy(handover->token, token);
         handover_set_state(handover, XCP_HANDOVER_STATE_TAKING);
         handover_later(handover, HANDOVER_TAKING_USEC, unwanted);
-        return handover1_reply_activate(call);
+        r = handover1_reply_activate(call);
+        return r < 0 ? r : handover_files_sync_later(handover);
 }
 
 /* Whatever the predecessor had is here: what has come since is handled. */
@@ -410,7 +341,7 @@ int handover_on_open(void *object, struct idl_call *call, const char *token, str
         if (r >= 0)
                 r = sd_bus_add_filter(handover->control, NULL, on_control_message, handover);
         if (r >= 0)
-                r = handover_write_mark(handover, HANDOVER_ACTIVE, handover->mark.epoch, sender);
+                r = handover_write_mark(handover, HANDOVER_ACTIVE, handover->mark.epoch, HANDOVER_PREDECESSOR);
         if (r >= 0) {
                 handover->service->owns_name = true;
                 handover->is_holding = true;

@@ -78,6 +78,16 @@ static int copy_state(struct handover *handover) {
         return r;
 }
 
+/* The rehearsal, when nobody waits: with what Retire() is most likely to say. */
+static void prepare_to_retire(struct handover *handover) {
+        AUTO_FREE char *successor = NULL;
+
+        if (asprintf(&successor, "%s" HANDOVER_STANDBY_SUFFIX, handover->service->bus_name) < 0)
+                successor = NULL;
+        else
+                handover_prepare_mark(handover, HANDOVER_RETIRED, handover->mark.epoch + 1, successor);
+}
+
 int handover_on_export(void *object, struct idl_call *call, uint64_t offset, struct idl_error *error) {
         struct handover *handover = object;
         char text[24];
@@ -92,6 +102,8 @@ int handover_on_export(void *object, struct idl_call *call, uint64_t offset, str
                 return idl_error_set_limit_exceeded(error, "bytes of state", HANDOVER_STATE_MAX + 1, HANDOVER_STATE_MAX);
         if (r < 0)
                 return r;
+        if (offset == 0 && handover->state == XCP_HANDOVER_STATE_ACTIVE)
+                prepare_to_retire(handover);
         if (!handover->stream || offset >= handover->n_stream) {
                 snprintf(text, sizeof text, "%" PRIu64, offset);
                 return idl_error_set_invalid_argument(error, "offset", text, "is not in the stream, which begins anew with 0");

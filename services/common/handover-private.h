@@ -7,6 +7,7 @@
  *     handover.c          what both have: the second connection, the object, times
  *     handover-old.c      who hands over: Active ─► Quiescing ─► Quiet ─► Retired ─► Relaying
  *     handover-new.c      who takes over: StandBy ─► Ready ─► Taking ─► Active
+ *     handover-files.c    what the latter has on its disk
  *     handover-relay.c    calls that come to the one and are the other's
  *     handover-state.c    the state as bytes
  *     handover-mark.c     whose the state on the disk is
@@ -24,6 +25,8 @@
 #define HANDOVER_PART_MAX (UINT64_C(64) << 10)  /* of a state, in one call: half of what a bridge takes of one sender at a time */
 #define HANDOVER_TOKEN_MIN 16u
 #define HANDOVER_TOKEN_MAX 64u
+
+#define HANDOVER_PREDECESSOR "the one before"   /* what a mark says of who is gone soon */
 
 #define HANDOVER_QUIESCE_MAX_MS 10000u          /* calls wait meanwhile: below the 25 s after which clients give up */
 #define HANDOVER_QUIET_USEC UINT64_C(15000000)  /* in which a state is copied and loaded; the same */
@@ -43,6 +46,8 @@ struct handover {
         const struct handover_kind *kind;
         int lock;                       /* on the state directory: one process at a time, from its start to its end */
         struct handover_mark mark;
+        struct handover_mark prepared;  /* lies beside it on the disk */
+        bool is_prepared;
         enum xcp_handover_state state;
         sd_bus *control;                /* NULL before Prepare() */
         sd_event_source *timer;         /* what this state does by itself after some time */
@@ -67,6 +72,11 @@ struct handover {
 
         /* Who takes over */
         struct handover_check *check;
+        struct handover_mark before;    /* what the mark was before it said stand-by */
+        bool has_before;
+        sd_event_source *sync;          /* has the disk waited for, after an answer */
+        bool is_synced;
+        int synced_r;
         char *bus;                      /* of the predecessor */
         char *predecessor;
         bool is_holding;                /* Active, but the predecessor's calls come first */
@@ -83,6 +93,7 @@ void handover_later(struct handover *handover, uint64_t usec, handover_then_t th
 void handover_set_state(struct handover *handover, enum xcp_handover_state state);
 int handover_wrong_state(struct handover *handover, const char *expected, struct idl_error *error);
 int handover_write_mark(struct handover *handover, enum handover_claim claim, uint64_t epoch, const char *peer);
+void handover_prepare_mark(struct handover *handover, enum handover_claim claim, uint64_t epoch, const char *peer);    /* is faster to write then */
 void handover_end(struct handover *handover, int status);               /* of the process */
 void handover_fail(struct handover *handover, struct idl_error *error); /* answers who waits */
 bool handover_mark_is_higher(const struct handover *handover, uint64_t epoch, struct idl_error *error);
@@ -107,6 +118,15 @@ int handover_on_behalf_of(void *object, struct idl_call *call, const char *calle
 int handover_on_drained(void *object, struct idl_call *call, struct idl_error *error);
 int handover_on_abandon(void *object, struct idl_call *call, struct idl_error *error);
 void handover_check_end(struct handover *handover);
+
+/* handover-files.c */
+int handover_file_write(struct handover *handover, const char *name, const uint8_t *data, size_t size);
+void handover_file_remove(struct handover *handover, const char *name);
+int handover_files_prepare(struct handover *handover);          /* nobody is to start with what will be there; on the disk when it returns */
+int handover_files_write(struct handover *handover, const struct handover_state *state);        /* not on the disk yet */
+int handover_files_sync_later(struct handover *handover);       /* what there is to be done on the disk, once an answer is on its way */
+int handover_files_sync(struct handover *handover);             /* now, if it was not before; what came of it */
+void handover_files_give_up(struct handover *handover);
 
 /*
  * handover-relay.c. Passes on, from now on, all calls that come to the service's own connection; drained is called when those have been

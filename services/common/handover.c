@@ -64,18 +64,41 @@ int handover_wrong_state(struct handover *handover, const char *expected, struct
         return idl_error_set_bad_state(error, "service", handover->service->bus_name, expected, xcp_handover_state_to_string(handover->state));
 }
 
+static bool is_prepared(const struct handover *handover, const struct handover_mark *mark) {
+        const struct handover_mark *prepared = &handover->prepared;
+
+        return handover->is_prepared && prepared->claim == mark->claim && prepared->epoch == mark->epoch && strcmp(prepared->peer, mark->peer) == 0;
+}
+
+static void fill_mark(struct handover_mark *mark, enum handover_claim claim, uint64_t epoch, const char *peer) {
+        *mark = (struct handover_mark) { .claim = claim, .epoch = epoch };
+        snprintf(mark->peer, sizeof mark->peer, "%s", peer);
+}
+
 int handover_write_mark(struct handover *handover, enum handover_claim claim, uint64_t epoch, const char *peer) {
-        struct handover_mark mark = { .claim = claim, .epoch = epoch };
+        const char *dir = handover->service->options.state_dir;
+        struct handover_mark mark;
         int r;
 
-        snprintf(mark.peer, sizeof mark.peer, "%s", peer);
-        r = handover_mark_write(handover->service->options.state_dir, &mark);
+        fill_mark(&mark, claim, epoch, peer);
+        r = is_prepared(handover, &mark) ? handover_mark_put(dir) : handover_mark_write(dir, &mark);
+        handover->is_prepared = false;
         if (r < 0) {
-                log_event(LOG_ERR, NULL, "Cannot write whose the state in %s is: %s", handover->service->options.state_dir, strerrordesc_np(-r));
+                log_event(LOG_ERR, NULL, "Cannot write whose the state in %s is: %s", dir, strerrordesc_np(-r));
                 return r;
         }
         handover->mark = mark;
         return 0;
+}
+
+void handover_prepare_mark(struct handover *handover, enum handover_claim claim, uint64_t epoch, const char *peer) {
+        struct handover_mark mark;
+
+        fill_mark(&mark, claim, epoch, peer);
+        if (is_prepared(handover, &mark))
+                return;
+        handover->prepared = mark;
+        handover->is_prepared = handover_mark_prepare(handover->service->options.state_dir, &mark) >= 0;        /* if not, it is written when it counts */
 }
 
 bool handover_mark_is_higher(const struct handover *handover, uint64_t epoch, struct idl_error *error) {
@@ -287,6 +310,7 @@ struct handover *handover_free(struct handover *handover) {
         idl_call_unrefp(&handover->waiting);
         sd_event_source_disable_unref(handover->timer);
         sd_event_source_disable_unref(handover->settle);
+        sd_event_source_disable_unref(handover->sync);
         sd_bus_flush_close_unref(handover->control);
         free(handover->stream);
         free(handover->successor);

@@ -158,6 +158,10 @@ int task_store_copy(struct task_store *store, size_t max, uint8_t **ret_data, si
         return database_copy(store->db, max, ret_data, ret_size);
 }
 
+int task_store_sync(struct task_store *store) {
+        return database_sync(store->db);
+}
+
 int task_store_remove(struct task_store *store, uint64_t id) {
         return database_run(store->db, "DELETE FROM task WHERE id = ?", "x", (int64_t) id);
 }

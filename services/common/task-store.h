@@ -42,6 +42,9 @@ int task_store_take_over(struct task_store *store, const char *from_bus_id, cons
 /* All of it, for database_copy_free(). */
 int task_store_copy(struct task_store *store, size_t max, uint8_t **ret_data, size_t *ret_size);
 
+/* After its file was written by somebody else. */
+int task_store_sync(struct task_store *store);
+
 /* Makes an error of what the last function returned. Returns r. */
 int task_store_set_error(struct task_store *store, int r, struct idl_error *error);
 

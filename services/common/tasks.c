@@ -531,6 +531,10 @@ int tasks_copy(struct tasks *tasks, size_t max, uint8_t **ret_data, size_t *ret_
         return task_store_copy(tasks->store, max, ret_data, ret_size);
 }
 
+int tasks_sync(struct tasks *tasks) {
+        return task_store_sync(tasks->store);
+}
+
 static void interrupt(struct work *work) {
         AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
         void (*let_go)(void *userdata) = work->kind.interrupt;

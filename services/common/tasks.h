@@ -104,10 +104,11 @@ const struct task *tasks_active(struct tasks *tasks);
 typedef const char *(*tasks_caller_t)(sd_bus_message *message, void *userdata);
 void tasks_set_caller(struct tasks *tasks, tasks_caller_t caller, void *userdata);
 
-/* For handover.c. Tasks of another bus become this one's (before tasks_load()), and all tasks as a file, for database_copy_free(). */
+/* For handover.c. Tasks of another bus become this one's (before tasks_load()), all tasks as a file, for database_copy_free(), and that file on the disk. */
 int tasks_take_over(struct tasks *tasks, const char *from_bus_id);
 const char *tasks_bus_id(const struct tasks *tasks);
 int tasks_copy(struct tasks *tasks, size_t max, uint8_t **ret_data, size_t *ret_size);
+int tasks_sync(struct tasks *tasks);
 
 /* Ends all tasks as interrupted: the service ends now. */
 void tasks_interrupt(struct tasks *tasks);

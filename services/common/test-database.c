@@ -276,6 +276,32 @@ static void test_damaged(struct fixture *f, gconstpointer data) {
         database_close(db);
 }
 
+/* What a copy has to be changed to would be written, and waited for, when it is opened. */
+static void test_copy(struct fixture *f, gconstpointer data) {
+        g_autofree char *contents = NULL, *path = g_build_filename(f->directory, "copy.db", NULL);
+        struct database *db = NULL;
+        uint8_t *copy = NULL;
+        size_t n_copy = 0;
+        gsize n;
+
+        g_assert_cmpint(insert(f->db, "a", 1), ==, 0);
+        g_assert_cmpint(database_copy(f->db, 100, &copy, &n_copy), ==, -E2BIG);
+        g_assert_cmpint(database_copy(f->db, 1 << 20, &copy, &n_copy), ==, 0);
+        g_assert_true(g_file_set_contents(path, (const char *) copy, (gssize) n_copy, NULL));
+        g_assert_cmpint(database_open(&db, path, DATABASE_DURABLE, &version_1), ==, 0);
+        g_assert_cmpint(count(db), ==, 1);
+        g_assert_true(g_file_get_contents(path, &contents, &n, NULL));
+        g_assert_cmpmem(contents, n, copy, n_copy);
+
+        g_assert_cmpint(database_sync(db), ==, 0);
+        g_assert_cmpint(insert(db, "b", 2), ==, 0);
+        db = database_close(db);
+        g_assert_cmpint(database_open(&db, path, DATABASE_DURABLE, &version_1), ==, 0);
+        g_assert_cmpint(count(db), ==, 2);
+        database_close(db);
+        database_copy_free(copy);
+}
+
 int main(int argc, char **argv) {
         const struct {
                 const char *name;
@@ -296,6 +322,7 @@ int main(int argc, char **argv) {
                 { "/database/a-full-disk-undoes-and-goes-on", test_disk_full },
                 { "/database/what-cannot-be-opened-says-why", test_cannot_open },
                 { "/database/damage-is-noticed", test_damaged },
+                { "/database/a-copy-is-opened-as-it-is", test_copy },
         };
 
         g_test_init(&argc, &argv, NULL);

@@ -57,6 +57,27 @@ static void test_back(struct fixture *fixture, const void *data) {
         }
 }
 
+static void test_prepared(struct fixture *fixture, const void *data) {
+        const struct handover_mark mark = { .claim = HANDOVER_RETIRED, .epoch = 7, .peer = "them" };
+        struct handover_mark read;
+        int found = 1;
+
+        g_assert_cmpint(handover_mark_prepare(fixture->dir, &mark), ==, 0);
+        g_assert_cmpint(handover_mark_read(fixture->dir, &read, &found), ==, 0);
+        g_assert_cmpint(found, ==, 0);
+        g_assert_cmpint(handover_mark_put(fixture->dir), ==, 0);
+        g_assert_cmpint(handover_mark_put(fixture->dir), ==, -ENOENT);
+        g_assert_cmpint(handover_mark_read(fixture->dir, &read, &found), ==, 0);
+        g_assert_cmpint(found, ==, 1);
+        g_assert_cmpint(read.claim, ==, HANDOVER_RETIRED);
+        g_assert_cmpuint(read.epoch, ==, 7);
+
+        g_assert_cmpint(handover_mark_remove(fixture->dir), ==, 0);
+        g_assert_cmpint(handover_mark_remove(fixture->dir), ==, 0);
+        g_assert_cmpint(handover_mark_read(fixture->dir, &read, &found), ==, 0);
+        g_assert_cmpint(found, ==, 0);
+}
+
 static void test_half(struct fixture *fixture, const void *data) {
         static const char *const wrong[] = { "",       "xcp-handover",           "xcp-handover 1\n",          "xcp-handover 1\nactive",
                                              "xcp-handover 1\nactive 3",         "xcp-handover 1\nactive 0\n\n", "xcp-handover 2\nactive 3\n\n",
@@ -74,5 +95,6 @@ int main(int argc, char **argv) {
         g_test_add("/handover-mark/without-one-a-state-is-active", struct fixture, NULL, set_up, test_none_is_active, tear_down);
         g_test_add("/handover-mark/is-read-as-it-was-written", struct fixture, NULL, set_up, test_back, tear_down);
         g_test_add("/handover-mark/half-of-one-is-refused", struct fixture, NULL, set_up, test_half, tear_down);
+        g_test_add("/handover-mark/prepared-counts-once-it-is-put", struct fixture, NULL, set_up, test_prepared, tear_down);
         return g_test_run();
 }

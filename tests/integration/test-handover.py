@@ -394,6 +394,35 @@ class Rollback(HandoverTest):
                 self.new = self.start("b", "--standby")
         self.assertEqual(self.move()[0], "moved")
 
+    def test_calls_that_waited_at_one_that_was_killed(self):
+        """They are told so by the bus, and none was executed."""
+        mover = self.move_until("load")
+        serials = [self.client.call_async(NAME, self.sr, SR, "CreateVDI", "a{sv}", {"name": ("s", f"waited {n}"), "size": ("t", 1 << 20)})
+                   for n in range(10)]
+        self.client.driver("GetId")  # the bus has handled what was sent before
+        self.old.kill()
+        for serial in serials:
+            with self.assertRaises(CallFailed) as caught:
+                self.client.answer(serial, deadline=60)
+            self.assertEqual(caught.exception.name, NO_REPLY)
+        mover.write("go\n")
+        self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+        self.wait_gone(self.new)
+        self.old = self.start("a")
+        self.assertEqual(self.client.names(self.sr), ["first"])
+
+    def test_old_one_killed_while_it_passes_on(self):
+        """The move has succeeded; another can stand by at once."""
+        load = Load(self.path, self.sr, self.vdi, by_unique_name=False)
+        self.addCleanup(load.end)
+        load.wait_for_more()
+        self.assertEqual(self.move()[0], "moved")
+        self.old.kill()
+        load.wait_for_more()
+        self.check_done_once(load, failed=(NO_REPLY,))
+        wait_until(lambda: self.client.owner(NAME + ".standby") is None, "another to be able to stand by", deadline=30)
+        self.assertEqual(self.owner_pid(), self.new.pid)
+
     def test_old_one_killed_after_it_has_retired(self):
         """The new one has all that there is to have, and goes on."""
         for n, step in enumerate(("activate", "relay")):
@@ -497,6 +526,21 @@ class Owners(HandoverTest):
         self.start("a", "--reclaim")
         self.assertEqual(self.client.names(self.sr), ["first"])
         self.assertEqual(self.client.ask(ROOT, PROPERTIES, "Get", "ss", HANDOVER, "Epoch")[0][1], 3)
+
+    def test_retired_and_killed_with_its_mover(self):
+        """Nobody lets the new one in. Either has all of the state, for who is told to make it its own."""
+        mover = self.move_until("activate")
+        mover.kill()
+        self.old.kill()
+        run("busctl", f"--address={self.bus.address}", "call", f"{NAME}.standby", ROOT, HANDOVER, "Abandon")
+        self.wait_gone(self.new)
+        for state in ("a", "b"):
+            with self.subTest(state):
+                self.assertIn("was handed over", self.refuses(state))
+                self.end(self.start(state, "--reclaim"))
+                back = self.start(state)
+                self.assertEqual(self.client.names(self.sr), ["first"])
+                self.end(back)
 
     def test_a_state_is_not_run_over(self):
         self.end(self.new)
@@ -644,21 +688,42 @@ class Across(TestCase):
         self.assertEqual(self.bridge("GetServiceDomain", "s", NAME), (0, True))
         self.client.create(self.sr, "after all")
 
+    def test_the_operator_cancels(self):
+        task, = self.bridge("MoveService", "su", NAME, 1)
+        self.client.ask(task, TASK, "Cancel", destination="org.xen.xcp.bridge")
+        wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed", "Cancelled"), "the end of the move", deadline=60)
+        self.assertEqual(self.task(task, "State"), "Cancelled")
+        self.client.create(self.sr, "after all")
+        self.assertEqual(self.bridge("GetServiceDomain", "s", NAME), (0, True))
+
+    def test_the_domain_that_it_leaves_dies(self):
+        """At any moment of the move home: either it is here by then, or what was here or has come so far can be made its own."""
+        self.move(1)
+        wait_until(lambda: not self.client.owner(f"{NAME}.standby") and not self.client.owner(f"{NAME}.handover"), "the old one to be gone", deadline=90)
+        task, = self.bridge("MoveService", "su", NAME, 0)
+        wait_until(lambda: self.task(task, "Progress") > 0.2, "the rehearsal", deadline=60)
+        self.xen.destroy(1)
+        wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed"), "the end of the move", deadline=60)
+        wait_until(lambda: not self.client.owner(f"{NAME}.standby") and not self.link_is_up(1), "the end of who took part", deadline=60)
+        if not self.client.owner(NAME):
+            self.assertEqual(self.task(task, "State"), "Failed")
+            self.start_ready(0, STORAGE, "--bus-address", f"unix:path={self.path(0)}", "--state-dir", self.directory(0) / "state/storage", "--reclaim")
+        self.assertEqual(self.client.names(self.sr), ["first"])
+        self.client.create(self.sr, "after all")
+
+    def task(self, task, name):
+        return self.client.ask(task, PROPERTIES, "Get", "ss", TASK, name, destination="org.xen.xcp.bridge")[0][1]
+
     def test_the_domain_dies(self):
         """At any moment of the move: either it is undone, or the service has moved and died there. No two of it serve."""
         load = Load(self.path(0), self.sr, self.vdi, by_unique_name=False)
         self.addCleanup(load.end)
         load.wait_for_more()
         task, = self.bridge("MoveService", "su", NAME, 1)
-
-        def begun():
-            return self.client.ask(task, PROPERTIES, "Get", "ss", TASK, "Progress", destination="org.xen.xcp.bridge")[0][1] > 0.2
-
-        wait_until(begun, "the rehearsal", deadline=60)
+        wait_until(lambda: self.task(task, "Progress") > 0.2, "the rehearsal", deadline=60)
         self.xen.destroy(1)
-        wait_until(lambda: self.client.ask(task, PROPERTIES, "Get", "ss", TASK, "State", destination="org.xen.xcp.bridge")[0][1] in
-                   ("Succeeded", "Failed"), "the end of the move", deadline=60)
+        wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed"), "the end of the move", deadline=60)
         load.end()
-        if self.client.ask(task, PROPERTIES, "Get", "ss", TASK, "State", destination="org.xen.xcp.bridge")[0][1] == "Failed":
+        if self.task(task, "State") == "Failed":
             wait_until(lambda: self.client.owner(NAME), "the old one to have the name again", deadline=30)
             self.assertEqual(set(load.created) - set(self.client.names(self.sr)), set(), "lost")
