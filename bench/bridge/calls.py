@@ -5,7 +5,8 @@ import contextlib
 import os
 
 from comparison import KIB, MIB, Compared, compare, on_cpu, progress, pss, take_turns
-from joined import NAMES, Joined, cpu_seconds
+from costs import cpu_seconds
+from joined import NAMES, Joined
 
 HERE, THERE = f"{NAMES}.here", f"{NAMES}.there"
 ECHO = "org.xen.xcp.bench1.Echo.EchoString"

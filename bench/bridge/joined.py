@@ -21,11 +21,6 @@ ZEROES = {"MALLOC_PERTURB_": "255", "GLIBC_TUNABLES": "glibc.malloc.tcache_count
 PROXY = "/usr/lib/xen-4.17/bin/vchan-socket-proxy"
 
 
-def cpu_seconds(pid):
-    """The time that a process has used of all CPUs: its clock, as clock_getcpuclockid(3) makes its number."""
-    return time.clock_gettime((~pid << 3) | 2)
-
-
 def find(program, *words):
     """The pids of processes that were started here, by a program's name and arguments."""
     found = []

@@ -6,7 +6,8 @@ import time
 
 from comparison import Compared, progress
 from harness import build_directory, run
-from joined import NAMES, Joined, cpu_seconds
+from costs import cpu_seconds
+from joined import NAMES, Joined
 
 LINE = r"sent (\d+) answered (\d+) failed (\d+) median (\d+) p99 (\d+) max (\d+)"
 
