@@ -146,6 +146,7 @@ class Policies(ControllerCase):
         self.assertEqual(frontend.call("socket", 2), "EMFILE")
         domain.set_limits(sockets=2)
         self.assertEqual(domain.get("Limits")["sockets"], 2)
+        domain.counters()  # the backend has the limits when it has answered that
         self.assertEqual(frontend.call("socket", 2), 0)
         self.refused("InvalidArgument", domain.set_limits, sockets_per_second=0)
         self.refused("InvalidArgument", domain.set_limits, max_page_order=10)

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import signal
+import threading
 
 from harness import Emulation, TestCase, wait_until
 from pvcalls import ALLOW_LOOPBACK, LOCAL, WRITE, Attached, Backend, Frontend, Server, echo, make_device
@@ -77,6 +78,55 @@ class Neighbours(TestCase):
 
     def other_goes_on(self):
         self.assertEqual(self.other.transfer("echo", 1, 1000), (1000, 0))
+
+
+    @contextlib.contextmanager
+    def other_streams(self):
+        """The second guest sends and receives, and compares that, from before the block to after it."""
+        n, results, ended = MIB, [], threading.Event()
+
+        def stream():
+            while not ended.is_set():
+                results.append(self.other.transfer("echo", 1, n))
+
+        def wait_more():
+            seen = len(results)
+            wait_until(lambda: len(results) > seen or not thread.is_alive(), "the second guest to go on", deadline=60)
+
+        thread = threading.Thread(target=stream)
+        thread.start()
+        try:
+            wait_more()
+            yield
+            wait_more()
+        finally:
+            ended.set()
+            thread.join()
+        self.assertEqual(set(results), {(n, 0)})
+
+
+class Streams(Neighbours):
+    """The second guest has a stream, with nothing lost in it and nothing added, while the first one does its worst."""
+
+    def test_beside_a_storm_of_events(self):
+        with Backend(self.xen, DOM), Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            self.assertEqual(frontend.connect(1, self.server.port), 0)
+            with self.other_streams():
+                frontend.do("storm", 1, 200_000)
+                frontend.do("storm", 0, 1000)
+            self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
+
+    def test_beside_the_end_of_a_domain(self):
+        with Backend(self.xen, DOM) as backend, Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            for number in range(1, 101):
+                self.assertEqual(frontend.connect(number, self.server.port), 0)
+            with self.other_streams():
+                self.xen.destroy(DOM)
+                backend.process.wait()
+            self.wait_used({what: n - 1 for what, n in self.nobody.items()}, "after the end of a domain")  # and xenstored's port and page
+        self.other_goes_on()
 
 
 class FrontendKilled(Neighbours):
