@@ -21,7 +21,6 @@ struct fixture {
         struct data_producer backend_in;
         struct data_consumer backend_out;
         struct xcp_pvcalls pvcalls;
-        struct ring ring;
         struct xcp_pvcalls_socket socket;
         uint8_t received[SIZE];
         struct sockaddr_in from;
@@ -29,13 +28,14 @@ struct fixture {
 
 /* Notifications are suppressed, and nobody asks for them: there is no event channel. */
 static void setup(struct fixture *fixture, gconstpointer data) {
+        static struct ring ring;
         struct xcp_pvcalls_socket *socket = &fixture->socket;
 
         pthread_mutex_init(&fixture->pvcalls.lock, NULL);
         fixture->pvcalls.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         fixture->in_indexes.cons_event = fixture->out_indexes.prod_event = INT32_MAX;
         *socket = (struct xcp_pvcalls_socket) {
-                .pvcalls = &fixture->pvcalls, .kind = SOCKET_CONNECTED, .datagrams = true, .event_fd = -1, .ring = &fixture->ring,
+                .pvcalls = &fixture->pvcalls, .kind = SOCKET_CONNECTED, .datagrams = true, .event_fd = -1, .ring = &ring,
         };
         data_consumer_init(&socket->in, &fixture->in_indexes, fixture->in_data, SIZE, true);
         data_producer_init(&socket->out, &fixture->out_indexes, fixture->out_data, SIZE, true);
