@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "error.h"
 #include "indexes.h"
 #include "joint.h"
@@ -113,21 +114,18 @@ static void say(struct join *join, enum join_what what, uint32_t how, uint32_t o
 }
 
 /* All that the other side has to know is in the name that we connect from: there is nothing to be waited for. */
-static int connect_as(struct guest *guest, int fd, const struct socket *socket, const struct pvcalls_name *local, const struct sockaddr_un *to,
-                      socklen_t to_size) {
+static int bind_as(struct guest *guest, int fd, const struct socket *socket, const struct pvcalls_name *local) {
         struct sockaddr_un from;
         char what[96], text[NAME_TEXT_SIZE];
-        socklen_t from_size;
+        socklen_t size;
         int r;
 
         snprintf(what, sizeof what, "of %u %u %u %d %s", guest->xen->domid, socket->attachment.ref, socket->attachment.evtchn, guest->suppress,
                  name_text(local, text));
-        r = make_name(guest, what, &from, &from_size);
+        r = make_name(guest, what, &from, &size);
         if (r < 0)
                 return r;
-        if (bind(fd, (const struct sockaddr *) &from, from_size) < 0 || connect(fd, (const struct sockaddr *) to, to_size) < 0)
-                return -errno;
-        return is_one_of_us(fd) ? 0 : -EPERM;
+        return bind(fd, (const struct sockaddr *) &from, size) < 0 ? -errno : 0;
 }
 
 /* What the connecting socket is said to be: what it is bound to, or a port that tells it from others. */
@@ -140,30 +138,48 @@ static void make_local_name(const struct socket *socket, const struct pvcalls_na
                 pvcalls_name_set_port(ret_name, pvcalls_name_port(&bound));
 }
 
-/* Tries the listener of one address. Returns a descriptor, or a negative errno. */
-static int try_connect(struct socket *socket, const struct pvcalls_name *address, const struct pvcalls_name *local) {
+/* Tries the listener of one address. */
+static int try_connect(struct guest *guest, int fd, const struct pvcalls_name *address) {
         struct sockaddr_un to;
         char text[NAME_TEXT_SIZE];
         socklen_t size;
-        int fd, r;
+        int r;
 
-        r = make_name(socket->guest, name_text(address, text), &to, &size);
+        r = make_name(guest, name_text(address, text), &to, &size);
         if (r < 0)
                 return r;
-        fd = open_rendezvous();
+        if (connect(fd, (const struct sockaddr *) &to, size) < 0)
+                return -errno;
+        return is_one_of_us(fd) ? 0 : -EPERM;
+}
+
+/* Tries the address's listener, and that of any address. Returns a descriptor, or a negative errno. */
+static int find_listener(struct socket *socket, const struct pvcalls_name *address, const struct pvcalls_name *local) {
+        AUTO_CLOSE int fd = open_rendezvous();
+        struct pvcalls_name any;
+        int r;
+
         if (fd < 0)
                 return -errno;
-        r = connect_as(socket->guest, fd, socket, local, &to, size);
-        if (r < 0) {
-                close(fd);
+        r = bind_as(socket->guest, fd, socket, local);
+        if (r < 0)
                 return r;
+        r = try_connect(socket->guest, fd, address);
+        if (r == -ECONNREFUSED) {       /* nobody has that name: the socket can still be connected */
+                pvcalls_name_init(&any, address->any.sa_family);
+                pvcalls_name_set_port(&any, pvcalls_name_port(address));
+                r = try_connect(socket->guest, fd, &any);
         }
-        return fd;
+        if (r < 0)
+                return r;
+        r = fd;
+        fd = -1;
+        return r;
 }
 
 bool guest_join_connect(struct socket *socket, const struct pvcalls_name *address) {
         struct guest *guest = socket->guest;
-        struct pvcalls_name any, local;
+        struct pvcalls_name local;
         struct join *join;
         int fd;
 
@@ -171,12 +187,7 @@ bool guest_join_connect(struct socket *socket, const struct pvcalls_name *addres
         if (!guest->terms->join || guest->terms->limits.bytes_per_second > 0 || socket->type != SOCK_STREAM || !is_loopback(address))
                 return false;
         make_local_name(socket, address, &local);
-        fd = try_connect(socket, address, &local);
-        if (fd < 0) {
-                pvcalls_name_init(&any, address->any.sa_family);
-                pvcalls_name_set_port(&any, pvcalls_name_port(address));
-                fd = try_connect(socket, &any, &local);
-        }
+        fd = find_listener(socket, address, &local);
         if (fd < 0)
                 return false;
         join = calloc(1, sizeof *join);
