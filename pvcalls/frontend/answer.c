@@ -41,6 +41,10 @@ static void answer_accept(struct xcp_pvcalls_socket *listener, const struct requ
         listener->n_parked--;
         if (result < 0) {
                 socket_destroy(child);
+                if (result == -EINTR)   /* what Linux's backend says to a second ACCEPT, and for an instant after it has answered one */
+                        listener->pvcalls->parked_max = 1;
+                if (result == -EINTR && listener->n_parked > 0)
+                        return;
                 /* ECONNABORTED: it is being released. What else can fail, such as EMFILE, may work when something else was released. */
                 if (result != -ECONNABORTED)
                         listener->pvcalls->starved = true;

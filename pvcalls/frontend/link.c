@@ -74,6 +74,7 @@ static void connected(struct xcp_pvcalls *pvcalls) {
 
         set_state(pvcalls, FRONT_STATE_CONNECTED);
         pvcalls->epoch++;
+        pvcalls->parked_max = PARKED_MAX;
         for (struct xcp_pvcalls_socket *socket = pvcalls->sockets; socket; socket = next) {
                 next = socket->next;
                 if (is_listener(socket) && !socket->known && socket->failure == 0)

@@ -94,6 +94,7 @@ struct xcp_pvcalls {
         uint32_t n_ports;
         struct xcp_pvcalls_socket *ready, **ready_end;
         unsigned n_releasing;           /* RELEASEs that are not answered */
+        unsigned parked_max;            /* ACCEPTs of one listener that this backend takes: PARKED_MAX, or 1 after it has refused a second */
         bool starved;                   /* a listener wanted to park an ACCEPT, and there was no page or slot for it */
 };
 

@@ -187,7 +187,7 @@ int socket_ask_known(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
 void socket_park(struct xcp_pvcalls_socket *listener) {
         struct xcp_pvcalls *pvcalls = listener->pvcalls;
 
-        while (listener->n_parked + listener->n_waiting < PARKED_MAX) {
+        while (listener->n_parked + listener->n_waiting < pvcalls->parked_max) {
                 struct xcp_pvcalls_socket *child;
                 struct request *request = NULL;
                 int r = -ENOBUFS;

@@ -17,6 +17,7 @@ from packages import PackageError, package_pick, packages_resolve, packages_unpa
 
 HERE = pathlib.Path(__file__).resolve().parent
 DRIVE = HERE / "pvcalls-drive"          # our module around Linux's frontend
+MASKED_PATCH = HERE / "pvcalls-back-masked.patch"       # without it Linux's backend stops moving bytes at once
 
 # Offsets in a bzImage (Documentation/arch/x86/boot.rst, "Details of Header Fields").
 SETUP_SECTORS_OFFSET = 0x1F1
@@ -43,7 +44,7 @@ def kernel_build() -> pathlib.Path:
             _pvcalls_build(root, tree)
             _modules_copy(modules, tree, folder / "modules")
 
-    own = [(HERE / "kernel.py").read_bytes(), *(path.read_bytes() for path in sorted(DRIVE.iterdir()))]
+    own = [(HERE / "kernel.py").read_bytes(), MASKED_PATCH.read_bytes(), *(path.read_bytes() for path in sorted(DRIVE.iterdir()))]
     return cached("kernel", key_of(image, source, *headers, *modules, *own), make)
 
 
@@ -95,7 +96,7 @@ def _module_name(stem: str) -> str:
 
 
 def _pvcalls_build(root: pathlib.Path, modules: pathlib.Path) -> None:
-    """Linux's own PV Calls drivers, unchanged, and our module around the frontend, against the headers of exactly this kernel."""
+    """Linux's own PV Calls drivers, with one fix of a later Linux, and our module around the frontend, for exactly this kernel."""
     _headers_relocate(root)
     tarball = next((root / "usr/src").glob("linux-source-*.tar.xz"))
     files = [f"drivers/xen/{name}" for name in ("pvcalls-back.c", "pvcalls-front.c", "pvcalls-front.h")]
@@ -105,6 +106,7 @@ def _pvcalls_build(root: pathlib.Path, modules: pathlib.Path) -> None:
     members = [f"{top}/{name}" for name in files]
     # With --occurrence tar stops at the last of them and does not unpack the rest of Linux in vain.
     _run(["tar", "-xf", str(tarball), "-C", str(build), "--strip-components=3", "--occurrence=1", *members])
+    _run(["patch", "--strip=3", "--fuzz=0", f"--directory={build}", f"--input={MASKED_PATCH}"])
     for path in DRIVE.iterdir():
         shutil.copy(path, build)
     (build / "Kbuild").write_text("obj-m := " + " ".join(f"{name}.o" for name in recipe.PVCALLS_MODULES) + "\n")
