@@ -19,7 +19,7 @@ static struct toy toy;
 static uint32_t order = 9;
 static bool reuse;
 
-static void fail(const char *what) {
+static _Noreturn void fail(const char *what) {
         exit(rounds_fail("bench-pvcalls-guest", what));
 }
 
