@@ -218,6 +218,13 @@ static void join_free(struct guest *guest, struct join *join) {
         free(join);
 }
 
+/* The connection has failed; this side's guest is told as well as the other one. */
+static void break_off(struct socket *socket, int error) {
+        stream_fail(&socket->stream, -ECONNRESET);
+        guest_join_end(socket, error);
+        guest_enqueue(socket);
+}
+
 /* The pages of the other guest's socket. Its backend has looked at them as well; it is not asked what it saw. */
 static int map_other(struct guest *guest, struct join *join, uint32_t ref, bool suppress) {
         static struct data_pages pages;
@@ -304,11 +311,11 @@ void guest_join_open(struct socket *socket, struct join *join) {
         socket->stream.joint = &join->joint;
         socket->state = SOCKET_CONNECTED;
         if (guest_watch_fd(socket->guest, socket, join->fd, EPOLL_CTL_ADD, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0)
-                guest_join_end(socket, -ECONNRESET);
+                break_off(socket, -ECONNRESET);
         guest_enqueue(socket);
 }
 
-/* The other guest's port is free: what it says comes to us. */
+/* The other guest's port is free: what it says comes to us. If it is not, its backend has ended the connection, and bound it again. */
 static void bind_other(struct socket *socket) {
         struct guest *guest = socket->guest;
         struct join *join = socket->join;
@@ -324,7 +331,7 @@ static void bind_other(struct socket *socket) {
         if (join->port)
                 xen_notify(guest->xen, join->port);     /* of what was done before there was a port */
         else
-                guest_join_end(socket, -ECONNRESET);
+                break_off(socket, -ECONNRESET);
 }
 
 static void take_message(struct socket *socket, const struct join_message *message) {
@@ -349,9 +356,11 @@ static void take_message(struct socket *socket, const struct join_message *messa
 static void other_has_ended(struct socket *socket) {
         bool orderly = socket->join->ending && socket->join->joint.out_done;
 
-        if (!orderly)
-                stream_fail(&socket->stream, -ECONNRESET);
-        guest_join_end(socket, orderly ? 0 : -ECONNRESET);
+        if (!orderly) {
+                break_off(socket, -ECONNRESET);
+                return;
+        }
+        guest_join_end(socket, 0);
         guest_enqueue(socket);
 }
 
@@ -380,9 +389,7 @@ void guest_join_ran(struct socket *socket, bool notify) {
                 socket->guest->terms->counters.notifications++;
         }
         if (join->joint.lied) {
-                stream_fail(&socket->stream, -ECONNRESET);
-                guest_join_end(socket, -EIO);
-                guest_enqueue(socket);
+                break_off(socket, -EIO);
         } else if (join->ending && join->joint.out_done) {     /* released, and nothing is left */
                 stream_end_out(&socket->stream, pvcalls_error_to_wire(-EPIPE));
                 guest_join_end(socket, 0);

@@ -146,6 +146,23 @@ class Data(Joined):
                 self.assertEqual(frontend.transfer("receive", number, 1), (0, "ECONNRESET"))
                 self.assertEqual(frontend.call("release", number), 0)
 
+    def test_an_operator_closes_before_the_other_backend_has_looked(self):
+        """The connecting guest's port is then bound anew by its own backend, when the other one wants it."""
+        port = self.listen()
+        accept = self.server.request("accept", 1, 2, 4)
+        self.assertFalse(self.server.is_answered(accept))
+        os.kill(self.backends[LISTENING].pid(), signal.SIGSTOP)
+        try:
+            self.assertEqual(self.client.connect(2, port), 0)
+            self.assertEqual(self.is_joined(CONNECTING), [True])
+            self.backends[CONNECTING].ask(f"close {self.backends[CONNECTING].sockets()[0].split()[1]}")
+        finally:
+            os.kill(self.backends[LISTENING].pid(), signal.SIGCONT)
+        self.assertEqual(self.server.result(accept), 0)
+        for frontend in (self.server, self.client):
+            self.assertEqual(frontend.transfer("receive", 2, 1), (0, "ECONNRESET"))
+            self.assertEqual(frontend.call("release", 2), 0)
+
 
 class Faults(Joined):
     def test_connecting_guest_is_destroyed(self):
