@@ -8,6 +8,7 @@
 
 const struct command_group command_groups[] = {
         { "Services", bus_commands },
+        { "Files of virtual machines", up_commands },
         { "Virtual machines", vm_commands },
         { "Devices of virtual machines", vm_device_commands },
         { "Storage repositories", sr_commands },

@@ -77,6 +77,7 @@ extern const struct command_group command_groups[];
 extern const struct parameter command_options[];
 
 extern const struct command bus_commands[];
+extern const struct command up_commands[];
 extern const struct command vm_commands[];
 extern const struct command vm_device_commands[];
 extern const struct command sr_commands[];

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * The disks of a VM file: found, or made, or grown.
+ *
+ * A disk that up makes is called VM-DISK in its storage repository. One that has this name already is taken as it is: so up can be repeated
+ * whatever it was interrupted in, and a VM that was removed finds its disks again.
+ */
+
+#include <string.h>
+
+#include "objects.h"
+#include "up.h"
+
+#define SR "org.xen.xcp.storage1.SR"
+#define VDI "org.xen.xcp.storage1.VDI"
+
+static char *vdi_name(const struct up *up, const struct wish *disk) {
+        return g_strdup_printf("%s-%s", up->name, wish_text(disk, "name"));
+}
+
+/* The storage repository that the file names, or the only one. To be freed. */
+static char *find_sr(const struct up *up, const struct wish *disk, GError **error) {
+        const char *name = wish_text(disk, "sr");
+        g_autoptr(GPtrArray) all = NULL;
+        char *path = NULL;
+
+        if (name) {
+                path = objects_find(up->context, PARAMETER_SR, NULL, name, error);
+                if (!path)
+                        up_fail_at(up, wish_place(disk, "sr"), error);
+                return path;
+        }
+        all = objects_list(up->context, PARAMETER_SR, NULL, error);
+        if (!all)
+                return NULL;
+        if (all->len == 1)
+                return g_strdup(((const struct candidate *) all->pdata[0])->path);
+        up_fail(up, disk->place, error, all->len == 0 ? "there is no storage repository for the disk: xcpctl sr create makes one"
+                                                      : "there are several storage repositories: say which with sr");
+        return NULL;
+}
+
+/* The disk of that name: *ret_path is NULL if there is none. */
+static bool find_vdi(const struct up *up, const char *sr, const char *wanted, char **ret_path, uint64_t *ret_size, GError **error) {
+        g_autoptr(GVariant) results = client_call(up->context, CLIENT_STORAGE, sr, SR, "ListVDIs", NULL, NULL, NULL, error);
+        GVariantIter *iter;
+        const char *path, *name;
+        guint64 size;
+
+        *ret_path = NULL;
+        if (!results)
+                return false;
+        if (!g_variant_is_of_type(results, G_VARIANT_TYPE("(a(osst))")))
+                return context_fail(error, CONTEXT_ERROR_FAILED, "ListVDIs() answered with %s", g_variant_get_type_string(results));
+        g_variant_get(results, "(a(osst))", &iter);
+        while (!*ret_path && g_variant_iter_next(iter, "(&o&s&st)", &path, NULL, &name, &size))
+                if (strcmp(name, wanted) == 0) {
+                        *ret_path = g_strdup(path);
+                        *ret_size = size;
+                }
+        g_variant_iter_free(iter);
+        return true;
+}
+
+static char *make_vdi(const struct up *up, const struct wish *disk, const char *sr, const char *name, GError **error) {
+        g_auto(GVariantBuilder) spec = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
+        g_autoptr(GVariant) result = NULL;
+        char *path = NULL;
+
+        g_variant_builder_add(&spec, "{sv}", "name", g_variant_new_string(name));
+        g_variant_builder_add(&spec, "{sv}", "size", wish_get(disk, "size"));
+        if (!up_task(up->context, CLIENT_STORAGE, sr, SR, "CreateVDI", g_variant_new("(@a{sv})", g_variant_builder_end(&spec)), NULL, &result, error))
+                up_fail_at(up, wish_place(disk, "size"), error);
+        else if (!g_variant_lookup(result, "vdi", "o", &path))
+                context_fail(error, CONTEXT_ERROR_FAILED, "CreateVDI() did not say which disk it has made");
+        return path;
+}
+
+/* The disk that up makes, there already or not. */
+static char *own_vdi(const struct up *up, const struct wish *disk, GError **error) {
+        g_autofree char *sr = find_sr(up, disk, error), *name = vdi_name(up, disk);
+        uint64_t wanted = g_variant_get_uint64(wish_get(disk, "size")), size = 0;
+        g_autofree char *path = NULL;
+
+        if (!sr || !find_vdi(up, sr, name, &path, &size, error))
+                return NULL;
+        if (!path)
+                return make_vdi(up, disk, sr, name, error);
+        if (size < wanted && !up_task(up->context, CLIENT_STORAGE, path, VDI, "Resize", g_variant_new("(t)", wanted), NULL, NULL, error)) {
+                up_fail_at(up, wish_place(disk, "size"), error);
+                return NULL;
+        }
+        return g_steal_pointer(&path);
+}
+
+GVariant *up_disk(const struct up *up, const struct wish *disk, GError **error) {
+        g_autofree char *vdi = NULL;
+        const char *text = wish_text(disk, "vdi");
+        GVariantBuilder *spec;
+        GVariant *record;
+
+        if (text) {
+                vdi = objects_find(up->context, PARAMETER_VDI, NULL, text, error);
+                if (!vdi) {
+                        up_fail_at(up, wish_place(disk, "vdi"), error);
+                        return NULL;
+                }
+        } else if (wish_get(disk, "size")) {
+                vdi = own_vdi(up, disk, error);
+                if (!vdi)
+                        return NULL;
+        }
+        spec = wish_record(disk, "DiskSpec");
+        if (vdi)
+                g_variant_builder_add(spec, "{sv}", "vdi", g_variant_new_object_path(vdi));
+        record = g_variant_ref_sink(g_variant_builder_end(spec));
+        g_variant_builder_unref(spec);
+        return record;
+}
+
+bool down_disk(const struct up *up, const struct wish *disk, GError **error) {
+        g_autofree char *sr = NULL, *name = vdi_name(up, disk), *path = NULL;
+        uint64_t size;
+
+        if (!wish_get(disk, "size"))
+                return true;
+        sr = find_sr(up, disk, error);
+        if (!sr || !find_vdi(up, sr, name, &path, &size, error))
+                return false;
+        if (path && !up_task(up->context, CLIENT_STORAGE, path, VDI, "Destroy", NULL, NULL, NULL, error))
+                return up_fail_at(up, disk->place, error);
+        return true;
+}

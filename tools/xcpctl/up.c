@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* xcpctl up, down and validate: the VMs of a file. */
+
+#include "up.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "document.h"
+#include "quantity.h"
+
+static bool read_standard_input(GString *text, GError **error) {
+        char block[4096];
+        ssize_t n;
+
+        while ((n = read(STDIN_FILENO, block, sizeof block)) > 0 && text->len <= DOCUMENT_SIZE_MAX)
+                g_string_append_len(text, block, n);
+        return n >= 0 || context_fail(error, CONTEXT_ERROR_FAILED, "standard input cannot be read");
+}
+
+/* The file, with what is wrong about it; NULL if it cannot be read at all. */
+static struct vm_file *read_file(const char *path, struct problems *problems, GError **error) {
+        g_autoptr(GString) input = g_string_new(NULL);
+        g_autofree char *data = NULL;
+        size_t n;
+
+        if (strcmp(path, "-") == 0)
+                return read_standard_input(input, error) ? vm_file_parse(input->str, input->len, problems) : NULL;
+        if (!g_file_get_contents(path, &data, &n, error))
+                return NULL;
+        return vm_file_parse(data, n, problems);
+}
+
+/* The same, refused if anything is wrong. */
+static struct vm_file *read_good_file(const char *path, GError **error) {
+        struct problems *problems = problems_new(strcmp(path, "-") == 0 ? "standard input" : path);
+        struct vm_file *file = read_file(path, problems, error);
+
+        if (file && !problems_is_empty(problems)) {
+                g_autofree char *text = problems_text(problems);
+
+                context_fail(error, CONTEXT_ERROR_FAILED, "%s", text);
+                g_clear_pointer(&file, vm_file_free);
+        }
+        problems_free(problems);
+        return file;
+}
+
+/* Reporting */
+
+struct report {
+        struct table *table;
+        struct json_object *json;
+};
+
+static bool report_add(struct report *report, const struct up *up, GError **error) {
+        g_autofree char *state = NULL;
+        struct json_object *row = json_object_new_object();
+
+        if (up->path) {
+                g_autoptr(GVariant) property = client_property(up->context, CLIENT_XENOPSD, up->path, "org.xen.xcp.xenopsd1.VM", "State", error);
+
+                if (!property || !g_variant_is_of_type(property, G_VARIANT_TYPE_STRING)) {
+                        json_object_put(row);
+                        return property ? context_fail(error, CONTEXT_ERROR_FAILED, "State is no text") : false;
+                }
+                state = g_variant_dup_string(property, NULL);
+        }
+        table_add(report->table, (const char *const[]) { up->name, up->action, state ? state : "-", NULL });
+        json_object_object_add(row, "name", json_object_new_string(up->name));
+        json_object_object_add(row, "vm", up->path ? json_object_new_string(up->path) : NULL);
+        json_object_object_add(row, "action", json_object_new_string(up->action));
+        json_object_object_add(row, "state", state ? json_object_new_string(state) : NULL);
+        json_object_array_add(report->json, row);
+        return true;
+}
+
+/* All VMs of the file, from the first or from the last. */
+static bool run_vms(struct context *context, const struct vm_file *file, bool is_down, GError **error) {
+        const struct arguments *arguments = context->arguments;
+        struct report report = { table_new((const char *const[]) { "VM", "ACTION", "STATE", NULL }), json_object_new_array() };
+        uint64_t grace_ms = 0;
+        bool good = true;
+
+        if (is_down)
+                good = quantity_parse_duration(arguments_get(arguments, "--grace"), &grace_ms, error);
+        for (unsigned i = 0; good && i < file->vms->len; i++) {
+                const struct wish *vm = file->vms->pdata[is_down ? file->vms->len - 1 - i : i];
+                struct up up = { .context = context, .file = arguments_get(arguments, "FILE"), .vm = vm, .name = wish_text(vm, "name") };
+
+                good = is_down ? down_vm(&up, (uint32_t) MIN(grace_ms, UINT32_MAX), arguments_has(arguments, "--disks"), error) : up_vm(&up, error);
+                good = good && report_add(&report, &up, error);
+                g_free(up.path);
+        }
+        if (good)
+                good = context->json ? context_print_json(context, json_object_get(report.json), false, error)
+                                     : context_print_table(context, report.table, error);
+        table_free(report.table);
+        json_object_put(report.json);
+        return good;
+}
+
+static bool run_file(struct context *context, bool is_down, GError **error) {
+        struct vm_file *file = NULL;
+        bool good;
+
+        if (!context->wait)
+                return context_fail(error, CONTEXT_ERROR_USAGE, "--no-wait cannot be had: one step needs the one before");
+        file = read_good_file(arguments_get(context->arguments, "FILE"), error);
+        good = file && run_vms(context, file, is_down, error);
+        vm_file_free(file);
+        return good;
+}
+
+static bool run_up(struct context *context, const struct arguments *arguments, GError **error) {
+        return run_file(context, false, error);
+}
+
+static bool run_down(struct context *context, const struct arguments *arguments, GError **error) {
+        return run_file(context, true, error);
+}
+
+static bool print_validity(struct context *context, const struct vm_file *file, const struct problems *problems, GError **error) {
+        bool good = problems_is_empty(problems);
+        g_autofree char *text = NULL;
+
+        if (context->json) {
+                struct json_object *json = json_object_new_object();
+
+                json_object_object_add(json, "valid", json_object_new_boolean(good));
+                json_object_object_add(json, "vms", json_object_new_int64(file->vms->len));
+                json_object_object_add(json, "problems", problems_json(problems));
+                return context_print_json(context, json, false, error);
+        }
+        if (good)
+                text = g_strdup_printf("%s: good, with %u VM%s", problems->file, file->vms->len, file->vms->len == 1 ? "" : "s");
+        else
+                text = problems_text(problems);
+        for (char *line = text, *end; line; line = end ? end + 1 : NULL) {
+                end = strchr(line, '\n');
+                if (end)
+                        *end = '\0';
+                if (!context_print_line(context, line, error))
+                        return false;
+        }
+        return true;
+}
+
+static bool run_validate(struct context *context, const struct arguments *arguments, GError **error) {
+        const char *path = arguments_get(arguments, "FILE");
+        struct problems *problems = problems_new(strcmp(path, "-") == 0 ? "standard input" : path);
+        struct vm_file *file = read_file(path, problems, error);
+        bool good = file && print_validity(context, file, problems, error);
+
+        if (good && !problems_is_empty(problems))
+                good = context_fail(error, CONTEXT_ERROR_NO, "there are problems");
+        vm_file_free(file);
+        problems_free(problems);
+        return good;
+}
+
+#define FILE_PARAMETER { "FILE", PARAMETER_FILE, "The file, in YAML; - is standard input." }
+
+const struct command up_commands[] = {
+        {
+                .name = "up",
+                .summary = "Make the VMs of a file, as far as they are not there, and start them.",
+                .details = "What a VM that is there has otherwise than the file says is changed, if that can be; if it cannot, the VM is left as it is, "
+                           "and the line of the file is named. What the file does not say is left alone. A disk with a size is made in the "
+                           "storage repository, as VM-DISK, or taken if there is one of that name. Nothing is done twice: after an error, mend its "
+                           "cause and repeat the command.",
+                .parameters = (const struct parameter[]) { FILE_PARAMETER, {} },
+                .run = run_up,
+        },
+        {
+                .name = "down",
+                .summary = "Stop and remove the VMs of a file, the last first.",
+                .details = "Disks stay, and are found again by the next up.",
+                .parameters = (const struct parameter[]) {
+                        FILE_PARAMETER,
+                        { "--grace", PARAMETER_DURATION, "How long a guest has to power down, before it is switched off.", .fallback = "30s" },
+                        { "--disks", PARAMETER_FLAG, "Destroy the disks that up has made, with all that is on them." },
+                        {},
+                },
+                .run = run_down,
+        },
+        {
+                .name = "validate",
+                .summary = "Check a file of VMs without asking any service.",
+                .details = "Prints all that is wrong, with the lines; the exit status is 4 then.",
+                .parameters = (const struct parameter[]) { FILE_PARAMETER, {} },
+                .run = run_validate,
+        },
+        {},
+};

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What `xcpctl up` and `xcpctl down` do for one VM of a file. */
+
+#include "client.h"
+#include "vm-file.h"
+
+struct up {
+        struct context *context;
+        const char *file;               /* its name, for messages */
+        const struct wish *vm;
+        const char *name;               /* of the VM */
+        char *path;                     /* of the VM; NULL: there is none */
+        const char *action;             /* what was done, for the report */
+};
+
+/* Prefixes an error with a place of the file; a service's error keeps its name. Returns false. */
+bool up_fail_at(const struct up *up, struct place place, GError **error);
+
+/* Sets an error at a place. Returns false. */
+bool up_fail(const struct up *up, struct place place, GError **error, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Has a task done, and waits for it. ret_result may be NULL. */
+bool up_task(struct context *context, const char *service, const char *path, const char *interface, const char *method, GVariant *arguments,
+             GUnixFDList *fds, GVariant **ret_result, GError **error);
+
+/* Makes or finds the VM as the file has it, and has it run. */
+bool up_vm(struct up *up, GError **error);
+
+/* Stops and removes the VM; its disks too, those that up has made, if they shall go. */
+bool down_vm(struct up *up, uint32_t grace_ms, bool disks, GError **error);
+
+/* The disk as a DiskSpec, which is made if need be; not floating. */
+GVariant *up_disk(const struct up *up, const struct wish *disk, GError **error);
+
+/* Removes a disk that up has made, if it is there. */
+bool down_disk(const struct up *up, const struct wish *disk, GError **error);

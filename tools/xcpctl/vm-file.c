@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "vm-file.h"
+
+#include <string.h>
+
+#include "document.h"
+#include "node-value.h"
+
+#define NAME_CHARACTERS G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-"
+#define VM_NAME_MAX 64u
+#define DEVICE_NAME_MAX 32u
+#define MIB (UINT64_C(1) << 20)
+
+const struct contract_value vm_file_vm_keys[] = {
+        { "start", "b", "Whether up starts it.", "true", false },
+        {},
+};
+
+const struct contract_value vm_file_disk_keys[] = {
+        { "size", "t", "Of a disk that up makes.", NULL, false },
+        { "sr", "s", "The storage repository in which up makes the disk.", NULL, false },
+        {},
+};
+
+/* Wishes */
+
+static void wish_value_free(void *data) {
+        struct wish_value *value = data;
+
+        g_variant_unref(value->value);
+        g_free(value);
+}
+
+static void wish_free(void *data) {
+        struct wish *wish = data;
+
+        g_hash_table_unref(wish->values);
+        g_ptr_array_unref(wish->disks);
+        g_ptr_array_unref(wish->nics);
+        g_free(wish);
+}
+
+static struct wish *wish_new(struct place place) {
+        struct wish *wish = g_new(struct wish, 1);
+
+        *wish = (struct wish) {
+                .place = place,
+                .values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, wish_value_free),
+                .disks = g_ptr_array_new_with_free_func(wish_free),
+                .nics = g_ptr_array_new_with_free_func(wish_free),
+        };
+        return wish;
+}
+
+/* Takes the value, which is not floating. */
+static void wish_set(struct wish *wish, const char *key, struct place place, GVariant *value) {
+        struct wish_value *one = g_new(struct wish_value, 1);
+
+        *one = (struct wish_value) { .place = place, .value = value };
+        g_hash_table_replace(wish->values, g_strdup(key), one);
+}
+
+static void wish_set_text(struct wish *wish, const char *key, struct place place, const char *text) {
+        wish_set(wish, key, place, g_variant_ref_sink(g_variant_new_string(text)));
+}
+
+GVariant *wish_get(const struct wish *wish, const char *key) {
+        const struct wish_value *value = g_hash_table_lookup(wish->values, key);
+
+        return value ? value->value : NULL;
+}
+
+const char *wish_text(const struct wish *wish, const char *key) {
+        GVariant *value = wish_get(wish, key);
+
+        return value && g_variant_is_of_type(value, G_VARIANT_TYPE_STRING) ? g_variant_get_string(value, NULL) : NULL;
+}
+
+bool wish_flag(const struct wish *wish, const char *key, bool fallback) {
+        GVariant *value = wish_get(wish, key);
+
+        return value && g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN) ? g_variant_get_boolean(value) : fallback;
+}
+
+struct place wish_place(const struct wish *wish, const char *key) {
+        const struct wish_value *value = g_hash_table_lookup(wish->values, key);
+
+        return value ? value->place : wish->place;
+}
+
+GVariantBuilder *wish_record(const struct wish *wish, const char *record) {
+        GVariantBuilder *builder = g_variant_builder_new(G_VARIANT_TYPE_VARDICT);
+
+        for (const struct contract_value *key = contract_type(record)->members; key->name; key++)
+                if (wish_get(wish, key->name) && strcmp(key->type, "o") != 0)
+                        g_variant_builder_add(builder, "{sv}", key->name, wish_get(wish, key->name));
+        return builder;
+}
+
+/* Reading */
+
+/* One key of a record: of the contract's or of the file's own. */
+static void read_key(struct wish *wish, const struct document_entry *entry, const char *record, const struct contract_value *own,
+                     struct problems *problems) {
+        const struct contract_value *members = contract_type(record)->members, *key = contract_member(members, entry->key);
+        GVariant *value;
+
+        if (!key && own)
+                key = contract_member(own, entry->key);
+        if (!key) {
+                g_autofree const char **names = node_names(members, own);
+
+                problems_add(problems, entry->place, problems_suggest(entry->key, names), "there is no key '%.64s' here", entry->key);
+                return;
+        }
+        value = node_value(entry->value, key->type, entry->key, problems);
+        if (value)
+                wish_set(wish, entry->key, entry->value->place, value);
+}
+
+/* A disk, or a network interface; alone is the key that a single value is for. */
+static struct wish *read_device(const struct document_node *node, const char *record, const struct contract_value *own, const char *alone,
+                                struct problems *problems) {
+        struct wish *wish = wish_new(node->place);
+
+        if (node->kind == DOCUMENT_TEXT && !node->is_empty) {
+                wish_set_text(wish, alone, node->place, node->text);
+        } else if (node->kind != DOCUMENT_MAPPING) {
+                problems_add(problems, node->place, NULL, "this has to be a mapping, or the %s alone, and is %s", alone, document_kind_name(node));
+        } else {
+                for (unsigned i = 0; i < node->items->len; i++)
+                        read_key(wish, node->items->pdata[i], record, own, problems);
+        }
+        return wish;
+}
+
+static void name_devices(GPtrArray *wishes, const char *prefix, struct problems *problems) {
+        g_autoptr(GHashTable) lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+        for (unsigned i = 0; i < wishes->len; i++) {
+                struct wish *wish = wishes->pdata[i];
+                g_autofree char *fallback = g_strdup_printf("%s%u", prefix, i);
+                const char *name;
+                size_t n;
+
+                if (!wish_text(wish, "name"))
+                        wish_set_text(wish, "name", wish->place, fallback);
+                name = wish_text(wish, "name");
+                n = strspn(name, NAME_CHARACTERS);
+                if (n == 0 || n > DEVICE_NAME_MAX || name[n])
+                        problems_add(problems, wish_place(wish, "name"), NULL, "'%.64s' is no name of a device: that is 1 to %u letters, digits and dashes",
+                                     name, DEVICE_NAME_MAX);
+                if (g_hash_table_contains(lines, name))
+                        problems_add(problems, wish_place(wish, "name"), NULL, "there is another '%s' in line %u", name,
+                                     GPOINTER_TO_UINT(g_hash_table_lookup(lines, name)));
+                else
+                        g_hash_table_insert(lines, g_strdup(name), GUINT_TO_POINTER(wish->place.line));
+        }
+}
+
+static void read_devices(GPtrArray *wishes, const struct document_node *node, const char *record, const struct contract_value *own,
+                         const char *alone, struct problems *problems) {
+        if (node->kind != DOCUMENT_LIST) {
+                problems_add(problems, node->place, g_strdup("each begins with - on a line of its own"), "this has to be a list, and is %s",
+                             document_kind_name(node));
+                return;
+        }
+        for (unsigned i = 0; i < node->items->len; i++)
+                g_ptr_array_add(wishes, read_device(node->items->pdata[i], record, own, alone, problems));
+}
+
+static void check_vm_name(const struct document_entry *entry, struct problems *problems) {
+        size_t n = strspn(entry->key, NAME_CHARACTERS "._");
+
+        if (n == 0 || n > VM_NAME_MAX || entry->key[n] || strcmp(entry->key, ".") == 0 || strcmp(entry->key, "..") == 0)
+                problems_add(problems, entry->place, NULL, "'%.70s' is no name of a VM: that is 1 to %u letters, digits, dots, dashes and underscores",
+                             entry->key, VM_NAME_MAX);
+}
+
+static void check_disk(const struct wish *disk, struct problems *problems) {
+        unsigned n = !!wish_get(disk, "vdi") + !!wish_get(disk, "path") + !!wish_get(disk, "size");
+        bool is_drive = g_strcmp0(wish_text(disk, "kind"), "CdRom") == 0;
+
+        if (n > 1)
+                problems_add(problems, disk->place, NULL, "a disk has one of vdi, path and size");
+        else if (n == 0 && !is_drive)
+                problems_add(problems, disk->place, g_strdup("vdi: a disk that there is, path: a file, or size: of one that is made"),
+                             "the disk has neither vdi nor path nor size");
+        if (wish_get(disk, "sr") && !wish_get(disk, "size"))
+                problems_add(problems, wish_place(disk, "sr"), NULL, "sr is for a disk that is made, with size");
+        if (wish_get(disk, "size") && g_variant_get_uint64(wish_get(disk, "size")) == 0)
+                problems_add(problems, wish_place(disk, "size"), NULL, "size has to be more than 0");
+}
+
+static void check_memory(const struct wish *vm, const char *key, struct problems *problems) {
+        GVariant *value = wish_get(vm, key);
+        uint64_t bytes = value ? g_variant_get_uint64(value) : MIB;
+
+        if (bytes == 0 || bytes % MIB != 0)
+                problems_add(problems, wish_place(vm, key), bytes > 0 && bytes < MIB ? g_strdup("a number alone is in bytes: 512MiB, for instance") : NULL,
+                             "%s has to be a multiple of 1 MiB, and not 0", key);
+}
+
+static void check_vm(const struct wish *vm, struct problems *problems) {
+        bool has_kernel = g_strcmp0(wish_text(vm, "firmware"), "Kernel") == 0;
+        const char *const kernel_keys[] = { "kernel", "initramfs", "command_line" };
+
+        check_memory(vm, "memory", problems);
+        check_memory(vm, "memory_max", problems);
+        if (wish_get(vm, "vcpus") && g_variant_get_uint32(wish_get(vm, "vcpus")) == 0)
+                problems_add(problems, wish_place(vm, "vcpus"), NULL, "vcpus has to be at least 1");
+        if (has_kernel && !wish_get(vm, "kernel"))
+                problems_add(problems, wish_place(vm, "firmware"), NULL, "firmware: Kernel needs a kernel");
+        for (size_t i = 0; i < G_N_ELEMENTS(kernel_keys) && !has_kernel; i++)
+                if (wish_get(vm, kernel_keys[i]))
+                        problems_add(problems, wish_place(vm, kernel_keys[i]), g_strdup("add firmware: Kernel"), "%s goes with firmware: Kernel",
+                                     kernel_keys[i]);
+        for (unsigned i = 0; i < vm->disks->len; i++)
+                check_disk(vm->disks->pdata[i], problems);
+        for (unsigned i = 0; i < vm->nics->len; i++) {
+                const struct wish *nic = vm->nics->pdata[i];
+
+                if (!wish_get(nic, "network"))
+                        problems_add(problems, nic->place, g_strdup("network: user, or the name of a bridge"), "the network interface has no network");
+        }
+}
+
+static struct wish *read_vm(const struct document_entry *entry, struct problems *problems) {
+        struct wish *vm = wish_new(entry->place);
+        const struct document_node *node = entry->value;
+
+        check_vm_name(entry, problems);
+        wish_set_text(vm, "name", entry->place, entry->key);
+        for (unsigned i = 0; node->kind == DOCUMENT_MAPPING && i < node->items->len; i++) {
+                const struct document_entry *one = node->items->pdata[i];
+
+                if (strcmp(one->key, "name") == 0)
+                        problems_add(problems, one->place, NULL, "the name is what stands before the colon: '%s'", entry->key);
+                else if (strcmp(one->key, "disks") == 0)
+                        read_devices(vm->disks, one->value, "DiskSpec", vm_file_disk_keys, "vdi", problems);
+                else if (strcmp(one->key, "network_interfaces") == 0)
+                        read_devices(vm->nics, one->value, "NetworkInterfaceSpec", NULL, "network", problems);
+                else
+                        read_key(vm, one, "VmSpec", vm_file_vm_keys, problems);
+        }
+        if (node->kind != DOCUMENT_MAPPING && !(node->kind == DOCUMENT_TEXT && node->is_empty))
+                problems_add(problems, node->place, NULL, "a VM has to be a mapping, and is %s", document_kind_name(node));
+        name_devices(vm->disks, "disk", problems);
+        name_devices(vm->nics, "net", problems);
+        check_vm(vm, problems);
+        return vm;
+}
+
+static void read_vms(struct vm_file *file, const struct document_node *root, struct problems *problems) {
+        const struct document_entry *vms = document_get(root, "vms");
+
+        if (root->kind != DOCUMENT_MAPPING) {
+                problems_add(problems, root->place, g_strdup("vms: and below it a name and a colon for each VM"), "the file has to be a mapping, and is %s",
+                             document_kind_name(root));
+                return;
+        }
+        for (unsigned i = 0; i < root->items->len; i++) {
+                const struct document_entry *entry = root->items->pdata[i];
+
+                if (entry != vms)
+                        problems_add(problems, entry->place, problems_suggest(entry->key, (const char *const[]) { "vms", NULL }),
+                                     "there is no key '%.64s' here", entry->key);
+        }
+        if (!vms)
+                problems_add(problems, root->place, NULL, "there is no key vms");
+        else if (vms->value->kind != DOCUMENT_MAPPING)
+                problems_add(problems, vms->value->place, NULL, "vms has to be a mapping from names to VMs, and is %s", document_kind_name(vms->value));
+        else
+                for (unsigned i = 0; i < vms->value->items->len; i++)
+                        g_ptr_array_add(file->vms, read_vm(vms->value->items->pdata[i], problems));
+}
+
+struct vm_file *vm_file_parse(const char *data, size_t n, struct problems *problems) {
+        struct document_node *root = document_parse(data, n, problems);
+        struct vm_file *file = g_new(struct vm_file, 1);
+
+        *file = (struct vm_file) { .vms = g_ptr_array_new_with_free_func(wish_free) };
+        if (root)
+                read_vms(file, root, problems);
+        document_free(root);
+        return file;
+}
+
+void vm_file_free(struct vm_file *file) {
+        if (!file)
+                return;
+        g_ptr_array_unref(file->vms);
+        g_free(file);
+}
