@@ -4,23 +4,33 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
 
-#include "address.h"
 #include "private.h"
 
-/* The address of a long answer. */
-static int answer_address(const struct request *request, struct sockaddr_in *ret_address) {
-        uint32_t n = request->len < PVCALLS_ADDRESS_SIZE ? request->len : PVCALLS_ADDRESS_SIZE;
+#define REST_FIRST_MS 10u
+#define REST_MAX_MS 1000u               /* who waits to be accepted, waits no longer than that when it can be done again */
 
-        return pvcalls_address_parse(request->piece, n, ret_address);
+/*
+ * An ACCEPT could not be done, such as for want of descriptors or memory: the next is tried when something was released, or some time later, and
+ * not at once, as the backend would do nothing else then.
+ */
+static void rest(struct xcp_pvcalls *pvcalls) {
+        unsigned ms = pvcalls->rest_ms == 0 ? REST_FIRST_MS : pvcalls->rest_ms * 2;
+        struct itimerspec time = {};
+
+        pvcalls->starved = true;
+        if (pvcalls->resting)
+                return;
+        pvcalls->rest_ms = ms < REST_MAX_MS ? ms : REST_MAX_MS;
+        time.it_value.tv_sec = pvcalls->rest_ms / 1000;
+        time.it_value.tv_nsec = pvcalls->rest_ms % 1000 * 1000000;
+        pvcalls->resting = timerfd_settime(pvcalls->timer, 0, &time, NULL) == 0;
 }
 
-static void answer_name(struct xcp_pvcalls_socket *socket, const struct request *request, int result) {
-        if (result == 0)
-                result = answer_address(request, &socket->local);
-        socket->local_known = result < 0 ? result : 1;
-        if (result == 0 && socket->address.sin_port == 0)
-                socket->address.sin_port = socket->local.sin_port;      /* a listener asks its next backend for the same port */
+void answer_rested(struct xcp_pvcalls *pvcalls) {
+        pvcalls->resting = false;
+        sockets_flush(pvcalls);
 }
 
 /* Adds a connection to those that its listener's user can accept. */
@@ -43,34 +53,35 @@ static void answer_accept(struct xcp_pvcalls_socket *listener, const struct requ
                 socket_destroy(child);
                 if (result == -EINTR)   /* what Linux's backend says to a second ACCEPT, and for an instant after it has answered one */
                         listener->pvcalls->parked_max = 1;
-                if (result == -EINTR && listener->n_parked > 0)
-                        return;
-                /* ECONNABORTED: it is being released. What else can fail, such as EMFILE, may work when something else was released. */
-                if (result != -ECONNABORTED)
+                if (result == -EINTR && listener->n_parked == 0)
                         listener->pvcalls->starved = true;
+                else if (result != -EINTR && result != -ECONNABORTED)   /* which it says when the listener is released */
+                        rest(listener->pvcalls);
         } else if (listener->released) {
                 child->kind = SOCKET_CONNECTED;
                 child->known = true;
                 socket_release(child);
         } else {
-                if (!listener->pvcalls->terms.names || answer_address(request, &child->address) < 0)
-                        child->address.sin_family = AF_UNSPEC;
+                listener->pvcalls->rest_ms = 0;
+                name_came(child, request);
                 connection_waits(listener, child);
                 socket_park(listener);
         }
 }
 
 static void answer_connect(struct xcp_pvcalls_socket *socket, int result) {
-        socket->kind = result == 0 ? SOCKET_CONNECTED : SOCKET_NEW;
-        if (result < 0)
+        if (result == 0)
+                socket->address = socket->wanted;
+        if (socket->kind != SOCKET_CONNECTED)           /* or it is a UDP socket that had its buffers before */
+                socket->kind = result == 0 ? SOCKET_CONNECTED : SOCKET_NEW;
+        if (socket->kind == SOCKET_NEW)
                 socket_drop_ring(socket, false);
         socket->result = result;
 }
 
 /* It is connected to nobody. */
 static void answer_attach(struct xcp_pvcalls_socket *socket, int result) {
-        if (result == 0)
-                socket->address.sin_family = AF_UNSPEC;
+        socket->wanted = (struct pvcalls_name) {};
         answer_connect(socket, result);
 }
 
@@ -103,16 +114,37 @@ static void answer_listen(struct xcp_pvcalls_socket *socket, int result) {
 static void answer_release(struct xcp_pvcalls_socket *socket, bool kept, int result) {
         struct xcp_pvcalls *pvcalls = socket->pvcalls;
 
+        unsigned n = result == 0 ? requests_disown(&pvcalls->requests, socket) : 0;
+
+        socket->n_requests -= n;
+        socket->n_parked -= n;
+        pvcalls->n_disowned += n;
         pvcalls->n_releasing--;
         socket->known = false;
         socket_drop_ring(socket, kept && result == 0 && link_is_up(pvcalls));
         pvcalls->starved = true;        /* of what it had, an ACCEPT may be made */
+        pvcalls->resting = false;
+}
+
+/* Of an ACCEPT whose listener is gone: what it brings, nobody wants. */
+static void answer_disowned(struct xcp_pvcalls *pvcalls, struct request *request, int result) {
+        struct xcp_pvcalls_socket *child = request->brought;
+
+        pvcalls->n_disowned--;
+        free(request);
+        child->known = result == 0;
+        child->kind = SOCKET_CONNECTED;
+        socket_release(child);
 }
 
 void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int result) {
         struct xcp_pvcalls_socket *socket = request->owner;
         uint32_t cmd = request->wire.cmd;
 
+        if (!socket) {
+                answer_disowned(pvcalls, request, result);
+                return;
+        }
         if (cmd != PVCALLS_SOCKET && socket->refused < 0 && result < 0)
                 result = socket->refused;
         switch (cmd) {
@@ -120,6 +152,9 @@ void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int re
                 socket->refused = result;
                 if (result < 0)
                         socket->known = false;
+                break;
+        case PVCALLS_SETNAME:
+                socket->refused = socket->refused ?: result;
                 break;
         case PVCALLS_CONNECT:
                 answer_connect(socket, result);
@@ -137,7 +172,7 @@ void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int re
                 answer_accept(socket, request, result);
                 break;
         case PVCALLS_GETNAME:
-                answer_name(socket, request, result);
+                name_answered(socket, request, result);
                 break;
         case PVCALLS_RELEASE:
                 answer_release(socket, request->wire.u.release.reuse == 1, result);
@@ -145,7 +180,7 @@ void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int re
         }
         free(request);
         socket->n_requests--;
-        if (cmd != PVCALLS_SOCKET && cmd != PVCALLS_ACCEPT && cmd != PVCALLS_SHUTDOWN)
+        if (cmd != PVCALLS_SOCKET && cmd != PVCALLS_ACCEPT && cmd != PVCALLS_SHUTDOWN && cmd != PVCALLS_SETNAME && cmd != PVCALLS_SETSOCKOPT)
                 socket_set_ready(socket);
         if (socket->released && socket->n_requests == 0)
                 socket_destroy(socket);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "address.h"
 #include "error.h"
 #include "private.h"
 
@@ -41,7 +40,7 @@ int xcp_pvcalls_datagrams_new(struct xcp_pvcalls *pvcalls, void *userdata, struc
         return r;
 }
 
-static int attach_locked(struct xcp_pvcalls_socket *socket) {
+static int attach_locked(struct xcp_pvcalls_socket *socket, int family) {
         int r = socket_callable(socket);
 
         if (r < 0)
@@ -50,6 +49,9 @@ static int attach_locked(struct xcp_pvcalls_socket *socket) {
                 return -EOPNOTSUPP;
         if (socket->kind != SOCKET_NEW && socket->kind != SOCKET_BOUND)
                 return -EISCONN;
+        r = name_family(socket, family);
+        if (r < 0)
+                return r;
         r = socket_take_ring(socket);
         if (r < 0)
                 return r;
@@ -62,9 +64,9 @@ static int attach_locked(struct xcp_pvcalls_socket *socket) {
         return -EINPROGRESS;
 }
 
-int xcp_pvcalls_attach(struct xcp_pvcalls_socket *socket) {
+int xcp_pvcalls_attach(struct xcp_pvcalls_socket *socket, int family) {
         pthread_mutex_lock(&socket->pvcalls->lock);
-        return socket_call_end(socket, attach_locked(socket));
+        return socket_call_end(socket, attach_locked(socket, family));
 }
 
 /* Who has been told that one does not fit is told when it does; before that, half a ring is enough to try. */
@@ -72,15 +74,21 @@ size_t datagram_room(const struct xcp_pvcalls_socket *socket) {
         return socket->room_wanted > 0 ? socket->room_wanted : socket->out.size / 2;
 }
 
-int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr_in *address) {
+int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr *address, socklen_t address_size) {
         struct pvcalls_datagram header = { .length = (uint32_t) size };
+        struct pvcalls_name name;
         struct iovec pieces[2];
         ssize_t room;
+        int r = 0;
 
         if (!socket->datagrams)
                 return -EOPNOTSUPP;
-        if (address && address->sin_family != AF_INET)
-                return -EAFNOSUPPORT;
+        if (address)
+                r = name_read(address, address_size, &name);
+        if (r == 0 && address && name.any.sa_family != socket->family)
+                r = -EAFNOSUPPORT;
+        if (r < 0)
+                return r;
         room = data_wait_room(socket, pieces, 1);
         if (room < 0 && room != -EAGAIN)
                 return (int) room;
@@ -91,7 +99,7 @@ int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, siz
         if (room < 0)
                 return (int) room;
         if (address)
-                header.addr_len = pvcalls_address_format(address, header.addr);
+                header.addr_len = name_fill(&name, header.addr);
         pieces_copy(pieces, NULL, &header, HEADER);
         pieces_copy(pieces, NULL, data, size);
         data_sent(socket, frame_length(size));
@@ -105,8 +113,10 @@ static int error_of(const struct pvcalls_datagram *header) {
         return error == -EAGAIN ? -EIO : error;         /* which would mean that nothing is there */
 }
 
-ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct sockaddr_in *ret_address) {
+ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct sockaddr *ret_address,
+                                 socklen_t *address_size) {
         struct pvcalls_datagram untrusted;
+        struct pvcalls_name from = {};          /* stays so with none, or with one that cannot be: it is nobody's */
         struct iovec pieces[2];
         ssize_t n;
 
@@ -120,8 +130,10 @@ ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, 
         pieces_copy(pieces, &untrusted, NULL, HEADER);
         if (untrusted.length > (size_t) n - HEADER || frame_length(untrusted.length) > (size_t) n)
                 return data_broken(socket);
-        *ret_address = (struct sockaddr_in) {};         /* none, or one of a family that the socket cannot have, is nobody's */
-        (void) pvcalls_address_parse(untrusted.addr, untrusted.addr_len, ret_address);
+        if (untrusted.addr_len <= PVCALLS_ADDRESS_SIZE)
+                (void) pvcalls_name_parse(untrusted.addr, untrusted.addr_len, &from);
+        memcpy(ret_address, &from.any, *address_size < sizeof from.inet6 ? *address_size : sizeof from.inet6);
+        *address_size = from.size;
         pieces_copy(pieces, data, NULL, untrusted.length < size ? untrusted.length : size);
         data_received(socket, frame_length(untrusted.length));
         return untrusted.error != 0 ? error_of(&untrusted) : (ssize_t) untrusted.length;

@@ -3,6 +3,8 @@
 /*
  * A program on libxcp-pvcalls, as its users write them, for tests/integration/test-pvcalls-library.py.
  *
+ * ADDRESS is one of IPv4 or IPv6, or a path or @NAME of a UNIX socket, which has no port.
+ *
  *      exchange ADDRESS PORT CONNECTIONS BYTES [ORDER]     connections at once, in a poll loop over socket descriptors, with the library's thread;
  *                                                      each sends so many bytes and receives them back
  *      churn ADDRESS PORT CONNECTIONS                  one after the other, waiting for each
@@ -20,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "xcp-pvcalls.h"
 
@@ -49,18 +52,68 @@ static int check(const char *what, int r) {
         return r;
 }
 
-static struct sockaddr_in address_of(char **words) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t) atoi(words[1])) };
+struct address {
+        socklen_t size;
+        union {
+                struct sockaddr any;
+                struct sockaddr_in inet;
+                struct sockaddr_in6 inet6;
+                struct sockaddr_un local;
+        };
+};
 
-        inet_pton(AF_INET, words[0], &address.sin_addr);
+static struct address address_of(char **words) {
+        uint16_t port = htons((uint16_t) atoi(words[1]));
+        struct address address = {};
+
+        if (words[0][0] == '/' || words[0][0] == '@') {
+                address.local.sun_family = AF_UNIX;
+                strncpy(address.local.sun_path, words[0], sizeof address.local.sun_path - 1);
+                address.size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + strlen(words[0]) + (words[0][0] == '/'));
+                if (words[0][0] == '@')
+                        address.local.sun_path[0] = '\0';
+        } else if (strchr(words[0], ':')) {
+                address.inet6 = (struct sockaddr_in6) { .sin6_family = AF_INET6, .sin6_port = port };
+                inet_pton(AF_INET6, words[0], &address.inet6.sin6_addr);
+                address.size = sizeof address.inet6;
+        } else {
+                address.inet = (struct sockaddr_in) { .sin_family = AF_INET, .sin_port = port };
+                inet_pton(AF_INET, words[0], &address.inet.sin_addr);
+                address.size = sizeof address.inet;
+        }
         return address;
 }
 
-static void dial(struct connection *connection, const struct sockaddr_in *address) {
+/* Writes an address, and what it is of. */
+static void tell(const char *what, const struct address *address) {
+        char text[INET6_ADDRSTRLEN];
+
+        if (address->any.sa_family == AF_UNIX)
+                printf("%s %c%.*s\n", what, address->local.sun_path[0] ?: '@',
+                       (int) address->size - (int) offsetof(struct sockaddr_un, sun_path) - 1, address->local.sun_path + 1);
+        else if (address->any.sa_family == AF_INET6)
+                printf("%s %s %u\n", what, inet_ntop(AF_INET6, &address->inet6.sin6_addr, text, sizeof text), ntohs(address->inet6.sin6_port));
+        else
+                printf("%s %s %u\n", what, inet_ntop(AF_INET, &address->inet.sin_addr, text, sizeof text), ntohs(address->inet.sin_port));
+}
+
+/* One that the backend is asked for, or has told. */
+static void wait_address(struct xcp_pvcalls_socket *socket, int (*get)(struct xcp_pvcalls_socket *, struct sockaddr *, socklen_t *), struct address *ret) {
+        struct pollfd device = { .fd = xcp_pvcalls_fd(pvcalls), .events = POLLIN };
+        int r;
+
+        while (ret->size = sizeof ret->local, (r = get(socket, &ret->any, &ret->size)) == -EINPROGRESS) {
+                poll(&device, 1, PATIENCE_MS);
+                check("dispatch", xcp_pvcalls_dispatch(pvcalls));
+        }
+        check("address", r);
+}
+
+static void dial(struct connection *connection, const struct address *address) {
         int r;
 
         check("socket", xcp_pvcalls_socket_new(pvcalls, connection, &connection->socket));
-        r = xcp_pvcalls_connect(connection->socket, address);
+        r = xcp_pvcalls_connect(connection->socket, &address->any, address->size);
         if (r != -EINPROGRESS)
                 fail("connect", r);
 }
@@ -120,7 +173,7 @@ static void exchange_step(struct connection *connection, uint64_t n_bytes) {
 
 static void exchange(char **words) {
         static struct pollfd fds[CONNECTIONS_MAX];
-        struct sockaddr_in address = address_of(words);
+        struct address address = address_of(words);
         unsigned n = (unsigned) atoi(words[2]), n_done = 0;
         uint64_t n_bytes = strtoull(words[3], NULL, 10);
 
@@ -149,7 +202,7 @@ static void exchange(char **words) {
 }
 
 static void churn(char **words) {
-        struct sockaddr_in address = address_of(words);
+        struct address address = address_of(words);
         unsigned n = (unsigned) atoi(words[2]);
 
         for (unsigned i = 0; i < n; i++) {
@@ -189,8 +242,7 @@ static void echo_step(struct connection *connection) {
 static void accept_all(struct xcp_pvcalls_socket *listener) {
         for (;;) {
                 struct connection *connection = calloc(1, sizeof *connection);
-                struct sockaddr_in peer;
-                char text[INET_ADDRSTRLEN];
+                struct address peer;
                 int r = xcp_pvcalls_accept(listener, connection, &connection->socket);
 
                 if (r < 0) {
@@ -199,27 +251,24 @@ static void accept_all(struct xcp_pvcalls_socket *listener) {
                                 fail("accept", r);
                         return;
                 }
-                check("peer", xcp_pvcalls_peer_address(connection->socket, &peer));
-                printf("accepted %s %u\n", inet_ntop(AF_INET, &peer.sin_addr, text, sizeof text), ntohs(peer.sin_port));
+                wait_address(connection->socket, xcp_pvcalls_peer_address, &peer);
+                tell("accepted", &peer);
                 echo_step(connection);
         }
 }
 
 static void serve(char **words) {
-        struct sockaddr_in address = address_of(words), local;
+        struct address address = address_of(words), local;
         struct xcp_pvcalls_socket *listener, *socket;
         struct pollfd device = { .fd = xcp_pvcalls_fd(pvcalls), .events = POLLIN };
 
         check("socket", xcp_pvcalls_socket_new(pvcalls, NULL, &listener));
-        (void) xcp_pvcalls_bind(listener, &address);
+        (void) xcp_pvcalls_bind(listener, &address.any, address.size);
         check("bind", xcp_pvcalls_finish(listener, PATIENCE_MS));
         (void) xcp_pvcalls_listen(listener, 16);
         check("listen", xcp_pvcalls_finish(listener, PATIENCE_MS));
-        while (xcp_pvcalls_local_address(listener, &local) == -EINPROGRESS) {
-                poll(&device, 1, PATIENCE_MS);
-                xcp_pvcalls_dispatch(pvcalls);
-        }
-        printf("listening %u\n", ntohs(local.sin_port));
+        wait_address(listener, xcp_pvcalls_local_address, &local);
+        tell("listening", &local);
         for (;;) {
                 while ((socket = xcp_pvcalls_next(pvcalls)))
                         if (socket == listener)
@@ -232,17 +281,17 @@ static void serve(char **words) {
 }
 
 /* A UDP socket that has its buffers; bound, if it is to be. */
-static struct xcp_pvcalls_socket *datagrams_new(const struct sockaddr_in *local, const struct sockaddr_in *peer) {
+static struct xcp_pvcalls_socket *datagrams_new(int family, const struct address *local, const struct address *peer) {
         const char *what = peer ? "connect" : "attach";
         struct xcp_pvcalls_socket *socket;
         int r;
 
         check("socket", xcp_pvcalls_datagrams_new(pvcalls, NULL, &socket));
         if (local) {
-                (void) xcp_pvcalls_bind(socket, local);
+                (void) xcp_pvcalls_bind(socket, &local->any, local->size);
                 check("bind", xcp_pvcalls_finish(socket, PATIENCE_MS));
         }
-        r = peer ? xcp_pvcalls_connect(socket, peer) : xcp_pvcalls_attach(socket);
+        r = peer ? xcp_pvcalls_connect(socket, &peer->any, peer->size) : xcp_pvcalls_attach(socket, family);
         if (r != -EINPROGRESS)
                 fail(what, r);
         check(what, xcp_pvcalls_finish(socket, PATIENCE_MS));
@@ -260,31 +309,32 @@ static void wait_ready(struct xcp_pvcalls_socket *socket, int events) {
         }
 }
 
-static ssize_t receive_one(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct sockaddr_in *ret_address) {
+static ssize_t receive_one(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct address *ret_address) {
         ssize_t n;
 
-        while ((n = xcp_pvcalls_receive_from(socket, data, size, ret_address)) == -EAGAIN)
+        while (ret_address->size = sizeof ret_address->local,
+               (n = xcp_pvcalls_receive_from(socket, data, size, &ret_address->any, &ret_address->size)) == -EAGAIN)
                 wait_ready(socket, POLLIN);
         return n;
 }
 
-static void send_one(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr_in *address) {
+static void send_one(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct address *address) {
         int r;
 
-        while ((r = xcp_pvcalls_send_to(socket, data, size, address)) == -EAGAIN)
+        while ((r = xcp_pvcalls_send_to(socket, data, size, address ? &address->any : NULL, address ? address->size : 0)) == -EAGAIN)
                 wait_ready(socket, POLLOUT);
         check("send", r);
 }
 
 static void ask(char **words) {
-        struct sockaddr_in address = address_of(words), from;
+        struct address address = address_of(words), from;
         unsigned n = (unsigned) atoi(words[2]), n_bytes = (unsigned) atoi(words[3]);
         bool connects = strcmp(words[4], "connected") == 0;
         static uint8_t sent[CHUNK], received[CHUNK];
         struct xcp_pvcalls_socket *socket;
 
         check("order", xcp_pvcalls_set_page_order(pvcalls, 6));
-        socket = datagrams_new(NULL, connects ? &address : NULL);
+        socket = datagrams_new(address.any.sa_family, NULL, connects ? &address : NULL);
         for (unsigned i = 0; i < n; i++) {
                 size_t size = n > 1 ? (size_t) n_bytes * i / (n - 1) : n_bytes;
                 ssize_t there;
@@ -297,7 +347,7 @@ static void ask(char **words) {
                         fail("receive", (int) there);
                 if ((size_t) there != size || memcmp(sent, received, size) != 0)
                         fail("data", -EBADMSG);
-                if (from.sin_port != address.sin_port || from.sin_addr.s_addr != address.sin_addr.s_addr)
+                if (from.size != address.size || memcmp(&from.any, &address.any, from.size) != 0)
                         fail("from", -EADDRNOTAVAIL);
         }
         xcp_pvcalls_socket_release(socket);
@@ -305,17 +355,13 @@ static void ask(char **words) {
 }
 
 static void answer(char **words) {
-        struct sockaddr_in address = address_of(words), local, from;
-        struct xcp_pvcalls_socket *socket = datagrams_new(&address, NULL);
-        struct pollfd device = { .fd = xcp_pvcalls_fd(pvcalls), .events = POLLIN };
+        struct address address = address_of(words), local, from;
+        struct xcp_pvcalls_socket *socket = datagrams_new(address.any.sa_family, &address, NULL);
         static uint8_t data[CHUNK];
         ssize_t n;
 
-        while (xcp_pvcalls_local_address(socket, &local) == -EINPROGRESS) {
-                poll(&device, 1, PATIENCE_MS);
-                check("dispatch", xcp_pvcalls_dispatch(pvcalls));
-        }
-        printf("bound %u\n", ntohs(local.sin_port));
+        wait_address(socket, xcp_pvcalls_local_address, &local);
+        tell("bound", &local);
         for (;;) {
                 n = receive_one(socket, data, sizeof data, &from);
                 if (n == -ECONNRESET || n == -ENETDOWN)
@@ -326,7 +372,7 @@ static void answer(char **words) {
 }
 
 static void hold(char **words) {
-        struct sockaddr_in address = address_of(words);
+        struct address address = address_of(words);
         char byte;
         ssize_t n;
 

@@ -8,6 +8,8 @@
 
 #include "private.h"
 
+#define DISOWNED_MAX 12u                /* slots: as many are left for ACCEPTs then */
+
 bool link_is_up(const struct xcp_pvcalls *pvcalls) {
         return pvcalls->view.own == FRONT_STATE_CONNECTED;
 }
@@ -115,7 +117,22 @@ static void disconnected(struct xcp_pvcalls *pvcalls) {
                 }
         }
         requests_init(&pvcalls->requests);
-        pvcalls->starved = false;
+        pvcalls->starved = pvcalls->resting = false;
+        pvcalls->rest_ms = 0;
+}
+
+static bool has_connections(const struct xcp_pvcalls *pvcalls) {
+        const struct xcp_pvcalls_socket *socket = pvcalls->sockets;
+
+        while (socket && socket->kind != SOCKET_CONNECTED && socket->kind != SOCKET_CONNECTING)
+                socket = socket->next;
+        return socket;
+}
+
+/* Slots that are lost come back with a new ring alone. It is made when that costs nobody a connection. */
+void link_renew(struct xcp_pvcalls *pvcalls) {
+        if (pvcalls->n_disowned >= DISOWNED_MAX && link_is_up(pvcalls) && !has_connections(pvcalls))
+                atomic_store(&pvcalls->failed, true);
 }
 
 void link_follow(struct xcp_pvcalls *pvcalls) {

@@ -7,6 +7,7 @@
  *      pvcalls.c       the device: opening, dispatching, closing
  *      link.c          the connection to the backend, and what its end means for sockets
  *      socket.c        a socket's life, and the calls that become requests
+ *      names.c         addresses
  *      answer.c        what the backend's answers do
  *      data.c          bytes
  *      datagram.c      datagrams, and their sockets
@@ -20,6 +21,7 @@
 
 #include "data-ring.h"
 #include "handshake.h"
+#include "name.h"
 #include "requests.h"
 #include "rings.h"
 #include "store.h"
@@ -36,6 +38,13 @@ enum socket_kind {
         SOCKET_PARKED,                  /* brought along by an ACCEPT, not yet connected */
 };
 
+/* An address that the backend tells, as it comes: bytes of the ring. */
+struct told_name {
+        int known;                      /* 0: not asked for; 1: told; or a negative errno */
+        uint32_t n;
+        uint8_t bytes[PVCALLS_NAME_MAX];
+};
+
 struct xcp_pvcalls_socket {
         struct xcp_pvcalls *pvcalls;
         struct xcp_pvcalls_socket *next, **link;        /* of all */
@@ -45,6 +54,9 @@ struct xcp_pvcalls_socket {
         void *userdata;
         uint64_t id;
         enum socket_kind kind;
+        int family;                     /* AF_INET and so on, from its first address on */
+        bool v6_only;
+        bool accepted;                  /* a connection that came to a listener */
         bool datagrams;                 /* UDP; its rings hold frames, and it is SOCKET_CONNECTED when it has them, to whomever */
         bool known;                     /* the backend has it, or will: RELEASE is due */
         bool released;                  /* by its user: only the library has it still */
@@ -60,9 +72,9 @@ struct xcp_pvcalls_socket {
         struct data_consumer in;
         size_t room_wanted;             /* of datagrams: what the last one that did not fit needs; 0: all fitted */
 
-        struct sockaddr_in address;     /* that a listener is bound to, for the next backend, or a connection is connected to */
-        struct sockaddr_in local;       /* as the backend tells */
-        int local_known;                /* 0: not asked for; 1: told; or a negative errno */
+        struct pvcalls_name address;    /* that a listener is bound to, for the next backend, or a connection is connected to */
+        struct pvcalls_name wanted;     /* of a connect that has not ended */
+        struct told_name told[2];       /* by PVCALLS_NAME_LOCAL and _PEER */
         int backlog;
         int shutdown;                   /* as shutdown(2) was last asked for */
         unsigned n_parked, n_waiting;
@@ -96,10 +108,15 @@ struct xcp_pvcalls {
         unsigned n_releasing;           /* RELEASEs that are not answered */
         unsigned parked_max;            /* ACCEPTs of one listener that this backend takes: PARKED_MAX, or 1 after it has refused a second */
         bool starved;                   /* a listener wanted to park an ACCEPT, and there was no page or slot for it */
+        bool resting;                   /* an ACCEPT has failed: none is parked before the timer, or before something is released */
+        int timer;
+        unsigned rest_ms;               /* how long it was last */
+        unsigned n_disowned;            /* ACCEPTs of listeners that are gone, which hold a slot each: Linux's backend never answers them */
 };
 
 /* link.c: with the lock held. */
 void link_follow(struct xcp_pvcalls *pvcalls);
+void link_renew(struct xcp_pvcalls *pvcalls);
 bool link_is_up(const struct xcp_pvcalls *pvcalls);
 
 /* socket.c: with the lock held. */
@@ -109,6 +126,7 @@ void socket_set_ready(struct xcp_pvcalls_socket *socket);
 int socket_take_ring(struct xcp_pvcalls_socket *socket);
 void socket_drop_ring(struct xcp_pvcalls_socket *socket, bool keep);
 void socket_release(struct xcp_pvcalls_socket *socket);
+void socket_queue(struct xcp_pvcalls_socket *socket, struct request *request);
 int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd);
 void socket_park(struct xcp_pvcalls_socket *listener);
 void socket_restore(struct xcp_pvcalls_socket *listener);
@@ -118,6 +136,18 @@ void sockets_flush(struct xcp_pvcalls *pvcalls);
 int socket_callable(const struct xcp_pvcalls_socket *socket);
 int socket_ask_known(struct xcp_pvcalls_socket *socket, uint32_t cmd);
 int socket_call_end(struct xcp_pvcalls_socket *socket, int r);
+
+/*
+ * names.c, with the lock held but for the first: what a program gives as an address, at all and for this socket; that it is of a family from now on; what CONNECT and BIND say of
+ * an address, and what has to be sent before them; a GETNAME's answer, and an ACCEPT's.
+ */
+int name_read(const struct sockaddr *address, socklen_t size, struct pvcalls_name *ret_name);
+int name_check(const struct xcp_pvcalls_socket *socket, const struct sockaddr *address, socklen_t size, struct pvcalls_name *ret_name);
+int name_family(struct xcp_pvcalls_socket *socket, int family);
+uint32_t name_fill(const struct pvcalls_name *name, uint8_t ret_addr[PVCALLS_ADDRESS_SIZE]);
+int name_send(struct xcp_pvcalls_socket *socket, const struct pvcalls_name *name);
+void name_answered(struct xcp_pvcalls_socket *socket, const struct request *request, int result);
+void name_came(struct xcp_pvcalls_socket *child, const struct request *request);
 
 /* data.c: as xcp_pvcalls_receive_data() and xcp_pvcalls_send_space(), whatever is in the rings. Less room than needed is -EAGAIN. */
 ssize_t data_wait_in(struct xcp_pvcalls_socket *socket, struct iovec pieces[2]);
@@ -129,6 +159,7 @@ void data_sent(struct xcp_pvcalls_socket *socket, size_t n);
 /* datagram.c: how much room makes it writable. */
 size_t datagram_room(const struct xcp_pvcalls_socket *socket);
 
-/* answer.c: with the lock held. request is freed. result: 0 or a negative errno. */
+/* answer.c: with the lock held. request is freed. result: 0 or a negative errno. And what to do when the time to rest is over. */
 void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int result);
+void answer_rested(struct xcp_pvcalls *pvcalls);
 

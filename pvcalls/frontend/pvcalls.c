@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +40,8 @@ static void pvcalls_free(struct xcp_pvcalls *pvcalls) {
                 close(pvcalls->epoll);
         if (pvcalls->wake >= 0)
                 close(pvcalls->wake);
+        if (pvcalls->timer >= 0)
+                close(pvcalls->timer);
         free(pvcalls->ports);
         pthread_mutex_destroy(&pvcalls->lock);
         free(pvcalls);
@@ -49,7 +52,8 @@ static int pvcalls_start(struct xcp_pvcalls *pvcalls, unsigned device) {
 
         pvcalls->epoll = epoll_create1(EPOLL_CLOEXEC);
         pvcalls->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (pvcalls->epoll < 0 || pvcalls->wake < 0)
+        pvcalls->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (pvcalls->epoll < 0 || pvcalls->wake < 0 || pvcalls->timer < 0)
                 return -errno;
         r = rings_open(&pvcalls->rings);
         if (r == 0)
@@ -60,6 +64,8 @@ static int pvcalls_start(struct xcp_pvcalls *pvcalls, unsigned device) {
                 r = epoll_add(pvcalls, xenevtchn_fd(pvcalls->rings.events));
         if (r == 0)
                 r = epoll_add(pvcalls, pvcalls->wake);
+        if (r == 0)
+                r = epoll_add(pvcalls, pvcalls->timer);
         if (r == 0)
                 link_follow(pvcalls);
         return r;
@@ -72,7 +78,7 @@ int xcp_pvcalls_open(unsigned device, struct xcp_pvcalls **ret_pvcalls) {
         if (!pvcalls)
                 return -ENOMEM;
         pthread_mutex_init(&pvcalls->lock, NULL);
-        pvcalls->epoll = pvcalls->wake = -1;
+        pvcalls->epoll = pvcalls->wake = pvcalls->timer = -1;
         pvcalls->ready_end = &pvcalls->ready;
         pvcalls->page_order = PAGE_ORDER_DEFAULT;
         requests_init(&pvcalls->requests);
@@ -124,6 +130,7 @@ static int take_events(struct xcp_pvcalls *pvcalls) {
 
 int xcp_pvcalls_dispatch(struct xcp_pvcalls *pvcalls) {
         struct pollfd store = { .fd = store_fd(&pvcalls->store), .events = POLLIN };
+        uint64_t n_expired;
         eventfd_t count;
         int r;
 
@@ -131,6 +138,9 @@ int xcp_pvcalls_dispatch(struct xcp_pvcalls *pvcalls) {
         if (!atomic_load(&pvcalls->ending))
                 (void) eventfd_read(pvcalls->wake, &count);
         r = take_events(pvcalls);
+        if (read(pvcalls->timer, &n_expired, sizeof n_expired) > 0)
+                answer_rested(pvcalls);
+        link_renew(pvcalls);
         if (poll(&store, 1, 0) > 0 || atomic_load(&pvcalls->failed)) {
                 store_drain(&pvcalls->store);
                 link_follow(pvcalls);
@@ -272,8 +282,13 @@ static void thread_end(struct xcp_pvcalls *pvcalls) {
         pvcalls->has_thread = false;
 }
 
+/* What is left then are ACCEPTs that will not be answered. */
 static bool has_released(struct xcp_pvcalls *pvcalls, void *argument) {
-        return !pvcalls->sockets || !link_is_up(pvcalls);
+        const struct xcp_pvcalls_socket *socket = pvcalls->sockets;
+
+        while (socket && socket->kind == SOCKET_PARKED)
+                socket = socket->next;
+        return !socket || !link_is_up(pvcalls);
 }
 
 static bool has_closed(struct xcp_pvcalls *pvcalls, void *argument) {

@@ -109,6 +109,20 @@ struct request *requests_withdraw(struct requests *requests, const void *owner) 
         return request;
 }
 
+unsigned requests_disown(struct requests *requests, const void *owner) {
+        unsigned n = 0;
+
+        for (uint32_t i = 0; i < PVCALLS_SLOTS; i++) {
+                struct request *request = requests->flying[i];
+
+                if (!request || request->owner != owner || request->wire.cmd != PVCALLS_ACCEPT)
+                        continue;
+                request->owner = NULL;
+                n++;
+        }
+        return n;
+}
+
 struct request *requests_withdraw_any(struct requests *requests) {
         struct request *request = queue_take(&requests->releases, NULL) ?: queue_take(&requests->others, NULL);
 

@@ -21,7 +21,7 @@
 struct request {
         struct request *next;           /* of those that wait */
         struct pvcalls_request wire;
-        void *owner;                    /* the caller's */
+        void *owner;                    /* the caller's; NULL: nobody waits for it any more */
         void *brought;                  /* the socket of an ACCEPT */
         uint32_t len;                   /* of the answer, if it is a long one */
         uint8_t piece[PVCALLS_PIECE_SIZE];
@@ -57,6 +57,9 @@ int requests_take(struct requests *requests, struct request **ret_request, int32
 
 /* Takes back a request of the owner's that no backend has yet. NULL: there is none. */
 struct request *requests_withdraw(struct requests *requests, const void *owner);
+
+/* Has nobody wait for this owner's ACCEPTs that the backend has and will, by all that can be told, never answer: they have no owner then. */
+unsigned requests_disown(struct requests *requests, const void *owner);
 
 /* Takes back any: the backend is gone. */
 struct request *requests_withdraw_any(struct requests *requests);

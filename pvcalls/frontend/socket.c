@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "address.h"
 #include "private.h"
 
 int socket_make(struct xcp_pvcalls *pvcalls, void *userdata, struct xcp_pvcalls_socket **ret_socket) {
@@ -18,6 +17,7 @@ int socket_make(struct xcp_pvcalls *pvcalls, void *userdata, struct xcp_pvcalls_
         socket->pvcalls = pvcalls;
         socket->userdata = userdata;
         socket->id = pvcalls->next_id++;
+        socket->family = AF_INET;
         socket->event_fd = -1;
         socket->waiting_end = &socket->waiting;
         socket->next = pvcalls->sockets;
@@ -126,11 +126,11 @@ static void request_fill(struct request *request, const struct xcp_pvcalls_socke
 
         switch (wire->cmd) {
         case PVCALLS_SOCKET:
-                wire->u.socket.domain = AF_INET;
+                wire->u.socket.domain = socket->family == AF_INET6 ? PVCALLS_INET6 : socket->family == AF_UNIX ? PVCALLS_UNIX : PVCALLS_INET;
                 wire->u.socket.type = socket->datagrams ? PVCALLS_DATAGRAM : PVCALLS_STREAM;
                 break;
         case PVCALLS_CONNECT:
-                wire->u.connect.len = pvcalls_address_format(&socket->address, wire->u.connect.addr);
+                wire->u.connect.len = name_fill(&socket->wanted, wire->u.connect.addr);
                 wire->u.connect.ref = socket->ring->ref;
                 wire->u.connect.evtchn = socket->ring->port;
                 break;
@@ -139,16 +139,10 @@ static void request_fill(struct request *request, const struct xcp_pvcalls_socke
                 wire->u.attach.evtchn = socket->ring->port;
                 break;
         case PVCALLS_BIND:
-                wire->u.bind.len = pvcalls_address_format(&socket->address, wire->u.bind.addr);
+                wire->u.bind.len = name_fill(&socket->address, wire->u.bind.addr);
                 break;
         case PVCALLS_LISTEN:
                 wire->u.listen.backlog = (uint32_t) socket->backlog;
-                break;
-        case PVCALLS_SETSOCKOPT: /* the only option that anything here sets */
-                wire->u.sockopt.level = 1;
-                wire->u.sockopt.name = 13;
-                wire->u.sockopt.len = sizeof(uint32_t[2]);
-                memcpy(wire->u.sockopt.value, (uint32_t[2]) { 1, 0 }, sizeof(uint32_t[2]));
                 break;
         case PVCALLS_SHUTDOWN:
                 wire->u.shutdown.how = (uint32_t) socket->shutdown;
@@ -160,28 +154,55 @@ static void request_fill(struct request *request, const struct xcp_pvcalls_socke
         }
 }
 
+void socket_queue(struct xcp_pvcalls_socket *socket, struct request *request) {
+        socket->n_requests++;
+        requests_queue(&socket->pvcalls->requests, request);
+}
+
 int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
         struct request *request = request_new(cmd, socket->id, socket);
 
         if (!request)
                 return -ENOMEM;
         request_fill(request, socket);
-        socket->n_requests++;
-        requests_queue(&socket->pvcalls->requests, request);
+        socket_queue(socket, request);
         return 0;
 }
 
-/* The same behind SOCKET, if the backend does not know it. */
-int socket_ask_known(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
-        int r = 0;
+/* Sets an option of the backend's socket. Level and name are Linux's on x86. */
+static int ask_option(struct xcp_pvcalls_socket *socket, uint32_t level, uint32_t name, const void *value, uint32_t n) {
+        struct request *request = request_new(PVCALLS_SETSOCKOPT, socket->id, socket);
 
-        if (!socket->known)
-                r = socket_ask(socket, PVCALLS_SOCKET);
+        if (!request)
+                return -ENOMEM;
+        request->wire.u.sockopt.level = level;
+        request->wire.u.sockopt.name = name;
+        request->wire.u.sockopt.len = n;
+        memcpy(request->wire.u.sockopt.value, value, n);
+        socket_queue(socket, request);
+        return 0;
+}
+
+/* What has to be said of a socket before anything is asked for it. */
+static int introduce(struct xcp_pvcalls_socket *socket) {
+        int r = socket_ask(socket, PVCALLS_SOCKET);
+
+        if (r == 0 && socket->v6_only && socket->family == AF_INET6)
+                r = ask_option(socket, 41, 26, &(uint32_t) { 1 }, sizeof(uint32_t));
+        return r;
+}
+
+/* The same behind SOCKET, if the backend does not know it, and behind its address, if that is a long one. */
+int socket_ask_known(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
+        int r = socket->known ? 0 : introduce(socket);
+
         if (r < 0)
                 return r;
         socket->known = true;
         socket->refused = 0;
-        return socket_ask(socket, cmd);
+        if (cmd == PVCALLS_CONNECT || cmd == PVCALLS_BIND)
+                r = name_send(socket, cmd == PVCALLS_CONNECT ? &socket->wanted : &socket->address);
+        return r < 0 ? r : socket_ask(socket, cmd);
 }
 
 void socket_park(struct xcp_pvcalls_socket *listener) {
@@ -192,11 +213,13 @@ void socket_park(struct xcp_pvcalls_socket *listener) {
                 struct request *request = NULL;
                 int r = -ENOBUFS;
 
-                if (!requests_may_accept(&pvcalls->requests) || socket_make(pvcalls, NULL, &child) < 0) {
+                if (pvcalls->resting || !requests_may_accept(&pvcalls->requests) || socket_make(pvcalls, NULL, &child) < 0) {
                         pvcalls->starved = true;
                         return;
                 }
                 child->kind = SOCKET_PARKED;
+                child->family = listener->family;
+                child->accepted = true;
                 r = socket_take_ring(child);
                 if (r == 0)
                         request = request_new(PVCALLS_ACCEPT, listener->id, listener);
@@ -229,7 +252,7 @@ void socket_restore(struct xcp_pvcalls_socket *listener) {
 void sockets_flush(struct xcp_pvcalls *pvcalls) {
         if (!link_is_up(pvcalls))
                 return;
-        if (pvcalls->starved) {
+        if (pvcalls->starved && !pvcalls->resting) {
                 pvcalls->starved = false;
                 for (struct xcp_pvcalls_socket *socket = pvcalls->sockets; socket; socket = socket->next)
                         if (socket->kind == SOCKET_LISTENING && socket->result != -EINPROGRESS && socket->known && !socket->released &&
@@ -299,7 +322,7 @@ struct xcp_pvcalls_socket *xcp_pvcalls_socket_reset(struct xcp_pvcalls_socket *s
         pvcalls = socket->pvcalls;
         pthread_mutex_lock(&pvcalls->lock);
         if (pvcalls->terms.options && socket->known && link_is_up(pvcalls))
-                (void) socket_ask(socket, PVCALLS_SETSOCKOPT);  /* without memory for it, it is a release */
+                (void) ask_option(socket, 1, 13, (uint32_t[2]) { 1, 0 }, sizeof(uint32_t[2]));  /* without memory for it, it is a release */
         sockets_flush(pvcalls);                                 /* before RELEASE, which goes ahead of what waits for a slot */
         socket_release(socket);
         sockets_flush(pvcalls);
@@ -317,17 +340,29 @@ int socket_callable(const struct xcp_pvcalls_socket *socket) {
         return socket->datagrams && !socket->pvcalls->terms.datagrams ? -EOPNOTSUPP : 0;
 }
 
-static int connect_locked(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address) {
+/* A UDP socket that has its buffers is connected to another address, and keeps them. */
+static bool is_connected_again(const struct xcp_pvcalls_socket *socket) {
+        return socket->datagrams && socket->kind == SOCKET_CONNECTED;
+}
+
+static int connect_locked(struct xcp_pvcalls_socket *socket, const struct sockaddr *address, socklen_t size) {
         int r = socket_callable(socket);
 
+        if (r == 0)
+                r = name_check(socket, address, size, &socket->wanted);
         if (r < 0)
                 return r;
+        if (socket->wanted.size > 0)
+                socket->family = socket->wanted.any.sa_family;
+        if (is_connected_again(socket)) {
+                r = socket_ask_known(socket, PVCALLS_CONNECT);
+                return r < 0 ? r : -EINPROGRESS;
+        }
         if (socket->kind != SOCKET_NEW && socket->kind != SOCKET_BOUND)
                 return -EISCONN;
         r = socket_take_ring(socket);
         if (r < 0)
                 return r;
-        socket->address = *address;
         r = socket_ask_known(socket, PVCALLS_CONNECT);
         if (r < 0) {
                 socket_drop_ring(socket, false);
@@ -337,14 +372,19 @@ static int connect_locked(struct xcp_pvcalls_socket *socket, const struct sockad
         return -EINPROGRESS;
 }
 
-static int bind_locked(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address) {
+static int bind_locked(struct xcp_pvcalls_socket *socket, const struct sockaddr *address, socklen_t size) {
         int r = socket_callable(socket);
 
         if (r < 0)
                 return r;
         if (socket->kind != SOCKET_NEW)
                 return -EINVAL;
-        socket->address = *address;
+        r = name_check(socket, address, size, &socket->address);
+        if (r < 0)
+                return r;
+        socket->family = socket->address.any.sa_family;
+        if (socket->v6_only && !socket->pvcalls->terms.options)
+                return -EOPNOTSUPP;
         r = socket_ask_known(socket, PVCALLS_BIND);
         if (r < 0)
                 return r;
@@ -378,14 +418,14 @@ int socket_call_end(struct xcp_pvcalls_socket *socket, int r) {
         return r;
 }
 
-int xcp_pvcalls_connect(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address) {
+int xcp_pvcalls_connect(struct xcp_pvcalls_socket *socket, const struct sockaddr *address, socklen_t size) {
         pthread_mutex_lock(&socket->pvcalls->lock);
-        return socket_call_end(socket, connect_locked(socket, address));
+        return socket_call_end(socket, connect_locked(socket, address, size));
 }
 
-int xcp_pvcalls_bind(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address) {
+int xcp_pvcalls_bind(struct xcp_pvcalls_socket *socket, const struct sockaddr *address, socklen_t size) {
         pthread_mutex_lock(&socket->pvcalls->lock);
-        return socket_call_end(socket, bind_locked(socket, address));
+        return socket_call_end(socket, bind_locked(socket, address, size));
 }
 
 int xcp_pvcalls_listen(struct xcp_pvcalls_socket *socket, int backlog) {
@@ -400,39 +440,6 @@ int xcp_pvcalls_result(struct xcp_pvcalls_socket *socket) {
         result = socket->result;
         pthread_mutex_unlock(&socket->pvcalls->lock);
         return result;
-}
-
-int xcp_pvcalls_local_address(struct xcp_pvcalls_socket *socket, struct sockaddr_in *ret_address) {
-        int r;
-
-        pthread_mutex_lock(&socket->pvcalls->lock);
-        r = socket->local_known;
-        if (r == 0) {
-                r = !socket->known || !link_is_up(socket->pvcalls) ? -ENOTCONN : !socket->pvcalls->terms.names ? -EOPNOTSUPP :
-                    socket_ask(socket, PVCALLS_GETNAME);
-                if (r == 0)
-                        r = socket->local_known = -EINPROGRESS;
-                sockets_flush(socket->pvcalls);
-        } else if (r == 1) {
-                *ret_address = socket->local;
-                r = 0;
-        }
-        pthread_mutex_unlock(&socket->pvcalls->lock);
-        return r;
-}
-
-int xcp_pvcalls_peer_address(struct xcp_pvcalls_socket *socket, struct sockaddr_in *ret_address) {
-        int r = 0;
-
-        pthread_mutex_lock(&socket->pvcalls->lock);
-        if (socket->kind != SOCKET_CONNECTED || (socket->datagrams && socket->address.sin_family != AF_INET))
-                r = -ENOTCONN;
-        else if (socket->address.sin_family != AF_INET)
-                r = -EOPNOTSUPP;
-        else
-                *ret_address = socket->address;
-        pthread_mutex_unlock(&socket->pvcalls->lock);
-        return r;
 }
 
 int xcp_pvcalls_shutdown(struct xcp_pvcalls_socket *socket, int how) {

@@ -145,6 +145,8 @@ int store_read_terms(const struct store *store, struct store_terms *ret_terms) {
                 .shutdown = has_feature(store, "feature-shutdown"),
                 .options = has_feature(store, "feature-socket-options"),
                 .datagrams = has_feature(store, "feature-datagrams"),
+                .ipv6 = has_feature(store, "feature-ipv6"),
+                .local = has_feature(store, "feature-unix"),
         };
         return 0;
 }

@@ -25,7 +25,7 @@ struct store {
 struct store_terms {
         uint32_t max_page_order;        /* 1 to PVCALLS_ORDER_MAX */
         bool suppress;                  /* notification suppression */
-        bool names, shutdown, options, datagrams;   /* the other extensions of docs/pvcalls-extensions.md */
+        bool names, shutdown, options, datagrams, ipv6, local;      /* the other extensions of docs/pvcalls-extensions.md */
 };
 
 int store_open(struct store *store, unsigned device);

@@ -24,6 +24,7 @@ struct fixture {
         struct xcp_pvcalls_socket socket;
         uint8_t received[SIZE];
         struct sockaddr_in from;
+        socklen_t n_from;
 };
 
 /* Notifications are suppressed, and nobody asks for them: there is no event channel. */
@@ -35,7 +36,7 @@ static void setup(struct fixture *fixture, gconstpointer data) {
         fixture->pvcalls.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         fixture->in_indexes.cons_event = fixture->out_indexes.prod_event = INT32_MAX;
         *socket = (struct xcp_pvcalls_socket) {
-                .pvcalls = &fixture->pvcalls, .kind = SOCKET_CONNECTED, .datagrams = true, .event_fd = -1, .ring = &ring,
+                .pvcalls = &fixture->pvcalls, .kind = SOCKET_CONNECTED, .datagrams = true, .family = AF_INET, .event_fd = -1, .ring = &ring,
         };
         data_consumer_init(&socket->in, &fixture->in_indexes, fixture->in_data, SIZE, true);
         data_producer_init(&socket->out, &fixture->out_indexes, fixture->out_data, SIZE, true);
@@ -74,7 +75,8 @@ static size_t take(struct fixture *fixture, uint8_t bytes[SIZE]) {
 }
 
 static ssize_t receive(struct fixture *fixture, size_t size) {
-        return xcp_pvcalls_receive_from(&fixture->socket, fixture->received, size, &fixture->from);
+        fixture->n_from = sizeof fixture->from;
+        return xcp_pvcalls_receive_from(&fixture->socket, fixture->received, size, (struct sockaddr *) &fixture->from, &fixture->n_from);
 }
 
 static void test_back_and_forth_around_the_ring(struct fixture *fixture, gconstpointer data) {
@@ -85,7 +87,7 @@ static void test_back_and_forth_around_the_ring(struct fixture *fixture, gconstp
                 size_t n = i * 35;
 
                 memset(sent, (int) i, sizeof sent);
-                g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, sent, n, i % 2 ? &to : NULL), ==, 0);
+                g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, sent, n, i % 2 ? (const struct sockaddr *) &to : NULL, sizeof to), ==, 0);
                 g_assert_cmpuint(take(fixture, bytes), ==, (FRAME + n + 7) / 8 * 8);
                 put(fixture, bytes, (FRAME + n + 7) / 8 * 8);
                 g_assert_cmpint(receive(fixture, SIZE), ==, n);
@@ -147,19 +149,20 @@ static void test_addresses_that_cannot_be_are_nobody_s(struct fixture *fixture, 
                 put(fixture, &header, sizeof header);
                 g_assert_cmpint(receive(fixture, SIZE), ==, 0);
                 g_assert_cmpint(fixture->from.sin_family, ==, AF_UNSPEC);
+                g_assert_cmpuint(fixture->n_from, ==, 0);
         }
 }
 
 static void test_a_full_ring(struct fixture *fixture, gconstpointer data) {
         uint8_t bytes[SIZE] = {};
 
-        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, SIZE - FRAME + 1, NULL), ==, -EMSGSIZE);
-        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, 1000, NULL), ==, 0);
-        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, SIZE - FRAME, NULL), ==, -EAGAIN);
+        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, SIZE - FRAME + 1, NULL, 0), ==, -EMSGSIZE);
+        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, 1000, NULL, 0), ==, 0);
+        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, SIZE - FRAME, NULL, 0), ==, -EAGAIN);
         g_assert_cmpint(xcp_pvcalls_poll(&fixture->socket, POLLOUT), ==, 0);    /* there is more than half of it, and it is not enough */
         g_assert_cmpuint(take(fixture, bytes), ==, FRAME + 1000);
         g_assert_cmpint(xcp_pvcalls_poll(&fixture->socket, POLLOUT), ==, POLLOUT);
-        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, SIZE - FRAME, NULL), ==, 0);
+        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, SIZE - FRAME, NULL, 0), ==, 0);
 }
 
 static void test_no_stream(struct fixture *fixture, gconstpointer data) {
@@ -171,7 +174,7 @@ static void test_no_stream(struct fixture *fixture, gconstpointer data) {
         g_assert_cmpint(xcp_pvcalls_shutdown(&fixture->socket, SHUT_WR), ==, -EOPNOTSUPP);
         g_assert_cmpint(xcp_pvcalls_listen(&fixture->socket, 1), <, 0);
         fixture->socket.datagrams = false;
-        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, "x", 1, NULL), ==, -EOPNOTSUPP);
+        g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, "x", 1, NULL, 0), ==, -EOPNOTSUPP);
         g_assert_cmpint(receive(fixture, SIZE), ==, -EOPNOTSUPP);
 }
 

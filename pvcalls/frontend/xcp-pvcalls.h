@@ -15,9 +15,9 @@
  * receiving functions) is one thread's at a time. And nobody may use a socket while it is released, or a device while it is closed.
  */
 
-#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -71,7 +71,7 @@ int xcp_pvcalls_start_thread(struct xcp_pvcalls *pvcalls);
  */
 int xcp_pvcalls_set_page_order(struct xcp_pvcalls *pvcalls, unsigned order);
 
-/* A TCP socket. Nothing is asked of the backend before it is connected or bound. userdata is the caller's own. */
+/* A stream socket: TCP, or, by its first address, UNIX. Nothing is asked of the backend before it is connected or bound. userdata is the caller's own. */
 int xcp_pvcalls_socket_new(struct xcp_pvcalls *pvcalls, void *userdata, struct xcp_pvcalls_socket **ret_socket);
 
 /*
@@ -94,21 +94,33 @@ void xcp_pvcalls_socket_set_userdata(struct xcp_pvcalls_socket *socket, void *us
  * Calls of the backend. They return -EINPROGRESS, and xcp_pvcalls_result() tells later how they ended; or another error at once, such as
  * -ENETDOWN without a backend, -EALREADY while another call has not ended, -EISCONN, -EINVAL.
  *
+ * Addresses are those of the backend's domain, as connect(2) has them: sockaddr_in, sockaddr_in6, or sockaddr_un with a path or an abstract name.
+ * The first that is bound or connected to decides of which family the socket is. -EAFNOSUPPORT: it is of another, or this backend has only IPv4.
+ *
  * A listener outlives its backend: when there is one again, it is bound and listens there anew.
  */
-int xcp_pvcalls_connect(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address);
-int xcp_pvcalls_bind(struct xcp_pvcalls_socket *socket, const struct sockaddr_in *address);
+int xcp_pvcalls_connect(struct xcp_pvcalls_socket *socket, const struct sockaddr *address, socklen_t size);
+int xcp_pvcalls_bind(struct xcp_pvcalls_socket *socket, const struct sockaddr *address, socklen_t size);
 int xcp_pvcalls_listen(struct xcp_pvcalls_socket *socket, int backlog);
-int xcp_pvcalls_attach(struct xcp_pvcalls_socket *socket);
+
+/* Of a UDP socket: it can send to addresses of this family, which is that of what it is bound to. It can be connected later, and to others. */
+int xcp_pvcalls_attach(struct xcp_pvcalls_socket *socket, int family);
+
+/* IPV6_V6ONLY, before it is bound: `::` is not also any address of IPv4. */
+int xcp_pvcalls_set_v6_only(struct xcp_pvcalls_socket *socket);
 
 /*
  * The address of the socket itself. It is asked of the backend when it is first wanted: -EINPROGRESS, and the socket is named when it is there.
- * -EOPNOTSUPP: this backend does not tell. All zero as long as the socket is bound to nothing.
+ * -EOPNOTSUPP: this backend does not tell. Nothing but a family as long as the socket is bound to nothing. size is what there is room for, and
+ * then how long it is, as with getsockname(2).
  */
-int xcp_pvcalls_local_address(struct xcp_pvcalls_socket *socket, struct sockaddr_in *ret_address);
+int xcp_pvcalls_local_address(struct xcp_pvcalls_socket *socket, struct sockaddr *ret_address, socklen_t *size);
 
-/* To whom it is connected. -ENOTCONN; -EOPNOTSUPP: this backend does not tell who a connection that was accepted is from. */
-int xcp_pvcalls_peer_address(struct xcp_pvcalls_socket *socket, struct sockaddr_in *ret_address);
+/*
+ * To whom it is connected. -ENOTCONN; -EOPNOTSUPP: this backend does not tell who a connection that was accepted is from. -EINPROGRESS, as above, if
+ * one is from a UNIX socket with a long name.
+ */
+int xcp_pvcalls_peer_address(struct xcp_pvcalls_socket *socket, struct sockaddr *ret_address, socklen_t *size);
 
 /*
  * shutdown(2): ends a connection's sending (SHUT_WR), behind what was sent so far, receiving (SHUT_RD), or both. -EOPNOTSUPP: this backend can
@@ -133,15 +145,16 @@ ssize_t xcp_pvcalls_receive(struct xcp_pvcalls_socket *socket, void *data, size_
  * As sendto(2) with MSG_DONTWAIT, of a UDP socket. Without an address: to whom it is connected. 0: it is on its way, and what becomes of it
  * may be told by receiving. -EMSGSIZE: the buffer is too small for it ever; 65507 bytes need order 6.
  */
-int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr_in *address);
+int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr *address, socklen_t address_size);
 
 /*
  * As recvfrom(2) with MSG_DONTWAIT and MSG_TRUNC: returns the length that the datagram has, which may be more than the size that there is for it,
- * and from whom it is. Or an error of a datagram that was sent before, with the address that it was for, all zero if that is not
+ * and from whom it is. Or an error of a datagram that was sent before, with the address that it was for, all zero and of size 0 if that is not
  * known: -EACCES by the backend's policy, -ECONNREFUSED and so on; the socket works on. A datagram that was cut by the ring's size is as
  * long as the ring let it be.
  */
-ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct sockaddr_in *ret_address);
+ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct sockaddr *ret_address,
+                                 socklen_t *address_size);
 
 /*
  * The same as xcp_pvcalls_send() and xcp_pvcalls_receive() without a copy: where the next bytes to send can be put, and where those that came lie, in at most two pieces (the second may be

@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address.h"
 #include "command-ring.h"
 #include "data-ring.h"
 #include "error.h"
 #include "indexes.h"
+#include "name.h"
 
 #define RING_SIZE 16u
 
@@ -70,11 +70,11 @@ static void check_pieces(const struct iovec pieces[2], size_t n, size_t n_used) 
 static void back_step(struct world *world) {
         struct pvcalls_request request;
         struct pvcalls_response response = {};
-        struct sockaddr_in address;
+        struct pvcalls_name name;
 
         if (command_ring_back_take(&world->back, &request) == 0 &&
-            pvcalls_address_parse(request.u.connect.addr, request.u.connect.len, &address) == 0)
-                demand(request.u.connect.len >= 16 && request.u.connect.len <= PVCALLS_ADDRESS_SIZE);
+            request.u.connect.len <= PVCALLS_ADDRESS_SIZE && pvcalls_name_parse(request.u.connect.addr, request.u.connect.len, &name) == 0)
+                demand(name.size > sizeof(sa_family_t) && name.size <= sizeof name.local);
         command_ring_back_sleep(&world->back);
         demand(command_ring_back_open(&world->back) <= PVCALLS_SLOTS);
         if (command_ring_back_open(&world->back) == PVCALLS_SLOTS)

@@ -3,7 +3,7 @@
 
 /*
  * Socket addresses of every family that an extension carries (docs/pvcalls-extensions.md, "Addresses"), as this machine has them and as the
- * ring has them. address.h has those of version 1 alone.
+ * ring has them. Version 1 has IPv4's alone.
  */
 
 #include <netinet/in.h>

@@ -8,32 +8,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "address.h"
 #include "error.h"
 #include "indexes.h"
 #include "name.h"
-
-static void test_addresses(void) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(8080), .sin_addr.s_addr = htonl(0x0a010203) }, parsed;
-        uint8_t wire[PVCALLS_ADDRESS_SIZE];
-        static const uint8_t expected[16] = { 2, 0, 0x1f, 0x90, 10, 1, 2, 3 };
-
-        g_assert_cmpuint(pvcalls_address_format(&address, wire), ==, 16);
-        g_assert_cmpmem(wire, 16, expected, 16);
-        for (uint32_t len = 0; len < 64; len++) {
-                bool good = len >= 16 && len <= 28;
-
-                g_assert_cmpint(pvcalls_address_parse(wire, len, &parsed), ==, good ? 0 : -EINVAL);
-                if (good)
-                        g_assert_cmpmem(&parsed, sizeof parsed, &address, sizeof address);
-        }
-        g_assert_cmpint(pvcalls_address_parse(wire, UINT32_MAX, &parsed), ==, -EINVAL);
-        for (unsigned family = 0; family < 65536; family++) {
-                wire[0] = (uint8_t) family;
-                wire[1] = (uint8_t) (family >> 8);
-                g_assert_cmpint(pvcalls_address_parse(wire, 16, &parsed), ==, family == 2 ? 0 : -EAFNOSUPPORT);
-        }
-}
 
 static void test_errors(void) {
         static const struct {
@@ -117,7 +94,6 @@ static void test_names(void) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/name/every-length-of-each-family", test_names);
-        g_test_add_func("/address/every-length-and-family", test_addresses);
         g_test_add_func("/error/numbers-of-linux-on-x86", test_errors);
         g_test_add_func("/indexes/orders-and-references", test_pages);
         return g_test_run();

@@ -93,7 +93,7 @@ static size_t receive_some(struct xcp_pvcalls_socket *socket, uint8_t *data, siz
 static void connect_fails(const char *what, const struct sockaddr_in *address, int expected) {
         struct xcp_pvcalls_socket *socket = socket_new();
 
-        expect(what, xcp_pvcalls_connect(socket, address), -EINPROGRESS);
+        expect(what, xcp_pvcalls_connect(socket, (const struct sockaddr *) address, sizeof *address), -EINPROGRESS);
         expect(what, xcp_pvcalls_finish(socket, PATIENCE_MS), expected);
         xcp_pvcalls_socket_release(socket);
 }
@@ -103,7 +103,7 @@ static void connect_and_echo(const char *port) {
         struct xcp_pvcalls_socket *socket = socket_new();
         uint8_t sent[PIECE_SIZE], got[PIECE_SIZE];
 
-        expect("connect", xcp_pvcalls_connect(socket, &address), -EINPROGRESS);
+        expect("connect", xcp_pvcalls_connect(socket, (struct sockaddr *) &address, sizeof address), -EINPROGRESS);
         expect("connect", xcp_pvcalls_finish(socket, PATIENCE_MS), 0);
         for (size_t offset = 0; offset < ECHO_BYTES; offset += PIECE_SIZE) {
                 pattern_fill(offset, sent, PIECE_SIZE);
@@ -122,7 +122,7 @@ static void bind_fails(const char *port, int expected) {
         struct sockaddr_in address = address_of(port);
         struct xcp_pvcalls_socket *socket = socket_new();
 
-        expect("bind", xcp_pvcalls_bind(socket, &address), -EINPROGRESS);
+        expect("bind", xcp_pvcalls_bind(socket, (struct sockaddr *) &address, sizeof address), -EINPROGRESS);
         expect("bind to a port that is taken", xcp_pvcalls_finish(socket, PATIENCE_MS), expected);
         xcp_pvcalls_socket_release(socket);
 }
@@ -131,7 +131,7 @@ static struct xcp_pvcalls_socket *listen_on(const char *port, const char *comman
         struct sockaddr_in address = address_of(port);
         struct xcp_pvcalls_socket *socket = socket_new();
 
-        expect("bind", xcp_pvcalls_bind(socket, &address), -EINPROGRESS);
+        expect("bind", xcp_pvcalls_bind(socket, (struct sockaddr *) &address, sizeof address), -EINPROGRESS);
         expect("bind", xcp_pvcalls_finish(socket, PATIENCE_MS), 0);
         expect("listen", xcp_pvcalls_listen(socket, 5), -EINPROGRESS);
         expect("listen", xcp_pvcalls_finish(socket, PATIENCE_MS), 0);
@@ -143,6 +143,7 @@ static struct xcp_pvcalls_socket *listen_on(const char *port, const char *comman
 static void accept_and_echo(struct xcp_pvcalls_socket *listener) {
         struct xcp_pvcalls_socket *socket;
         struct sockaddr_in peer;
+        socklen_t n_peer = sizeof peer;
         uint8_t buffer[PIECE_SIZE];
         size_t n;
         int r;
@@ -150,7 +151,8 @@ static void accept_and_echo(struct xcp_pvcalls_socket *listener) {
         while ((r = xcp_pvcalls_accept(listener, NULL, &socket)) == -EAGAIN)
                 await("a connection to accept", listener, POLLIN);
         expect("accept", r, 0);
-        expect("who has connected, which that backend does not tell", xcp_pvcalls_peer_address(socket, &peer), -EOPNOTSUPP);
+        expect("who has connected, which that backend does not tell", xcp_pvcalls_peer_address(socket, (struct sockaddr *) &peer, &n_peer),
+               -EOPNOTSUPP);
         while ((n = receive_some(socket, buffer, sizeof buffer)) > 0)
                 send_all(socket, buffer, n);
         xcp_pvcalls_socket_release(socket);

@@ -6,9 +6,10 @@ import os
 import signal
 import socket
 import threading
+import time
 
 from harness import Emulation, TestCase, build_directory, wait_until
-from pvcalls import Backend, Server, echo, keep, make_device
+from pvcalls import ALLOW_LOOPBACK, Backend, Server, echo, keep, make_device
 
 DOM = 1
 MIB = 1 << 20
@@ -19,6 +20,7 @@ class Served(TestCase):
 
     limits = ()
     arguments = ()
+    policy = ALLOW_LOOPBACK
     deadline = 120
 
     def setUp(self):
@@ -27,7 +29,7 @@ class Served(TestCase):
         self.xen = self.stack.enter_context(Emulation(domains=1, arguments=self.limits))
         make_device(self.xen, DOM)
         self.before = self.used()
-        self.backend = self.stack.enter_context(Backend(self.xen, DOM, arguments=self.arguments))
+        self.backend = self.stack.enter_context(Backend(self.xen, DOM, self.policy, self.arguments))
 
     def used(self):
         """What both domains have of Xen."""
@@ -41,8 +43,8 @@ class Served(TestCase):
         result = process.wait(90).check()
         return result.stdout.split()
 
-    def serve(self, handle=echo):
-        return self.stack.enter_context(Server(handle))
+    def serve(self, handle=echo, address="127.0.0.1"):
+        return self.stack.enter_context(Server(handle, address))
 
     def wait_tidy(self):
         wait_until(lambda: self.used() == self.before, lambda: f"nothing to be left of {self.before}: {self.used()}")
@@ -73,7 +75,7 @@ class Library(Served):
 
     def test_a_server(self):
         server = self.start("serve", "127.0.0.1", 0)
-        port = int(server.wait_output(r"listening (\d+)", 30).group(1))
+        port = int(server.wait_output(r"listening \S+ (\d+)", 30).group(1))
         connections = [self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 30)) for _ in range(30)]
         for i, connection in enumerate(connections):
             connection.sendall(b"%d" % i)
@@ -102,7 +104,7 @@ class Library(Served):
 
     def test_a_listener_outlives_its_backend(self):
         server = self.start("serve", "127.0.0.1", 0)
-        port = int(server.wait_output(r"listening (\d+)", 30).group(1))
+        port = int(server.wait_output(r"listening \S+ (\d+)", 30).group(1))
         os.kill(self.backend.pid(), signal.SIGKILL)
         self.backend.process.wait()
         with Backend(self.xen, DOM) as backend:
@@ -153,7 +155,7 @@ class Datagrams(Served):
 
     def test_a_server(self):
         server = self.start("answer", "127.0.0.1", 0)
-        port = int(server.wait_output(r"bound (\d+)", 30).group(1))
+        port = int(server.wait_output(r"bound \S+ (\d+)", 30).group(1))
         for i in range(3):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
                 one.settimeout(20)
@@ -181,6 +183,127 @@ class Datagrams(Served):
         wait_until(lambda: self.xen.run(0, "xenstore-read", f"{nodes}/state").stdout.strip() == "2", "the backend to have published what it offers")
         self.xen.run(0, "xenstore-write", f"{nodes}/feature-datagrams", "0")
         self.start("ask", "127.0.0.1", 9, 1, 100, "attached").wait_output("error attach: EOPNOTSUPP", 30)
+
+
+class Families(Served):
+    """IPv6 and UNIX sockets, of streams and of datagrams."""
+
+    policy = "allow inet6 ::1\nallow inet 127.0.0.1\n"
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.temporary_directory()
+        os.chmod(self.directory, 0o777)
+        self.backend.ask(f"policy\n{self.policy}allow unix {self.directory}\nallow unix @xcp-library-{os.getpid()}\n")
+
+    def serve_unix(self, path):
+        """An echo server of the host at a path, or at an abstract name, which is its address with @ in front."""
+        listener = self.stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path if path[0] == "/" else "\0" + path[1:])
+        if path[0] == "/":
+            os.chmod(path, 0o777)
+        listener.listen()
+        listener.settimeout(60)
+
+        def run():
+            with contextlib.suppress(OSError):
+                while True:
+                    with listener.accept()[0] as connection:
+                        echo(connection)
+
+        threading.Thread(target=run, daemon=True).start()
+        self.stack.callback(listener.shutdown, socket.SHUT_RDWR)
+
+    def answers(self, server, connection, peer):
+        """Whether a server in the domain sends back what it gets, and knows from whom."""
+        connection.settimeout(30)
+        connection.sendall(b"there and back")
+        self.assertEqual(connection.recv(100), b"there and back")
+        server.wait_output(f"^accepted {peer}$", 30)
+
+    def test_ipv6(self):
+        server = self.serve(address="::1")
+        self.assertEqual(self.run_to_end("exchange", "::1", server.port, 3, 100000), ["ok", "3"])
+        server = self.start("serve", "::1", 0)
+        port = int(server.wait_output(r"listening ::1 (\d+)", 30).group(1))
+        with socket.create_connection(("::1", port), 30) as connection:
+            self.answers(server, connection, f"::1 {connection.getsockname()[1]}")
+
+    def test_datagrams_of_ipv6(self):
+        server = self.start("answer", "::1", 0)
+        port = int(server.wait_output(r"bound ::1 (\d+)", 30).group(1))
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
+            one.settimeout(30)
+            one.sendto(b"query", ("::1", port))
+            self.assertEqual(one.recvfrom(100), (b"query", ("::1", port, 0, 0)))
+
+    def test_connections_to_unix_sockets_of_any_name(self):
+        for path in (f"{self.directory}/s", f"{self.directory}/".ljust(26, "x"), f"{self.directory}/".ljust(27, "x"), f"{self.directory}/".ljust(107, "x"),
+                     f"@xcp-library-{os.getpid()}"):
+            with self.subTest(path):
+                self.serve_unix(path)
+                self.assertEqual(self.run_to_end("exchange", path, 0, 2, 100000), ["ok", "2"])
+        self.start("churn", f"{self.directory}/nothing", 0, 1).wait_output("error connect: ENOENT", 30)
+        self.start("churn", "/etc/denied", 0, 1).wait_output("error connect: EACCES", 30)
+
+    def test_unix_listeners(self):
+        for name in ("s", "l" * 60):
+            path = f"{self.directory}/{name}"
+            server = self.start("serve", path, 0)
+            server.wait_output(f"listening {path}", 30)
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(path)
+                self.answers(server, connection, "@")
+            with socket.socket(socket.AF_UNIX) as connection:  # one that has a name, which a response cannot hold
+                own = f"{self.directory}/{name[0]}-client-".ljust(80, "x")
+                connection.bind(own)
+                connection.connect(path)
+                self.answers(server, connection, own)
+            server.kill()
+
+    def test_a_listener_outlives_its_backend(self):
+        path = f"{self.directory}/" + "l" * 60
+        server = self.start("serve", path, 0)
+        server.wait_output("listening", 30)
+        os.kill(self.backend.pid(), signal.SIGKILL)
+        self.backend.process.wait()
+        with Backend(self.xen, DOM, f"allow unix {self.directory}\n") as backend:
+            wait_until(lambda: any(" Listening " in line for line in backend.sockets()), "the listener at the new backend")
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(path)
+                self.answers(server, connection, "@")
+
+    def lacks(self, feature, address):
+        nodes = f"/local/domain/0/backend/pvcalls/{DOM}/0"
+        wait_until(lambda: self.xen.run(0, "xenstore-read", f"{nodes}/state").stdout.strip() == "2", "the backend to have published what it offers")
+        self.xen.run(0, "xenstore-write", f"{nodes}/{feature}", "0")
+        self.start("churn", address, 9, 1).wait_output("error connect: EAFNOSUPPORT", 30)
+
+    def test_a_backend_without_ipv6(self):
+        self.lacks("feature-ipv6", "::1")
+
+    def test_a_backend_without_unix_sockets(self):
+        self.lacks("feature-unix", "/run/x")
+
+
+class Refusals(Served):
+    """A backend that has no sockets for more connections."""
+
+    arguments = ("--limit", "sockets=3")
+
+    def test_accepts_that_fail_are_not_tried_without_a_pause(self):
+        server = self.start("serve", "127.0.0.1", 0)
+        port = int(server.wait_output(r"listening \S+ (\d+)", 30).group(1))
+        connections = [self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 60)) for _ in range(4)]
+        server.wait_output("(accepted.*\n){2}", 30)
+        before, began = self.backend.counters()["commands"], time.monotonic()
+        time.sleep(1)  # what is measured
+        asked, seconds = self.backend.counters()["commands"] - before, time.monotonic() - began
+        self.assertLess(asked, 50 * seconds)  # a listener that does not pause makes many thousands
+        self.backend.ask("limit sockets=100")
+        for connection in connections:
+            connection.sendall(b"served")
+            self.assertEqual(connection.recv(10), b"served")
 
 
 class FewPages(Served):
