@@ -8,7 +8,7 @@ _xcp_pvcalls_run() {
         COMPREPLY=()
         while ((i < COMP_CWORD)); do
                 case ${COMP_WORDS[i]} in
-                --net | --wait) ((i += 2)) ;;
+                --net | --unix | --wait) ((i += 2)) ;;
                 --)
                         ((i += 1))
                         break
@@ -20,7 +20,7 @@ _xcp_pvcalls_run() {
         if ((i > COMP_CWORD)); then
                 return                                  # the value of an option, which nobody can guess
         elif ((i == COMP_CWORD)) && [[ $current == -* && ${COMP_WORDS[i - 1]} != -- ]]; then
-                mapfile -t COMPREPLY < <(compgen -W '--net --all --udp --wait --help --version --' -- "$current")
+                mapfile -t COMPREPLY < <(compgen -W '--net --all --ipv6 --unix --udp --wait --help --version --' -- "$current")
         elif declare -F _command_offset >/dev/null; then
                 _command_offset "$i"
         elif ((i == COMP_CWORD)); then

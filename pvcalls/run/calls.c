@@ -24,10 +24,13 @@ static int option(int fd, int name) {
         return getsockopt(fd, SOL_SOCKET, name, &value, &n) < 0 ? -errno : value;
 }
 
-static bool is_tcp(int fd) {
+/* A socket of the kind that is carried, which can have such an address. */
+static bool is_stream(int fd, int family) {
         int domain = option(fd, SO_DOMAIN);
 
-        return (domain == AF_INET || domain == AF_INET6) && option(fd, SO_TYPE) == SOCK_STREAM && option(fd, SO_PROTOCOL) == IPPROTO_TCP;
+        if (option(fd, SO_TYPE) != SOCK_STREAM || (domain != family && (domain != AF_INET6 || family != AF_INET)))
+                return false;
+        return domain == AF_UNIX || option(fd, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
 static bool is_v6_only(int fd) {
@@ -35,6 +38,10 @@ static bool is_v6_only(int fd) {
         socklen_t n = sizeof value;
 
         return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &n) == 0 && value;
+}
+
+static bool is_any_v6(const struct pvcalls_name *name) {
+        return name->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&name->inet6.sin6_addr);
 }
 
 /* A socket of the backend for one of the program's, which may be carried already and has none at the time. */
@@ -46,7 +53,7 @@ static int carry(struct supervisor *supervisor, int fd, struct carried **carried
                 return -ENOMEM;
         r = xcp_pvcalls_socket_new(supervisor->pvcalls, new, &new->socket);
         if (r == 0 && !*carried) {
-                new->v6 = option(fd, SO_DOMAIN) == AF_INET6;
+                new->family = option(fd, SO_DOMAIN);
                 r = carried_adopt(new, fd);
         }
         if (r < 0) {
@@ -68,15 +75,16 @@ static int64_t take_error(struct carried *carried) {
         return -error;
 }
 
-static int64_t connect_begin(struct supervisor *supervisor, struct call *call, int fd, struct carried *carried, const struct sockaddr_in *address) {
-        bool waits = !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+static int64_t connect_begin(struct supervisor *supervisor, struct call *call, int fd, struct carried *carried,
+                             const struct pvcalls_name *address) {
+        bool waits = option(fd, SO_DOMAIN) == AF_UNIX || !(fcntl(fd, F_GETFL) & O_NONBLOCK);      /* no connect of a UNIX socket is under way, to poll(2) */
         int r = 0, own;
 
         if (!carried || !carried->socket)
                 r = carry(supervisor, fd, &carried);
         if (r < 0)
                 return r;
-        r = xcp_pvcalls_connect(carried->socket, address);
+        r = xcp_pvcalls_connect(carried->socket, &address->any, address->size);
         if (r != -EINPROGRESS) {
                 if (carried->kind != CARRIED_BOUND)
                         carried_end(carried);
@@ -89,7 +97,7 @@ static int64_t connect_begin(struct supervisor *supervisor, struct call *call, i
                 carried_wait(carried, call);
                 return CALL_WAITS;
         }
-        own = loopback_plug(supervisor->loopback, fd, carried->v6, true, &carried->junk, &carried->locked);
+        own = loopback_plug(&supervisor->loopback, fd, carried->family, true, &carried->junk, &carried->locked);
         if (own < 0) {
                 carried_end(carried);
                 return own;
@@ -102,7 +110,7 @@ static int64_t connect_begin(struct supervisor *supervisor, struct call *call, i
 
 /* A connection that was waited for has come about. */
 static int64_t connect_end(struct supervisor *supervisor, int fd, struct carried *carried) {
-        int own = loopback_plug(supervisor->loopback, fd, carried->v6, false, &carried->junk, &carried->locked);
+        int own = loopback_plug(&supervisor->loopback, fd, carried->family, false, &carried->junk, &carried->locked);
 
         if (own < 0) {
                 carried_end(carried);
@@ -114,7 +122,7 @@ static int64_t connect_end(struct supervisor *supervisor, int fd, struct carried
 }
 
 static int64_t call_connect(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
-        struct sockaddr_in address;
+        struct pvcalls_name address;
         int r;
 
         if (call->program->ranges.datagrams && datagrams_are(fd))
@@ -136,18 +144,20 @@ static int64_t call_connect(struct supervisor *supervisor, struct call *call, co
         }
         if (carried && carried->error != 0)
                 return take_error(carried);
-        r = address_read(target, call->data.args[1], call->data.args[2], false, &address);
+        r = address_read(target, call->data.args[1], call->data.args[2], &address);
         if (r != 0)
                 return r < 0 ? r : CALL_CONTINUES;
-        if (!is_tcp(fd) || !ranges_have(&call->program->ranges, address.sin_addr))
+        if (!is_stream(fd, address.any.sa_family) || !ranges_have(&call->program->ranges, &address))
                 return CALL_CONTINUES;
         return connect_begin(supervisor, call, fd, carried, &address);
 }
 
 static int64_t call_bind(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
-        struct sockaddr_in address;
+        struct pvcalls_name address;
         int r;
 
+        if (call->started && datagrams_are(fd))
+                return datagrams_bind(supervisor, call, NULL, fd, carried);
         if (call->started && carried) {
                 r = xcp_pvcalls_result(carried->socket);
                 if (r == 0)
@@ -159,24 +169,32 @@ static int64_t call_bind(struct supervisor *supervisor, struct call *call, const
                 carried_wait(carried, call);
                 return CALL_WAITS;
         }
-        r = address_read(target, call->data.args[1], call->data.args[2], true, &address);
+        r = address_read(target, call->data.args[1], call->data.args[2], &address);
         if (r != 0)
                 return r < 0 ? r : CALL_CONTINUES;
-        if (!is_tcp(fd) || is_v6_only(fd) || !ranges_have_listener(&call->program->ranges, address.sin_addr))
+        if (is_any_v6(&address) && !ranges_have_v6(&call->program->ranges) && !is_v6_only(fd)) {
+                address.inet = (struct sockaddr_in) { .sin_family = AF_INET, .sin_port = address.inet6.sin6_port };
+                address.size = sizeof address.inet;     /* that part of it that is carried */
+        }
+        if (call->program->ranges.datagrams && datagrams_are(fd) && ranges_have_listener(&call->program->ranges, &address))
+                return datagrams_bind(supervisor, call, &address, fd, carried);
+        if (!is_stream(fd, address.any.sa_family) || !ranges_have_listener(&call->program->ranges, &address))
                 return CALL_CONTINUES;
         if (carried && carried->socket)
                 return -EINVAL;
         r = carry(supervisor, fd, &carried);
         if (r < 0)
                 return r;
-        r = xcp_pvcalls_bind(carried->socket, &address);
+        if (address.any.sa_family == AF_INET6 && is_v6_only(fd))
+                (void) xcp_pvcalls_set_v6_only(carried->socket);
+        r = xcp_pvcalls_bind(carried->socket, &address.any, address.size);
         if (r != -EINPROGRESS) {
                 carried_end(carried);
                 return r;
         }
         carried->kind = CARRIED_BOUND;
         carried->local = address;
-        carried->local_known = address.sin_port != 0;
+        carried->local_known = address.any.sa_family == AF_UNIX || pvcalls_name_port(&address) != 0;
         carried_wait(carried, call);
         return CALL_WAITS;
 }
@@ -196,10 +214,10 @@ static int64_t call_listen(struct call *call, int fd, struct carried *carried) {
         }
         if (carried->kind != CARRIED_BOUND && carried->kind != CARRIED_LISTENING)
                 return carried->kind == CARRIED_NEW ? CALL_CONTINUES : -EINVAL;
-        r = loopback_listen(fd, carried->v6, backlog);
+        r = loopback_listen(fd, carried->family, backlog);
         if (r < 0)
                 return r;
-        carried->port = (uint16_t) r;
+        carried->port = (uint32_t) r;
         carried->backlog = backlog > 0 ? (unsigned) backlog : backlog < 0 ? SOMAXCONN : 1;
         r = xcp_pvcalls_listen(carried->socket, backlog);
         if (r != -EINPROGRESS)
@@ -243,12 +261,12 @@ static int64_t accept_one(struct supervisor *supervisor, struct call *call, cons
         } else {
                 supervisor->by_port[connection->own_port] = NULL;
                 connection->listener = NULL;
-                connection->v6 = listener->v6;
+                connection->family = listener->family;
                 listener->n_delivered--;
                 r = carried_adopt(connection, own);
         }
         if (r == 0 && call->data.args[1] != 0)
-                r = address_write(target, call->data.args[1], call->data.args[2], &connection->peer, connection->v6);
+                r = address_write(target, call->data.args[1], call->data.args[2], &connection->peer, connection->family);
         if (r == 0)
                 r = call_answer_fd(call->program->listener, call->id, own, flags & SOCK_CLOEXEC);
         if (r == -ENOENT) {             /* a signal has interrupted it meanwhile: the connection is the next accept's */
@@ -296,13 +314,13 @@ static int64_t handle(struct supervisor *supervisor, struct call *call, const st
                 return call_bind(supervisor, call, target, fd, carried);
         if (call->data.nr == __NR_sendto && call->data.args[3] & (MSG_OOB | MSG_FASTOPEN))
                 return -EOPNOTSUPP;             /* as the filter has it */
+        if (call->data.nr == __NR_sendto)
+                return datagrams_send(supervisor, call, target, fd, carried);
         if (!carried)
                 return CALL_CONTINUES;
         switch (call->data.nr) {
         case __NR_listen:
                 return carried->datagrams ? CALL_CONTINUES : call_listen(call, fd, carried);
-        case __NR_sendto:
-                return datagrams_send(call, target, carried);
         case __NR_recvfrom:
                 return datagrams_receive(supervisor, call, target, fd, carried);
         case __NR_accept:

@@ -121,7 +121,7 @@ void carried_end(struct carried *carried) {
                 carried_end(connection);
         }
         if (carried->kind == CARRIED_LISTENING)
-                for (unsigned port = 0; port <= UINT16_MAX; port++)
+                for (unsigned port = 0; port < LOOPBACK_PORTS; port++)
                         if (supervisor->by_port[port] && supervisor->by_port[port]->listener == carried)
                                 carried_end(supervisor->by_port[port]);
         carried->dead = true;
@@ -140,6 +140,7 @@ void carried_free_dead(struct supervisor *supervisor) {
                         link = &(*link)->next_more;
         while ((carried = supervisor->dead)) {
                 supervisor->dead = carried->next_dead;
+                free(carried->peers);
                 free(carried);
         }
 }

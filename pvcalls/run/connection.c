@@ -196,6 +196,8 @@ static void connect_ended(struct carried *carried, int result) {
         }
         carried->kind = CARRIED_FAILED;
         carried->error = -result;
+        if (carried->datagrams && carried->fd >= 0)
+                return;                 /* it was connected to another before, and still is */
         carried->junk = 0;
         if (carried->fd >= 0) {
                 loopback_reset(carried->fd);
@@ -207,12 +209,13 @@ static void connect_ended(struct carried *carried, int result) {
 
 /* Makes a connection that has come to the program's listener. */
 static int deliver(struct carried *listener, struct carried *connection) {
-        int fd = loopback_dial(listener->port, &connection->own_port);
+        int fd = loopback_dial(&listener->supervisor->loopback, listener->family, listener->port, &connection->own_port);
+        socklen_t size = sizeof connection->peer.local;
 
         if (fd < 0)
                 return fd;
-        if (xcp_pvcalls_peer_address(connection->socket, &connection->peer) < 0)
-                connection->peer = (struct sockaddr_in) { .sin_family = AF_INET };      /* this backend does not tell */
+        if (xcp_pvcalls_peer_address(connection->socket, &connection->peer.any, &size) == 0)    /* or this backend does not tell */
+                connection->peer.size = size;
         connection->kind = CARRIED_CONNECTED;
         connection->confirmed = true;
         connection->listener = listener;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * UDP sockets that a program connects. Its socket is connected to one of ours over the loopback, so that sending and receiving without an address
- * is the kernel's own doing, as polling is. Calls that give or want an address are made here: the kernel would know only the loopback's.
+ * UDP sockets. The program's is connected to one of ours over the loopback if the program has connected it, so that sending and receiving without an
+ * address is the kernel's own doing, as polling is. Calls that give or want an address are made here: the kernel would know only the loopback's.
+ *
+ * One that is connected to nobody is bound on the loopback, and what it gets is from an address there that says who has sent it (peers.h).
  */
 
 #include <errno.h>
@@ -12,6 +14,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "loopback.h"
 #include "supervisor.h"
@@ -29,11 +32,11 @@ bool datagrams_are(int fd) {
                getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) == 0 && protocol == IPPROTO_UDP;
 }
 
-static bool is_v6(int fd) {
+static int family_of(int fd) {
         int domain = 0;
         socklen_t n = sizeof domain;
 
-        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && domain == AF_INET6;
+        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0 ? -errno : domain;
 }
 
 /* Whether a program has bound it to an address of the domain's own: there it stays then. */
@@ -54,14 +57,15 @@ static void disconnect(int fd) {
         (void) connect(fd, &(struct sockaddr) { .sa_family = AF_UNSPEC }, sizeof(struct sockaddr));
 }
 
-static int64_t connect_begin(struct supervisor *supervisor, struct call *call, int fd, const struct sockaddr_in *address) {
+/* The backend's socket for one of the program's. */
+static int carry(struct supervisor *supervisor, int fd, struct carried **ret_carried) {
         struct carried *carried = carried_new(supervisor);
         int r;
 
         if (!carried)
                 return -ENOMEM;
         carried->datagrams = true;
-        carried->v6 = is_v6(fd);
+        carried->family = family_of(fd);
         r = xcp_pvcalls_datagrams_new(supervisor->pvcalls, carried, &carried->socket);
         if (r == 0)
                 r = carried_adopt(carried, fd);
@@ -70,37 +74,84 @@ static int64_t connect_begin(struct supervisor *supervisor, struct call *call, i
                 free(carried);
                 return r;
         }
-        r = xcp_pvcalls_connect(carried->socket, address);
+        *ret_carried = carried;
+        return 0;
+}
+
+/*
+ * The backend was asked for something, with this result. The call waits, also if the program does not: it would not have to with a network of
+ * its own.
+ */
+static int64_t begun(struct carried *carried, struct call *call, enum carried_kind kind, int r) {
         if (r != -EINPROGRESS) {
                 carried_end(carried);
                 return r == -EOPNOTSUPP ? CALL_CONTINUES : r;   /* this backend has none: they are the domain's own, as without us */
         }
-        carried->peer = *address;
-        carried->kind = CARRIED_CONNECTING;
-        carried_wait(carried, call);            /* also if the program does not wait: it would not have to with a network of its own */
+        carried->kind = kind;
+        carried_wait(carried, call);
         return CALL_WAITS;
 }
 
-/* The backend has answered. */
-static int64_t connect_end(struct supervisor *supervisor, int fd, struct carried *carried) {
-        int error = carried->error, own;
+/* Connects the socket, also one that is connected to another, or to nobody; its port stays. */
+static int64_t connect_begin(struct supervisor *supervisor, struct call *call, int fd, struct carried *carried, const struct pvcalls_name *address) {
+        int r = carried ? 0 : carry(supervisor, fd, &carried);
 
-        if (carried->kind != CARRIED_CONNECTED) {
-                carried_end(carried);
-                return -error;
+        if (r < 0)
+                return r;
+        carried->asked = *address;
+        return begun(carried, call, CARRIED_CONNECTING, xcp_pvcalls_connect(carried->socket, &address->any, address->size));
+}
+
+/* Its own end is another from now on: connected to ours if the program has connected it, or only bound. */
+static int join(struct carried *carried, int fd) {
+        bool connected = carried->asked.size > 0;
+        int own;
+
+        if (carried->fd >= 0) {
+                close(carried->fd);
+                carried->fd = -1;
+                carried->supervisor->n_connections--;
+                disconnect(fd);
         }
-        own = loopback_join(fd, carried->v6);
-        if (own < 0) {
-                carried_end(carried);
+        if (!connected && !carried->peers && !(carried->peers = calloc(1, sizeof *carried->peers)))
+                return -ENOMEM;
+        own = loopback_join(fd, carried->family, connected);
+        if (own < 0)
                 return own;
-        }
+        carried->peer = carried->asked;
         carried->confirmed = true;
         connection_begin(carried, own);
         return 0;
 }
 
+/* The backend has answered. Returns what becomes of the call, 0 if it has what it needs of the backend. */
+static int64_t connect_end(int fd, struct carried *carried) {
+        int error = carried->error, r;
+
+        if (carried->kind == CARRIED_CONNECTED) {
+                r = join(carried, fd);
+                if (r < 0)
+                        carried_end(carried);
+                return r;
+        }
+        if (carried->fd >= 0) {                 /* it was connected before, and is as it was */
+                carried->kind = CARRIED_CONNECTED;
+                carried->error = 0;
+        } else {
+                carried_end(carried);
+        }
+        return error == EOPNOTSUPP ? CALL_CONTINUES : -error;
+}
+
+static bool is_unspecified(const struct target *target, const struct call *call) {
+        sa_family_t family = AF_INET;
+
+        return (uint32_t) call->data.args[2] >= sizeof family && target_read(target, call->data.args[1], &family, sizeof family) == 0 &&
+               family == AF_UNSPEC;
+}
+
 int64_t datagrams_connect(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
-        struct sockaddr_in address;
+        struct pvcalls_name address;
         int r;
 
         if (carried && carried->kind == CARRIED_CONNECTING) {
@@ -110,60 +161,139 @@ int64_t datagrams_connect(struct supervisor *supervisor, struct call *call, cons
                 return CALL_WAITS;
         }
         if (call->started)
-                return carried ? connect_end(supervisor, fd, carried) : -ECONNABORTED;
-        r = address_read(target, call->data.args[1], call->data.args[2], false, &address);
+                return carried ? connect_end(fd, carried) : -ECONNABORTED;
+        if (carried && carried->socket && is_unspecified(target, call)) {
+                carried->asked = (struct pvcalls_name) {};
+                return begun(carried, call, CARRIED_CONNECTING, xcp_pvcalls_connect(carried->socket, &carried->asked.any, sizeof carried->asked.any));
+        }
+        r = address_read(target, call->data.args[1], call->data.args[2], &address);
         if (r < 0)
                 return r;
-        if (carried) {                  /* to another, or to nobody */
+        if (carried && carried->socket && r == 0 && ranges_have(&call->program->ranges, &address))
+                return connect_begin(supervisor, call, fd, carried, &address);
+        if (carried) {                  /* where it is not carried to, or its backend has gone */
                 disconnect(fd);
                 carried_end(carried);
         }
-        if (r != 0 || !ranges_have(&call->program->ranges, address.sin_addr) || is_bound(fd))
+        if (r != 0 || !ranges_have(&call->program->ranges, &address) || is_bound(fd))
                 return CALL_CONTINUES;
-        return connect_begin(supervisor, call, fd, &address);
+        return connect_begin(supervisor, call, fd, NULL, &address);
+}
+
+/* Has the backend's socket receive from anybody. */
+static int64_t attach_begin(struct call *call, struct carried *carried, int family) {
+        carried->asked = (struct pvcalls_name) {};
+        return begun(carried, call, CARRIED_CONNECTING, xcp_pvcalls_attach(carried->socket, family));
+}
+
+int64_t datagrams_bind(struct supervisor *supervisor, struct call *call, const struct pvcalls_name *address, int fd, struct carried *carried) {
+        int r;
+
+        if (!call->started) {
+                if (carried)
+                        return -EINVAL;
+                r = carry(supervisor, fd, &carried);
+                if (r < 0)
+                        return r;
+                carried->local = *address;
+                return begun(carried, call, CARRIED_BOUND, xcp_pvcalls_bind(carried->socket, &address->any, address->size));
+        }
+        if (!carried)
+                return -ECONNABORTED;
+        r = carried->kind == CARRIED_BOUND ? xcp_pvcalls_result(carried->socket) : 0;
+        if (r == -EINPROGRESS || carried->kind == CARRIED_CONNECTING) {
+                carried_wait(carried, call);
+                return CALL_WAITS;
+        }
+        if (r < 0) {
+                carried_end(carried);
+                return r == -EOPNOTSUPP ? CALL_CONTINUES : r;
+        }
+        if (carried->kind == CARRIED_BOUND)
+                return attach_begin(call, carried, carried->local.any.sa_family);
+        return connect_end(fd, carried);
+}
+
+/* Takes the next that is there, and tells from whom it is. What somebody else in the domain has sent there is thrown away. */
+static ssize_t receive(int fd, struct carried *carried, int flags, const struct pvcalls_name **ret_from) {
+        for (;;) {
+                uint32_t number;
+                ssize_t n = loopback_receive(fd, carried->fd, bytes, sizeof bytes, (flags & MSG_PEEK) | MSG_DONTWAIT | MSG_TRUNC, &number);
+
+                if (n < 0 && n != -EPERM)
+                        return n;
+                *ret_from = n == -EPERM ? NULL : number == 0 ? &carried->peer : carried->peers ? peers_find(carried->peers, number) : NULL;
+                if (*ret_from)
+                        return n;
+                if (flags & MSG_PEEK)
+                        (void) recv(fd, bytes, 0, MSG_DONTWAIT);
+        }
 }
 
 /* recvfrom(2) with an address. */
 int64_t datagrams_receive(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
         const __u64 *args = call->data.args;
+        const struct pvcalls_name *from;
         int flags = (int) args[3], r;
         ssize_t n;
         size_t copied;
 
         if (!carried->datagrams || carried->fd < 0 || flags & MSG_ERRQUEUE)
                 return CALL_CONTINUES;
-        n = recv(fd, bytes, sizeof bytes, (flags & MSG_PEEK) | MSG_DONTWAIT | MSG_TRUNC);
-        if (n < 0 && errno == EAGAIN && !(flags & MSG_DONTWAIT) && !(fcntl(fd, F_GETFL) & O_NONBLOCK)) {
+        n = receive(fd, carried, flags, &from);
+        if (n == -EAGAIN && !(flags & MSG_DONTWAIT) && !(fcntl(fd, F_GETFL) & O_NONBLOCK)) {
                 timeout_set(supervisor, call, fd);
                 carried_wait(carried, call);
                 return CALL_WAITS;
         }
         if (n < 0)
-                return -errno;
+                return n;
         copied = (size_t) n < args[2] ? (size_t) n : args[2];
         r = target_write(target, args[1], bytes, copied);
         if (r == 0)
-                r = address_write(target, args[4], args[5], &carried->peer, carried->v6);
+                r = address_write(target, args[4], args[5], from, carried->family);
         return r < 0 ? r : flags & MSG_TRUNC ? n : (ssize_t) copied;
 }
 
-/* sendto(2) with an address. */
-int64_t datagrams_send(struct call *call, const struct target *target, struct carried *carried) {
-        const __u64 *args = call->data.args;
-        struct sockaddr_in address;
+/* One that is not carried yet sends: it is from now on, if it sends to what is, and not bound to an address of the domain's own. */
+static int64_t send_first(struct supervisor *supervisor, struct call *call, const struct pvcalls_name *address, int fd) {
+        struct carried *carried;
         int r;
 
-        if (!carried->datagrams || carried->fd < 0)
+        if (!datagrams_are(fd) || is_bound(fd))
                 return CALL_CONTINUES;
+        r = carry(supervisor, fd, &carried);
+        return r < 0 ? r : attach_begin(call, carried, address->any.sa_family);
+}
+
+/* sendto(2) with an address. */
+int64_t datagrams_send(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
+        const __u64 *args = call->data.args;
+        struct pvcalls_name address;
+        int64_t r;
+
+        if (!call->program->ranges.datagrams || args[4] == 0 || (carried && !carried->datagrams))
+                return CALL_CONTINUES;
+        r = address_read(target, args[4], args[5], &address);
+        if (r != 0 || !ranges_have(&call->program->ranges, &address))
+                return r < 0 ? r : CALL_CONTINUES;
+        if (!carried)
+                return call->started ? -ECONNABORTED : send_first(supervisor, call, &address, fd);
+        if (carried->kind == CARRIED_CONNECTING || carried->kind == CARRIED_BOUND) {
+                carried_wait(carried, call);
+                return CALL_WAITS;
+        }
+        if (carried->fd < 0) {
+                r = call->started ? connect_end(fd, carried) : CALL_CONTINUES;
+                if (r != 0)
+                        return r;
+        }
         if (args[2] > sizeof bytes)
                 return -EMSGSIZE;
-        r = address_read(target, args[4], args[5], false, &address);
-        if (r != 0 || !ranges_have(&call->program->ranges, address.sin_addr))
-                return r < 0 ? r : CALL_CONTINUES;
         r = target_read(target, args[1], bytes, args[2]);
         if (r < 0)
                 return r;
-        r = xcp_pvcalls_send_to(carried->socket, bytes, args[2], &address);
+        r = xcp_pvcalls_send_to(carried->socket, bytes, args[2], &address.any, address.size);
         return r < 0 && r != -EAGAIN ? r : (int64_t) args[2];   /* without room for it, it is lost, as in any queue that is full */
 }
 
@@ -179,18 +309,22 @@ static bool move_out(struct carried *carried) {
                 return false;
         }
         if (n >= 0)                     /* an error is of one that was sent to the program, which has closed its socket */
-                (void) xcp_pvcalls_send_to(carried->socket, bytes, (size_t) n, NULL);
+                (void) xcp_pvcalls_send_to(carried->socket, bytes, (size_t) n, NULL, 0);
         return true;
 }
 
 static bool move_in(struct carried *carried) {
-        struct sockaddr_in from;
-        ssize_t n = xcp_pvcalls_receive_from(carried->socket, bytes, sizeof bytes, &from);
+        struct pvcalls_name from;
+        ssize_t n;
+
+        from.size = sizeof from.local;
+        n = xcp_pvcalls_receive_from(carried->socket, bytes, sizeof bytes, &from.any, &from.size);
 
         if (n == -EAGAIN)
                 return false;
         if (n >= 0)
-                (void) send(carried->fd, bytes, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);       /* no room: lost */
+                loopback_send(carried->fd, bytes, (size_t) n,           /* no room: lost */
+                              carried->peer.size == 0 && carried->peers && from.size > 0 ? peers_number(carried->peers, &from) : 0);
         else if (xcp_pvcalls_poll(carried->socket, 0) & POLLHUP)
                 return false;           /* and not what has become of a datagram */
         return true;

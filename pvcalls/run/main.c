@@ -35,10 +35,12 @@ static void show_help(void) {
              "Runs a program, and what it starts, so that its TCP connections and listeners are made by the PV Calls backend of this domain,\n"
              "in the backend's domain and network. The program needs no change, and may be linked statically.\n"
              "\n"
-             "  --net RANGES        carry what goes to these IPv4 addresses, and listeners on them or on any address: ADDRESS[/BITS],...\n"
-             "                      Without it, all but 127.0.0.0/8\n"
+             "  --net RANGES        carry what goes to these addresses, and listeners on them or on any address: ADDRESS[/BITS],...\n"
+             "                      Without it, all of IPv4 but 127.0.0.0/8\n"
              "  --all               carry that as well\n"
-             "  --udp               carry UDP sockets that the program connects to such addresses as well\n"
+             "  --ipv6              carry IPv6 as well; without --all not ::1, nor a link's own addresses\n"
+             "  --unix NAMES        carry UNIX stream sockets at these paths, and below them, or abstract names: /PATH or @NAME,...\n"
+             "  --udp               carry UDP sockets as well\n"
              "  --wait SECONDS      how long to wait for a backend (10)\n"
              "  --help, --version\n"
              "\n"
@@ -46,7 +48,8 @@ static void show_help(void) {
              "there.\n"
              "\n"
              "  xcp-pvcalls-run -- curl http://10.1.2.3/\n"
-             "  xcp-pvcalls-run --net 10.0.0.0/8,192.0.2.7 -- nginx");
+             "  xcp-pvcalls-run --net 10.0.0.0/8,2001:db8::/32 -- nginx\n"
+             "  xcp-pvcalls-run --unix /run/postgresql -- psql");
 }
 
 __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...) {
@@ -63,26 +66,35 @@ __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *for
 /* Returns the index of the program's name in argv. */
 static int settings_parse(struct settings *settings, int argc, char **argv) {
         static const struct option options[] = { { "net", required_argument, NULL, 'n' }, { "all", no_argument, NULL, 'a' },
-                                                 { "udp", no_argument, NULL, 'u' }, { "wait", required_argument, NULL, 'w' },
+                                                 { "udp", no_argument, NULL, 'u' }, { "ipv6", no_argument, NULL, '6' }, { "unix", required_argument, NULL, 'x' },
+                                                 { "wait", required_argument, NULL, 'w' },
                                                  { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'v' }, {} };
-        bool datagrams = false;
+        bool ipv6 = false;
         char *end;
         long wait_s;
         int c;
 
+        *settings = (struct settings) {};
         ranges_default(&settings->ranges);
         settings->wait_ms = WAIT_S_DEFAULT * 1000;
         while ((c = getopt_long(argc, argv, "+", options, NULL)) >= 0) {
                 switch (c) {
                 case 'n':
                         if (ranges_parse(&settings->ranges, optarg) < 0)
-                                fail("--net %s: not a list of IPv4 addresses, ADDRESS[/BITS],..., of at most %u", optarg, RANGES_MAX);
+                                fail("--net %s: not a list of addresses, ADDRESS[/BITS],..., of at most %u", optarg, RANGES_MAX);
                         break;
                 case 'a':
                         ranges_all(&settings->ranges);
                         break;
                 case 'u':
-                        datagrams = true;
+                        settings->ranges.datagrams = true;
+                        break;
+                case '6':
+                        ipv6 = true;
+                        break;
+                case 'x':
+                        if (ranges_add_paths(&settings->ranges, optarg) < 0)
+                                fail("--unix %s: not a list of names, /PATH or @NAME,..., of at most %u", optarg, RANGES_PATHS_MAX);
                         break;
                 case 'w':
                         wait_s = strtol(optarg, &end, 10);
@@ -100,7 +112,8 @@ static int settings_parse(struct settings *settings, int argc, char **argv) {
                         exit(EXIT_OURS);
                 }
         }
-        settings->ranges.datagrams = datagrams;
+        if (ipv6 && ranges_add_v6(&settings->ranges) < 0)
+                fail("--ipv6 with a list of %u addresses: it has no room for more", RANGES_MAX);
         if (optind == argc)
                 fail("which program? xcp-pvcalls-run --help");
         return optind;

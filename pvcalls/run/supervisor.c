@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "door.h"
-#include "loopback.h"
 
 #define EVENTS 128
 #define FIRST_MS 10000                  /* for the first program to come: it has started us */
@@ -33,13 +32,12 @@ static int open_all(struct supervisor *supervisor) {
 
         supervisor->epoll = epoll_create1(EPOLL_CLOEXEC);
         supervisor->watches = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        supervisor->by_port = calloc(UINT16_MAX + 1, sizeof *supervisor->by_port);
+        supervisor->by_port = calloc(LOOPBACK_PORTS, sizeof *supervisor->by_port);
         if (supervisor->epoll < 0 || supervisor->watches < 0 || !supervisor->by_port)
                 return -errno;
-        supervisor->loopback = loopback_open();
-        if (supervisor->loopback < 0)
-                return supervisor->loopback;
-        r = xcp_pvcalls_open(0, &supervisor->pvcalls);
+        r = loopback_open(&supervisor->loopback);
+        if (r == 0)
+                r = xcp_pvcalls_open(0, &supervisor->pvcalls);
         if (r < 0)
                 return r;
         supervisor->device_source = SOURCE_DEVICE;

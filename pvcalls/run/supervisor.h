@@ -24,6 +24,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "loopback.h"
+#include "name.h"
+#include "peers.h"
 #include "ranges.h"
 #include "target.h"
 #include "xcp-pvcalls.h"
@@ -68,17 +71,19 @@ struct carried {
         struct carried *next_inode, *next_watch;
         struct xcp_pvcalls_socket *socket;      /* NULL: it has ended */
         struct call *calls;             /* that wait for something to happen to it */
-        bool v6;                        /* the program made it for IPv6; addresses are written as it does then */
+        int family;                     /* that the program made it for; addresses are written as it does then */
         bool datagrams;                 /* it is of UDP */
         bool closed;                    /* by the program, all of its descriptors */
         bool dead;                      /* to be freed when nobody looks at it any more */
-        struct sockaddr_in local, peer;
+        struct pvcalls_name local, peer;
+        struct pvcalls_name asked;      /* UDP: what peer will be when the backend has answered; none: it is connected to nobody */
+        struct peers *peers;            /* UDP: NULL before it has been that */
         bool local_known;
         bool confirmed;                 /* the program knows by a connect's result that it is connected: the next gets EISCONN */
         int error;                      /* of a connect: SO_ERROR, a positive number; 0 */
 
         bool shut;                      /* listener: the program has shut it down */
-        uint16_t port;                  /* listener: of its twin on the loopback */
+        uint32_t port;                  /* listener: of its twin on the loopback */
         unsigned backlog, n_delivered;  /* listener: connections on the loopback that the program has not accepted */
 
         struct carried *spares;         /* listener: connections whose accept was interrupted at the last moment; the next accepts get them */
@@ -87,7 +92,7 @@ struct carried {
         struct carried *next_spare;
         struct carried *listener;       /* connection: which delivered it, until it is accepted */
         int fd;                         /* connection: our end, -1: none */
-        uint16_t own_port;              /* connection: our end's */
+        uint32_t own_port;              /* connection: our end's */
         bool locked;                    /* connection: the program's socket has a small buffer, as it is not connected yet */
         pid_t caller;                   /* connection: where a descriptor of the program's socket was when it was connected */
         int caller_fd;
@@ -107,10 +112,10 @@ struct supervisor {
         int lock;                       /* of the door's place */
         const char *door_path;
         struct xcp_pvcalls *pvcalls;
-        int loopback;                   /* a listener */
+        struct loopback loopback;       /* where programs' sockets are connected to */
         struct program *programs;
         struct carried *by_inode[CARRIED_BUCKETS], *by_watch[CARRIED_BUCKETS];
-        struct carried **by_port;       /* 65536: by own_port, those not accepted */
+        struct carried **by_port;       /* LOOPBACK_PORTS: by own_port, those not accepted */
         struct carried *more, *dead;
         struct carried *closed;         /* connections that programs have closed, and that have still something to be sent */
         unsigned n_connections;         /* that still move bytes */
@@ -151,10 +156,10 @@ void timeouts_run(struct supervisor *supervisor);
 int64_t call_getsockname(struct carried *carried, struct call *call, const struct target *target);
 int64_t call_getpeername(struct carried *carried, struct call *call, const struct target *target);
 int64_t call_get_error(struct carried *carried, struct call *call, const struct target *target);
-int address_write(const struct target *target, uint64_t address, uint64_t length, const struct sockaddr_in *what, bool v6);
+int address_write(const struct target *target, uint64_t address, uint64_t length, const struct pvcalls_name *what, int family);
 
-/* An address that is IPv4's, also in IPv6's clothes. any: :: counts as 0.0.0.0. Returns 0; 1: another kind of address; or -EFAULT. */
-int address_read(const struct target *target, uint64_t address, uint64_t length, bool any, struct sockaddr_in *ret_address);
+/* An address that can be carried; IPv4's also in IPv6's clothes. Returns 0; 1: another kind of address; or -EFAULT. */
+int address_read(const struct target *target, uint64_t address, uint64_t length, struct pvcalls_name *ret_address);
 
 /* connection.c */
 void connection_begin(struct carried *carried, int fd);
@@ -164,9 +169,10 @@ void connection_abort(struct carried *carried, bool reset);
 void connection_run_again(struct carried *carried);
 void listener_deliver(struct carried *listener);
 
-/* datagrams.c: the handlers of connect, and of recvfrom and sendto with an address, of UDP sockets; and their bytes. */
+/* datagrams.c: the handlers of connect and bind, and of recvfrom and sendto with an address, of UDP sockets; and their bytes. */
 bool datagrams_are(int fd);
 int64_t datagrams_connect(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
 int64_t datagrams_receive(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
-int64_t datagrams_send(struct call *call, const struct target *target, struct carried *carried);
+int64_t datagrams_bind(struct supervisor *supervisor, struct call *call, const struct pvcalls_name *address, int fd, struct carried *carried);
+int64_t datagrams_send(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
 void datagrams_run(struct carried *carried);

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""families.py as it is and carried by PV Calls: IPv6, UDP and UNIX sockets, as far as an option asks for them, do the same."""
+
+import os
+import pathlib
+import sys
+
+from carried import RUN, Carried
+from harness import run
+
+SCRIPT = pathlib.Path(__file__).with_name("families.py")
+
+DIFFERENT = {  # "What is different" in docs/pvcalls-frontend.md: natively, carried
+    "unix_reset": ("('ECONNRESET', 'EISCONN')", "('0', 'EISCONN')"),
+}
+
+
+def results(result):
+    return dict(line.split(" ", 1) for line in result.check().stdout.splitlines())
+
+
+class Families(Carried):
+    def setUp(self):
+        super().setUp()
+        self.directory = self.temporary_directory()
+        os.chmod(self.directory, 0o777)
+        self.backend.ask(f"policy\nallow inet\nallow inet6\nallow unix {self.directory}\nallow unix @xcp-families-{os.getpid()}\n")
+
+    def directory_of(self, name):
+        path = f"{self.directory}/{name}"
+        os.mkdir(path)
+        os.chmod(path, 0o777)
+        return path
+
+    def test_the_same_call_by_call(self):
+        natively = results(run(sys.executable, SCRIPT, self.directory_of("a"), deadline=120))
+        there = self.directory_of("b")
+        carried = results(self.xen.run(1, RUN, "--all", "--ipv6", "--udp", "--unix", f"{there},@xcp-families-{os.getpid()}", "--", sys.executable,
+                                       SCRIPT, there, deadline=120))
+        self.assertEqual(list(carried), list(natively))
+        for name, expected in natively.items():
+            with self.subTest(name):
+                if name in DIFFERENT:
+                    self.assertEqual((expected, carried[name]), DIFFERENT[name])
+                else:
+                    self.assertEqual(carried[name], expected)
+        self.assertGreater(self.backend.counters()["bytes.sent"], 3 << 20)  # it did go through the backend
+        self.assertEqual(os.listdir(there), [])  # and paths go with their listeners
+        self.wait_tidy()
+
+    def test_what_no_option_asks_for_is_the_domain_s_own(self):
+        own = results(self.xen.run(1, RUN, "--all", "--", sys.executable, SCRIPT, "/tmp", "v6_both_ways", "v4_datagrams", "unix_path", deadline=120))
+        self.assertEqual(len(own), 3)
+        self.assertNotIn("Error", "".join(own.values()))
+        self.assertEqual(self.backend.counters()["sockets.made"], 0)
