@@ -101,12 +101,17 @@ int demux_stream_open(struct demux *demux, uint32_t id) {
         return r;
 }
 
-/* Tells the peer of what it may send once it is worth a frame. */
+/* The message that is coming fits into the window, and its rest not into what the peer may send: it would wait for what is owed. */
+static bool is_short(const struct demux *demux, const struct stream *stream) {
+        return stream->data && stream->size <= demux->window && stream->size - stream->received > stream->credit;
+}
+
+/* Tells the peer of what it may send once it is worth a frame, or it cannot go on without. */
 static int give_credit(struct demux *demux, struct stream *stream, uint32_t n) {
         int r;
 
         stream->owed += n;
-        if (stream->owed < demux->window / 4)
+        if (stream->owed == 0 || (stream->owed < demux->window / 4 && !is_short(demux, stream)))
                 return 0;
         r = demux->credit(demux->userdata, stream->id, stream->owed);
         if (r < 0)
@@ -169,8 +174,8 @@ static int receive(struct demux *demux, struct stream *stream, const uint8_t *by
         memcpy(stream->data + stream->received, bytes, n);
         stream->received += (uint32_t) n;
         stream->credit -= (uint32_t) n;
-        if (stream->has_memory) {
-                r = give_credit(demux, stream, (uint32_t) n);
+        if (stream->has_memory || stream->received < stream->size) {
+                r = give_credit(demux, stream, stream->has_memory ? (uint32_t) n : 0);
                 if (r < 0)
                         return r;
         }

@@ -96,6 +96,30 @@ static void test_window(void) {
         demux_free(demux);
 }
 
+/* What was taken is owed until it is worth a frame, unless a message that has begun cannot end without it. */
+static void test_what_is_owed_is_given_when_needed(void) {
+        struct budget budget = { .limit = 1 << 20 };
+        struct demux *demux = make(&budget);
+        struct demux_message message;
+
+        g_assert_cmpint(begin(demux, 1, 5000, 5000, &message), ==, DEMUX_MESSAGE);
+        free(message.data);
+        g_assert_cmpint(demux_taken(demux, 1, 5000), ==, 0);
+        g_assert_cmpuint(credit[1], ==, 0);
+        g_assert_cmpint(begin(demux, 1, WINDOW - 5000, 16384, &message), ==, 0);       /* it can end */
+        g_assert_cmpuint(credit[1], ==, 0);
+        g_assert_cmpint(go_on(demux, 1, WINDOW - 5000 - 16384, &message), ==, DEMUX_MESSAGE);
+        free(message.data);
+        g_assert_cmpint(begin(demux, 2, 5000, 5000, &message), ==, DEMUX_MESSAGE);
+        free(message.data);
+        g_assert_cmpint(demux_taken(demux, 2, 5000), ==, 0);
+        g_assert_cmpint(begin(demux, 2, WINDOW, 16384, &message), ==, 0);               /* it cannot */
+        g_assert_cmpuint(credit[2], ==, 5000);
+        g_assert_cmpint(go_on(demux, 2, 16384, &message), ==, DEMUX_MESSAGE);
+        free(message.data);
+        demux_free(demux);
+}
+
 /* A message larger than the window waits for memory; when that is free, its stream gets credit, and others never wait for it. */
 static void test_large_ones_wait_for_memory(void) {
         struct budget budget = { .limit = 200000 };
@@ -146,6 +170,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/demux/interleaved", test_interleaved);
         g_test_add_func("/demux/violations", test_violations);
         g_test_add_func("/demux/window", test_window);
+        g_test_add_func("/demux/what-is-owed-is-given-when-needed", test_what_is_owed_is_given_when_needed);
         g_test_add_func("/demux/large-ones-wait-for-memory", test_large_ones_wait_for_memory);
         g_test_add_func("/demux/closing-gives-back", test_close);
         return g_test_run();

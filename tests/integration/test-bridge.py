@@ -429,6 +429,14 @@ class Large(BridgeTest):
         self.assertEqual(got, [size])
         self.assertGreater(n_before, 3, f"only {n_before} calls were answered while {size} bytes were on their way ({during} had gone)")
 
+    def test_a_message_that_needs_the_whole_window_after_small_ones(self):
+        """What is given back of the window in large pieces only is given back in time."""
+        self.service(1)
+        self.wait_name(0)
+        bus = self.bus(0)
+        for size in (20 << 10, 120 << 10, 30 << 10, 1 << 10, 127 << 10):
+            self.assertEqual(bus.call(ECHO, "/", ECHO, "Echo", "ay", bytes(size)), (bytes(size),))
+
     def test_what_d_bus_allows_passes(self):
         self.service(1)
         self.wait_name(0)
