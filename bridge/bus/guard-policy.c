@@ -108,7 +108,7 @@ static bool may_record(struct guard *guard) {
                 return false;
         }
         if (guard->n_unrecorded > 0)
-                log_event(LOG_WARNING, NULL, "%" PRIu64 " more that the policy denied or noted of domain %u were not recorded one by one",
+                log_event(LOG_WARNING, NULL, "%" PRIu64 " more that were denied, noted or dropped of domain %u were not recorded one by one",
                           guard->n_unrecorded, guard->domain.id);
         guard->n_unrecorded = 0;
         return true;
@@ -167,6 +167,19 @@ bool guard_allows(struct guard *guard, enum guard_direction direction, const str
         };
 
         return decide(guard, &query, message->destination);
+}
+
+void guard_dropped(struct guard *guard, enum guard_direction direction, const struct message *message, const char *why) {
+        char domain[16];
+
+        if (!may_record(guard))
+                return;
+        snprintf(domain, sizeof domain, "%u", guard->domain.id);
+        log_event(LOG_WARNING,
+                  LOG_FIELDS({ "XCP_DOMAIN", domain }, { "XCP_KIND", "signal" }, { "XCP_DESTINATION", or_empty(message->destination) },
+                             { "XCP_PATH", or_empty(message->path) }, { "XCP_INTERFACE", or_empty(message->interface) },
+                             { "XCP_MEMBER", or_empty(message->member) }),
+                  "A signal %s domain %u was dropped: %s", direction == GUARD_IN ? "from" : "to", guard->domain.id, why);
 }
 
 bool guard_allows_name(struct guard *guard, const char *name) {

@@ -26,6 +26,9 @@ enum guard_direction {
 bool guard_allows(struct guard *guard, enum guard_direction direction, const struct message *message, const char *const *names,
                   size_t n_names);
 
+/* Records that a signal that may pass did not, for another reason. */
+void guard_dropped(struct guard *guard, enum guard_direction direction, const struct message *message, const char *why);
+
 /* May the other domain own this name on this bus? */
 bool guard_allows_name(struct guard *guard, const char *name);
 

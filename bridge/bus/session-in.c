@@ -136,10 +136,18 @@ static int remember(struct arrival *arrival, uint32_t serial) {
         return 0;
 }
 
-/* More bytes than may wait, or descriptors that cannot be had. The error's name, and a sentence; NULL if it can go on. */
+/* More bytes than one may have or may wait, or descriptors that cannot be had. The error's name, and a sentence; NULL if it can go on. */
 static const char *cannot_have(struct arrival *arrival, char *text, size_t n_text) {
-        const char *error = limits_in(arrival->session, arrival->from->size, text, n_text), *why;
+        struct session *session = arrival->session;
+        uint64_t bytes = guard_limit(session->options.guard, BRIDGE_LIMIT_MESSAGE_BYTES);
+        const char *error, *why;
 
+        if (arrival->from->size > bytes) {
+                snprintf(text, n_text, "A message of domain %u has %" PRIu32 " bytes, and may have %" PRIu64 " (limit message-bytes)",
+                         session->options.domain, arrival->from->size, bytes);
+                return BUS_NAME ".Error.LimitsExceeded";
+        }
+        error = limits_in(session, arrival->from->size, text, n_text);
         if (error || !arrival->bundle)
                 return error;
         error = bundle_error(arrival->bundle, &why);
@@ -151,18 +159,13 @@ static const char *cannot_have(struct arrival *arrival, char *text, size_t n_tex
 static const char *too_much(struct arrival *arrival, char *text, size_t n_text) {
         struct session *session = arrival->session;
         uint64_t calls = guard_limit(session->options.guard, BRIDGE_LIMIT_CALLS);
-        uint64_t bytes = guard_limit(session->options.guard, BRIDGE_LIMIT_MESSAGE_BYTES);
 
         if (calls > WIRE_CALLS_MAX)
                 calls = WIRE_CALLS_MAX;
-        if (session->n_pending >= calls)
-                snprintf(text, n_text, "%" PRIu64 " calls of domain %u are not answered, and %" PRIu64 " may be", session->n_pending,
-                         session->options.domain, calls);
-        else if (arrival->from->size > bytes)
-                snprintf(text, n_text, "A message of domain %u has %" PRIu32 " bytes, and may have %" PRIu64, session->options.domain,
-                         arrival->from->size, bytes);
-        else
+        if (session->n_pending < calls)
                 return cannot_have(arrival, text, n_text);
+        snprintf(text, n_text, "%" PRIu64 " calls of domain %u are not answered, and %" PRIu64 " may be", session->n_pending,
+                 session->options.domain, calls);
         return BUS_NAME ".Error.LimitsExceeded";
 }
 
@@ -235,7 +238,14 @@ static int in_signal(struct arrival *arrival) {
                 return 0;
         if (arrival->message.destination ? is_for_the_bus(&arrival->message) : arrival->from->destination != 0)
                 return 0;
-        if (direct(arrival, text, sizeof text) || cannot_have(arrival, text, sizeof text) || remote_connect(arrival->remote) < 0)
+        if (direct(arrival, text, sizeof text))
+                return 0;
+        if (cannot_have(arrival, text, sizeof text)) {  /* nobody waits for it */
+                session->counters[COUNTER_SIGNALS_DROPPED]++;
+                guard_dropped(session->options.guard, GUARD_IN, &arrival->message, text);
+                return 0;
+        }
+        if (remote_connect(arrival->remote) < 0)
                 return 0;
         arrival->message.serial = free_serial(arrival->remote);
         arrival->message.flags |= MESSAGE_NO_REPLY_EXPECTED;

@@ -262,8 +262,16 @@ static int out_reply(struct remote *remote, uint8_t **data, size_t size, const s
                        WIRE_MESSAGE_REPLY | (message->n_fds > 0 ? WIRE_MESSAGE_DESCRIPTORS : 0), taken, size);
 }
 
-/* A signal for one remote alone, or (remote is NULL) for everybody. */
+/* Nobody waits for a signal, so nobody is told. */
+static int drop_signal(struct session *session, const struct message *message, const char *why) {
+        session->counters[COUNTER_SIGNALS_DROPPED]++;
+        guard_dropped(session->options.guard, GUARD_OUT, message, why);
+        return 0;
+}
+
+/* A signal for one remote alone, or (remote is NULL) for everybody. Whoever gets it there gets its descriptors: as on one bus, they share what they are of. */
 static int forward_signal(struct session *session, struct remote *remote, uint8_t **data, size_t size, const struct message *message) {
+        struct connection *from = remote ? remote->connection : session->listener;
         struct local *local;
         uint8_t *taken = *data;
         const char *const *names;
@@ -271,7 +279,7 @@ static int forward_signal(struct session *session, struct remote *remote, uint8_
         size_t n;
         int r;
 
-        if (message->n_fds > 0 || limits_out(session, size, text, sizeof text) || table_get_string(session->ghosts, message->sender))
+        if (table_get_string(session->ghosts, message->sender))
                 return 0;
         r = names_of_unique(session, message->sender, &names, &n);
         if (r < 0)
@@ -280,12 +288,16 @@ static int forward_signal(struct session *session, struct remote *remote, uint8_
                 session->counters[COUNTER_DENIED_OUT]++;
                 return 0;
         }
+        if (limits_out(session, size, text, sizeof text))
+                return drop_signal(session, message, text);
         r = local_ensure(session, message->sender, &local);
         if (r < 0)
                 return r == -EMLINK ? 0 : r;
+        if (message->n_fds > 0 && descriptors_offer(session, local->id, from, message->n_fds, text, sizeof text))
+                return drop_signal(session, message, text);
         session->counters[COUNTER_SIGNALS_OUT]++;
         *data = NULL;
-        return forward(session, remote, local->id, remote ? remote->id : 0, 0, 0, taken, size);
+        return forward(session, remote, local->id, remote ? remote->id : 0, 0, message->n_fds > 0 ? WIRE_MESSAGE_DESCRIPTORS : 0, taken, size);
 }
 
 void out_signal(struct session *session, uint8_t *data, size_t size, const struct message *message) {

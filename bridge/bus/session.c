@@ -33,6 +33,7 @@ static const char *const counter_names[_COUNTER_N] = {
         [COUNTER_CALLS_FAILED] = "calls.failed",
         [COUNTER_SIGNALS_IN] = "signals.in",
         [COUNTER_SIGNALS_OUT] = "signals.out",
+        [COUNTER_SIGNALS_DROPPED] = "signals.dropped",
         [COUNTER_DENIED_IN] = "denied.in",
         [COUNTER_DENIED_OUT] = "denied.out",
         [COUNTER_INVALID] = "messages.invalid",

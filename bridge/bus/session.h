@@ -33,6 +33,7 @@ enum session_counter {
         COUNTER_CALLS_FAILED,           /* outgoing calls that this bridge answered with an error: denied, refused, link lost */
         COUNTER_SIGNALS_IN,
         COUNTER_SIGNALS_OUT,
+        COUNTER_SIGNALS_DROPPED,        /* either way, for a limit, or descriptors that cannot be carried */
         COUNTER_DENIED_IN,
         COUNTER_DENIED_OUT,
         COUNTER_INVALID,                /* messages of the other domain that no bus takes */

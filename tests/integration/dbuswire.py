@@ -337,8 +337,9 @@ class Bus:
                 raise
             return None
 
-    def signal(self, path, interface, member, signature="", *body, destination=None):
-        self.send(Message(SIGNAL, 0, 1, path, interface, member, destination=destination, signature=signature, body=body))
+    def signal(self, path, interface, member, signature="", *body, destination=None, fds=()):
+        self.send(Message(SIGNAL, 0, 1, path, interface, member, destination=destination, signature=signature, body=body,
+                          n_fds=len(fds) or None), fds)
 
     def answer_to(self, call, signature="", *body, fds=()):
         self.send(Message(RETURN, 0, 1, reply_serial=call.serial, destination=call.sender, signature=signature, body=body,

@@ -73,9 +73,14 @@ class Keeper:
             self.arrived.notify_all()
         if call.flags & 1:
             return
-        if call.member == "Get":
+        if call.member in ("Get", "Tell", "Shout"):  # in the answer, or in a signal to the caller or to everybody before it
             fds, self.gives = self.gives, []
-            bus.answer_to(call, "h" * len(fds), *range(len(fds)), fds=fds)
+            passed = ("h" * len(fds), *range(len(fds)))
+            if call.member == "Get":
+                bus.answer_to(call, *passed, fds=fds)
+            else:
+                bus.signal("/", KEEP, "Given", *passed, destination=call.sender if call.member == "Tell" else None, fds=fds)
+                bus.answer_to(call, "u", 0)
             for fd in fds:
                 os.close(fd)
         else:
@@ -458,6 +463,75 @@ class Flow(DescriptorTest):
             os.write(writer, b"x")
         os.close(writer)
         service.close()
+
+
+class Signals(DescriptorTest):
+    def tell(self, member, *fds, clients=()):
+        """Passes them in a signal; what each client has got before the answer to the call that caused it."""
+        self.keeper.gives = list(fds)
+        self.client.call(KEEP, "/", KEEP, member)
+        for client in clients[1:]:
+            client.call(KEEP, "/", KEEP, "Keep")
+        return [client.receive(lambda m: m.member == "Given", "the signal").fds for client in clients]
+
+    def test_to_one(self):
+        reader, writer = os.pipe()
+        data = random.randbytes(M)
+        [(pipe, copy)] = self.tell("Tell", reader, memfd(data), clients=[self.client])
+        self.assertEqual([m.member for m in self.client.queue if m.member == "Given"], [])
+        os.write(writer, b"hello")
+        self.assertEqual(self.read(pipe, 5), b"hello")
+        self.assertEqual(os.pread(copy, M + 1, 0), data)
+        os.close(pipe)
+        os.close(copy)
+        wait_until(lambda: self.is_broken(writer), "the writer to be told that nobody reads")
+        os.close(writer)
+
+    def is_broken(self, writer):
+        try:
+            os.write(writer, b"x")
+        except BrokenPipeError:
+            return True
+        return False
+
+    def test_to_all_who_want_to_hear(self):
+        """Each gets the same, as on one bus: what one reads is gone for the others, and the end is when all have closed theirs."""
+        other = bridge.Bus(self.path(0), passes_fds=True)
+        self.addCleanup(other.close)
+        for client in (self.client, other):
+            client.match(f"type='signal',sender='{KEEP}',member='Given'")
+        here, passed = socket.socketpair()
+        (one, copy), (two, too) = self.tell("Shout", passed.detach(), memfd(b"copied"), clients=[self.client, other])
+        for fd in (copy, too):
+            self.assertEqual(os.pread(fd, 10, 0), b"copied")
+            os.close(fd)
+        here.sendall(b"ab")
+        self.assertEqual(self.read(one, 1) + self.read(two, 1), b"ab")
+        os.close(one)
+        os.write(two, b"still there")
+        self.assertEqual(self.read(here.fileno(), 11), b"still there")
+        os.close(two)
+        self.assert_end(here.fileno())
+        here.close()
+        self.assertEqual(self.counters(1)["signals.in"], 1)
+        wait_until(lambda: self.counters(1)["descriptors"] == 0, "all of them to be forgotten")
+
+    def test_what_cannot_be_carried_is_dropped_with_its_signal(self):
+        """And recorded: nobody waits for an answer who could be told."""
+        self.client.match(f"type='signal',sender='{KEEP}'")
+        for member in ("Tell", "Shout"):
+            reader, writer = os.pipe()
+            self.tell(member, reader, os.eventfd(0))
+            wait_until(lambda: self.is_broken(writer), "what is not carried to be closed")
+            os.close(writer)
+        self.tell("Tell", memfd(b"after"), clients=[self.client])
+        self.assertEqual([m.member for m in self.client.queue if m.member == "Given"], [])
+        wait_until(lambda: self.counters(0, at=1)["signals.dropped"] == 2, "both to be counted")
+        self.assertRegex(self.bridges[1].stderr, "A signal to domain 0 was dropped: Descriptor 2 of 2 is one of eventfd")
+
+
+class SignalsOnDbusBroker(Signals):
+    broker = "dbus-broker"
 
 
 class Limits(DescriptorTest):

@@ -674,6 +674,27 @@ allow own org.example.Echo by any
         wait_until(lambda: self.counters(0, at=1)["peers"] == 1, "the ghost of who has left to go")
         self.assertEqual(fourth.call(ECHO, "/", ECHO, "Echo", "s", "three"), ("three",))
 
+    def test_the_limit_of_a_message_holds_for_answers_and_signals(self):
+        everything = POLICY
+        for domain, limit in ((0, "limit message-bytes 1000 for any\n"), (1, "")):
+            self.write_policy(domain, everything + limit)
+            self.bus(domain).call(*MANAGER, "ReloadPolicy")
+        self.service(1)
+        loud = self.bus(1)
+        loud.own("org.example.Loud")
+        for name in (ECHO, "org.example.Loud"):
+            self.wait_name(0, name)
+        bus = self.bus(0)
+        failed = self.error(bus.call, ECHO, "/", ECHO, "Echo", "ay", bytes(1000))
+        self.assertEqual(failed.name, "org.freedesktop.DBus.Error.LimitsExceeded")
+        self.assertRegex(failed.text, r"and may have 1000 \(limit message-bytes\)")
+        bus.match("type='signal',sender='org.example.Loud'")
+        self.assertEqual(bus.call(ECHO, "/", ECHO, "Echo", "ay", bytes(10)), (bytes(10),))
+        for n in (1000, 10):
+            loud.signal("/", ECHO, "Heard", "ay", bytes(n))
+        self.assertEqual(bus.receive(lambda m: m.member == "Heard", "the signal").body, (bytes(10),))
+        self.assertEqual(self.counters(1)["signals.dropped"], 1)
+
     def test_reload(self):
         service = self.service(1)
         owner = self.wait_name(0)
