@@ -38,6 +38,7 @@ enum control_type {
         CONTROL_FOREIGN_GONE,           /* first */
         CONTROL_START,                  /* number: a tag, first: a name */
         CONTROL_RELOAD,                 /* fd: the policy from now on */
+        CONTROL_MOVES,                  /* first: a name that moves to the process's domain (value: 1), or has done so or not (0) */
         CONTROL_WANT,                   /* first: a match rule of somebody on this bus, which was nobody's before */
         CONTROL_UNWANT,                 /* first: one that is nobody's any longer */
         CONTROL_SYNCED,                 /* number: the generation of what was told before this */

@@ -3,8 +3,9 @@
 /*
  * xcp-move: moves a service on one bus, for tests. It does what MoveService() does, and stops where it is told to:
  *
- *     xcp-move NAME [STEP]
+ *     xcp-move NAME [STEP [elsewhere]]
  *
+ * elsewhere: the old one is in another domain, as one that cannot be reached may be alive.
  * It prints each step as it begins it. At STEP it waits for a line on standard input first: go, or cancel. The last line is
  *
  *     moved PAUSE_US WAITING_CALLS EPOCH      or      failed ERROR SENTENCE
@@ -23,6 +24,7 @@ struct mover {
         sd_event *event;
         struct move *move;
         const char *stop;
+        bool is_elsewhere;
 };
 
 static void on_step(enum move_step step, void *userdata) {
@@ -51,7 +53,7 @@ static void on_end(int r, struct idl_error *error, const struct move_result *res
 static const struct move_listener listener = { on_step, on_end };
 
 static int run(struct mover *mover, const char *name) {
-        const struct move_options options = { .name = name, .may_start = true, .old_is_here = true };
+        const struct move_options options = { .name = name, .may_start = true, .old_is_here = !mover->is_elsewhere };
         AUTO(sd_bus_flush_close_unrefp) sd_bus *bus = NULL;
         const char *address = getenv("XCP_BUS_ADDRESS");
         int r;
@@ -79,11 +81,11 @@ static int run(struct mover *mover, const char *name) {
 }
 
 int main(int argc, char **argv) {
-        struct mover mover = { .stop = argc > 2 ? argv[2] : NULL };
+        struct mover mover = { .stop = argc > 2 ? argv[2] : NULL, .is_elsewhere = argc > 3 };
         int r;
 
         if (argc < 2) {
-                fputs("Usage: xcp-move NAME [STEP]; $XCP_BUS_ADDRESS is the bus\n", stderr);
+                fputs("Usage: xcp-move NAME [STEP [elsewhere]]; $XCP_BUS_ADDRESS is the bus\n", stderr);
                 return 2;
         }
         log_open("xcp-move");

@@ -28,7 +28,8 @@ struct hub_move {
         struct hub *hub;
         struct work *work;
         struct move *move;              /* NULL while it is being prepared */
-        struct hub_link *link;          /* to where it goes; NULL: here */
+        struct hub_link *link;          /* to where it goes; NULL: here, or the link is lost */
+        unsigned domain;
         uint64_t tag;
         bool old_is_here;
         unsigned n_polls;
@@ -38,9 +39,16 @@ struct hub_move {
         char name[];
 };
 
+/* In the other domain's process: whoever has the name here has to make way for it, also a third domain that it comes from. */
+static void tell_link(struct hub_move *move, bool moves) {
+        if (move->link)
+                hub_link_send(move->link, CONTROL_MOVES, moves, 0, move->name);
+}
+
 static void hub_move_free(struct hub_move *move) {
         struct hub_move **p;
 
+        tell_link(move, false);
         for (p = &move->hub->moves; *p != move; p = &(*p)->next)
                 ;
         *p = move->next;
@@ -93,7 +101,7 @@ static void on_end(int r, struct idl_error *error, const struct move_result *res
                 r = append_result(work, result, &message);
         if (r >= 0)
                 log_event(LOG_INFO, LOG_FIELDS({ "XCP_NAME", move->name }), "%s has moved to domain %u: a pause of %" PRIu64 " us", move->name,
-                          move->link ? move->link->domain : move->hub->own_domain, result->pause_usec);
+                          move->domain, result->pause_usec);
         idl_error_move(&own, error);
         hub_move_free(move);
         if (r < 0)
@@ -108,6 +116,7 @@ static void start(struct hub_move *move) {
         const struct move_options options = { .name = move->name, .may_start = !move->link, .old_is_here = move->old_is_here };
         int r;
 
+        tell_link(move, true);
         r = move_start(&move->move, move->hub->bus, move->hub->event, &options, &listener, move);
         if (r < 0)
                 fail(move, r, NULL);
@@ -169,7 +178,10 @@ void hub_moves_forget(struct hub_link *link) {
                 char id[16];
 
                 next = move->next;
-                if (move->link != link || move->move)   /* one that goes on finds out by its calls */
+                if (move->link != link)
+                        continue;
+                move->link = NULL;
+                if (move->move)         /* one that goes on finds out by its calls */
                         continue;
                 snprintf(id, sizeof id, "%u", link->domain);
                 fail(move, idl_error_set_unreachable(&error, "domain", id, "the link to it is lost"), &error);
@@ -209,12 +221,8 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
         }
         peer = table_get_string(move->hub->peers, owner);
         if ((peer ? peer->link : NULL) == move->link) {
-                snprintf(place, sizeof place, "in domain %u", move->link ? move->link->domain : move->hub->own_domain);
+                snprintf(place, sizeof place, "in domain %u", move->domain);
                 fail(move, idl_error_set_bad_state(&error, "service", move->name, "in another domain", place), &error);
-                return 0;
-        }
-        if (peer && move->link) {       /* one guest's ghost does not replace another's: session-remotes.c */
-                fail(move, idl_error_set_not_supported(&error, "a move from one guest to another without domain 0 in between"), &error);
                 return 0;
         }
         move->old_is_here = !peer;
@@ -263,8 +271,7 @@ static int check(struct hub *hub, const char *name, uint32_t domain, struct hub_
 
 static int begin(struct hub_move *move, struct idl_call *call, struct idl_error *error) {
         struct work_kind kind = {
-                .description = idl_arena_printf(idl_call_arena(call), "Move %s to domain %u", move->name,
-                                                move->link ? move->link->domain : move->hub->own_domain),
+                .description = idl_arena_printf(idl_call_arena(call), "Move %s to domain %u", move->name, move->domain),
                 .cancel = on_cancel,
                 .cancel_bound_usec = MOVE_CANCEL_USEC,
                 .interrupt = on_interrupt,
@@ -294,6 +301,7 @@ int hub_move_service(struct hub *hub, struct idl_call *call, const char *name, u
         strcpy(move->name, name);
         move->hub = hub;
         move->link = link;
+        move->domain = domain;
         move->next = hub->moves;
         hub->moves = move;
         if (asprintf(&move->standby, "%s" HANDOVER_STANDBY_SUFFIX, name) < 0)

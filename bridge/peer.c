@@ -39,6 +39,7 @@ struct peer {
         struct session *session;
         struct guard *guard;
         struct table *foreign;
+        struct table *moving;           /* names that move to the other domain: the peer itself */
         struct wants *wants;
         struct control_figures *figures;
         const struct control_news *news;
@@ -228,6 +229,11 @@ static int on_news(struct peer *peer, const struct control *control) {
                 break;
         case CONTROL_SYNCED:
                 peer->generation = (uint32_t) control->number;
+                break;
+        case CONTROL_MOVES:
+                table_remove_string(peer->moving, control->first);
+                if (control->value)
+                        r = table_add_string(peer->moving, control->first, peer);
                 break;
         default:
                 return 0;
@@ -430,6 +436,8 @@ static int start(struct peer *peer) {
         if (r < 0)
                 return r;
         r = table_new(&peer->foreign);
+        if (r >= 0)
+                r = table_new(&peer->moving);
         if (r < 0)
                 return r;
         r = guard_new(&peer->guard, &domain, on_denied, peer);
@@ -444,6 +452,7 @@ static int start(struct peer *peer) {
         peer->options.event = peer->event;
         peer->options.guard = peer->guard;
         peer->options.foreign = peer->foreign;
+        peer->options.moving = peer->moving;
         peer->options.wants = peer->wants;
         peer->options.counters = peer->figures->counters;
         peer->options.figures = peer->figures->peers;
@@ -475,6 +484,7 @@ int peer_main(int argc, char **argv) {
         rendezvous_free(peer.rendezvous);
         guard_free(peer.guard);
         table_free(peer.foreign);
+        table_free(peer.moving);
         wants_free(peer.wants);
         sd_event_source_disable_unref(peer.later_source);
         for (struct later *later; (later = peer.later);) {

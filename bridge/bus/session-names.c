@@ -45,12 +45,13 @@ struct request {
 
 /*
  * A program of this domain is replaced if it lets itself be, as one does that has handed over to another (docs/service-move.md); a ghost of a third domain
- * always would, and is only if it came by a longer way: a link of one's own goes before that by way of another domain.
+ * always would, and is only if the service moves from there, or if it came by a longer way: a link of one's own goes before that by way of another domain.
  */
 static bool may_replace(const struct owned *owned, const char *owner) {
-        uintptr_t hops = (uintptr_t) table_get_string(owned->remote->session->options.foreign, owner);
+        const struct session_options *options = &owned->remote->session->options;
+        uintptr_t hops = (uintptr_t) table_get_string(options->foreign, owner);
 
-        return hops == 0 || hops > owned->remote->hops + 1;
+        return hops == 0 || table_get_string(options->moving, owned->name) || hops > owned->remote->hops + 1;
 }
 
 static int request_name(struct owned *owned, uint32_t flags) {

@@ -69,6 +69,7 @@ struct session_options {
         uint64_t epoch;
         struct guard *guard;            /* what policy says */
         const struct table *foreign;    /* connections of this bus that other sessions' domains have: their hops plus one, by unique name */
+        const struct table *moving;     /* names that move to the other domain, and are taken from whoever has them */
         const struct wants *wants;      /* what clients of this bus want to hear */
         uint64_t *counters;             /* _COUNTER_N of them, 0 at first */
         struct session_figures *figures;        /* SESSION_FIGURES_MAX of them */

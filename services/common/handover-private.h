@@ -50,6 +50,7 @@ struct handover {
         bool is_prepared;
         enum xcp_handover_state state;
         sd_bus *control;                /* NULL before Prepare() */
+        uint64_t haste;                 /* bounds are so many times shorter: for tests, $XCP_HANDOVER_HASTE */
         sd_event_source *timer;         /* what this state does by itself after some time */
         handover_then_t then;
         struct idl_call *waiting;       /* Quiesce(), Relay(), Resume() or Check(): to be answered */

@@ -162,10 +162,11 @@ class HandoverTest(TestCase):
         self.addCleanup(client.close)
         return client
 
-    def start(self, state, *arguments):
+    def start(self, state, *arguments, haste=1):
+        """haste: all its bounds are so many times shorter."""
         reader, writer = os.pipe()
         service = Process([STORAGE, "--bus-address", self.bus.address, "--state-dir", self.root / state, "--ready-fd", "0", *arguments],
-                          stdin=writer)
+                          stdin=writer, env={"XCP_HANDOVER_HASTE": str(haste)})
         self.addCleanup(self.end, service)
         os.close(writer)
         with os.fdopen(reader, "rb") as ready:
@@ -356,6 +357,19 @@ class Rollback(HandoverTest):
         load.wait_for_more()
         self.check_done_once(load)
 
+    def test_later_still(self):
+        for step, place in (("activate", "a"), ("relay", "b")):
+            with self.subTest(step):
+                mover = self.move_until(step)
+                mover.write("cancel\n")
+                mover.wait_output("^too late$", 60)
+                self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
+                self.assertEqual(self.owner_pid(), self.new.pid)
+                self.old.kill()
+                wait_until(lambda: self.client.owner(NAME + ".standby") is None, "another to be able to stand by", deadline=30)
+                self.old, self.new = self.new, self.start(place, "--standby")
+        self.assertEqual(self.client.names(self.sr), ["first"])
+
     def test_new_one_killed(self):
         load = self.load()
         for step in STEPS[:-1]:
@@ -437,22 +451,44 @@ class Rollback(HandoverTest):
                 self.client.create(self.sr, step)
         self.assertEqual(self.client.names(self.sr), ["activate", "first", "relay"])
 
+    def restart_old(self, haste):
+        self.end(self.old)
+        self.old = self.start("a", haste=haste)
+
     def test_mover_killed(self):
-        """The two find out by themselves, within the bounds of docs/service-move.md."""
+        """The old one finds out by itself, and goes on; that the new one ends is the next test's, but from Retired on the old one sees to that."""
+        self.restart_old(haste=10)
         load = self.load()
-        for step in ("copy", "activate", "relay"):
+        for step in STEPS:
             with self.subTest(step):
                 mover = self.move_until(step)
                 mover.kill()
                 # at relay, what has come to the new one is lost with it
                 wait_until(lambda: self.owner_pid() == self.old.pid, "the name to come back", deadline=30)
                 load.wait_for_more()
-                if step == "copy":
+                if step not in ("activate", "relay"):
                     self.assertEqual(load.failures, [])
-                    run("busctl", f"--address={self.bus.address}", "call", f"{NAME}.standby", ROOT, HANDOVER, "Abandon")
+                    self.abandon()
                 self.wait_gone(self.new)
                 self.new = self.start("b", "--standby")
         self.check_done_once(load, failed=(NO_REPLY,))
+
+    def abandon(self):
+        run("busctl", f"--address={self.bus.address}", "call", f"{NAME}.standby", ROOT, HANDOVER, "Abandon")
+
+    def test_mover_killed_and_nobody_sees_to_the_new_one(self):
+        """Before it has loaded anything it waits longer than after that; then it ends, and leaves no claim behind."""
+        for step in ("rehearse", "retire"):
+            with self.subTest(step):
+                self.end(self.new)
+                self.restart_old(haste=10)
+                self.new = self.start("b", "--standby", haste=10)
+                self.move_until(step).kill()
+                wait_until(lambda: not self.new.running(), "the end of the new one", deadline=60)
+                self.assertIn("Nobody went on", self.new.stderr)
+                self.check_is_back(self.old)
+        self.end(self.old)
+        self.old, self.new = self.start("a"), self.start("b", "--standby")
         self.assertEqual(self.move()[0], "moved")
 
     def test_storage_out_of_reach(self):
@@ -556,7 +592,7 @@ class Owners(HandoverTest):
             self.assertIn(caught.exception.name.rpartition(".")[2], ("BadState", "Corrupt"))
 
 
-class Across(TestCase):
+class AcrossTest(TestCase):
     """Domains that are joined by bridges, and see the same directory of disks, as domains on a shared file system do."""
 
     deadline = 240
@@ -575,9 +611,14 @@ class Across(TestCase):
         self.client = self.connect(0)
         for domain in range(1, self.domains + 1):
             wait_until(lambda: self.link_is_up(domain), f"the link to domain {domain}", deadline=60)
-        self.start_ready(0, STORAGE, "--bus-address", f"unix:path={self.path(0)}", "--state-dir", self.directory(0) / "state/storage")
-        (self.shared / "sr").mkdir()
-        spec = {"name": ("s", "d"), "driver": ("s", "directory"), "config": ("a{ss}", {"path": str(self.shared / "sr")})}
+
+    def start_storage(self, domain, *arguments, state="state/storage", **options):
+        return self.start_ready(domain, STORAGE, "--bus-address", f"unix:path={self.path(domain)}", "--state-dir", self.directory(domain) / state,
+                                *arguments, **options)
+
+    def make_disks(self, place="sr"):
+        (self.shared / place).mkdir()
+        spec = {"name": ("s", place), "driver": ("s", "directory"), "config": ("a{ss}", {"path": str(self.shared / place)})}
         self.sr = self.client.run(ROOT, MANAGER, "CreateSR", "a{sv}", spec)["sr"]
         self.vdi = self.client.create(self.sr, "first")
 
@@ -587,9 +628,9 @@ class Across(TestCase):
     def path(self, domain):
         return self.directory(domain) / "bus"
 
-    def start_ready(self, domain, *argv):
+    def start_ready(self, domain, *argv, **options):
         reader, writer = os.pipe()
-        process = self.xen.start(domain, *argv, "--ready-fd", "0", stdin=writer)
+        process = self.xen.start(domain, *argv, "--ready-fd", "0", stdin=writer, **options)
         self.addCleanup(self.end, process)
         os.close(writer)
         with os.fdopen(reader, "rb") as ready:
@@ -642,6 +683,64 @@ class Across(TestCase):
         client.queue.clear()
         return changes
 
+
+class Ends(AcrossTest):
+    """A domain ends while the mover waits before a step: one for each step."""
+
+    domains = len(STEPS)
+
+    def move_until(self, step, *arguments):
+        mover = Process([MOVE, NAME, step, *arguments], env={"XCP_BUS_ADDRESS": f"unix:path={self.path(0)}"})
+        self.addCleanup(mover.kill)
+        mover.wait_output(f"^step {step}$", 60)
+        return mover
+
+    def wait_owner(self, name, there=True):
+        wait_until(lambda: (self.client.owner(name) is not None) == there, f"{name} to {'come to' if there else 'leave'} domain 0", deadline=60)
+
+    def test_that_of_the_new_one(self):
+        old = self.start_storage(0)
+        self.make_disks()
+        for domain, step in enumerate(STEPS, 1):
+            with self.subTest(step):
+                self.start_storage(domain, "--standby")
+                self.wait_owner(f"{NAME}.standby")
+                mover = self.move_until(step)
+                self.xen.destroy(domain)
+                mover.write("go\n")
+                self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+                self.wait_owner(NAME)
+                self.client.create(self.sr, step)
+        self.assertTrue(old.running())
+        self.assertEqual(self.client.names(self.sr), sorted(["first", *STEPS]))
+
+    def test_that_of_the_old_one(self):
+        """While nothing was loaded the state is lost with its domain; from then on what has come can be made its own."""
+        for domain, step in enumerate(STEPS, 1):
+            with self.subTest(step):
+                self.start_storage(domain)
+                self.wait_owner(NAME)
+                self.make_disks(f"sr-{domain}")
+                new = self.start_storage(0, "--standby", state=f"state/{domain}", env={"XCP_HANDOVER_HASTE": "5"})
+                mover = self.move_until(step, "elsewhere")
+                self.xen.destroy(domain)
+                mover.write("go\n")
+                self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+                wait_until(lambda: not new.running(), "the new one to give up", deadline=60)
+                self.wait_owner(NAME, there=False)
+                if step in ("retire", "activate", "relay"):
+                    back = self.start_storage(0, "--reclaim", state=f"state/{domain}")
+                    self.assertEqual(self.client.names(self.sr), ["first"])
+                    self.end(back)
+                    self.wait_owner(NAME, there=False)
+
+
+class Across(AcrossTest):
+    def setUp(self):
+        super().setUp()
+        self.start_storage(0)
+        self.make_disks()
+
     def test_under_load(self):
         """Out, on to the next, and home; domain 0's programs, and their names for things, stay the same."""
         changes = self.connect(0)
@@ -649,7 +748,7 @@ class Across(TestCase):
         load = Load(self.path(0), self.sr, self.vdi, by_unique_name=False)  # which no policy allows when it has no name any more
         self.addCleanup(load.end)
         load.wait_for_more()
-        for domain in (1, 0):
+        for domain in (1, 2, 0):
             moved = self.move(domain)
             self.assertEqual(self.bridge("GetServiceDomain", "s", NAME), (domain, True))
             load.wait_for_more()
@@ -671,9 +770,6 @@ class Across(TestCase):
         with self.assertRaises(CallFailed) as caught:
             self.move(1)
         self.assertEqual(caught.exception.name, "org.xen.xcp.Error.BadState")
-        with self.assertRaises(CallFailed) as caught:
-            self.move(2)
-        self.assertEqual(caught.exception.name, "org.xen.xcp.Error.NotSupported")
         with self.assertRaises(CallFailed) as caught:
             self.move(77)
         self.assertEqual(caught.exception.name, "org.xen.xcp.Error.DoesNotExist")
@@ -707,7 +803,7 @@ class Across(TestCase):
         wait_until(lambda: not self.client.owner(f"{NAME}.standby") and not self.link_is_up(1), "the end of who took part", deadline=60)
         if not self.client.owner(NAME):
             self.assertEqual(self.task(task, "State"), "Failed")
-            self.start_ready(0, STORAGE, "--bus-address", f"unix:path={self.path(0)}", "--state-dir", self.directory(0) / "state/storage", "--reclaim")
+            self.start_storage(0, "--reclaim")
         self.assertEqual(self.client.names(self.sr), ["first"])
         self.client.create(self.sr, "after all")
 
