@@ -54,8 +54,6 @@ const char *move_step_name(enum move_step step) {
         return step_names[step];
 }
 
-static void fail(struct move *move, int r, const sd_bus_error *said);
-
 /* Calls */
 
 static int call(struct move *move, const char *to, const char *member, uint64_t usec, sd_bus_message_handler_t answer, const char *types, ...) {
