@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Calls to a service in another domain, beside the same on the local bus, and beside a bus connection that is carried there whole."""
+"""Calls to a service in another domain, beside the same on the local bus, beside the least that a bridge can be (relay.c), and beside a bus
+connection that is carried there whole."""
 
 import contextlib
 import os
@@ -17,6 +18,8 @@ N_PIPELINED, WINDOW = 500, 64
 N_BODIES, BODY_WINDOW = 8, 4
 N_SIGNALS, N_SUBSCRIBERS = 10, 20
 N_GHOSTS = 200
+FAR_CALL = "call of another domain"
+FLOOR = "passed unread by two relays"
 LOCAL = "the same on the local bus"
 CARRIED = "connection by vchan-socket-proxy"
 STDIO = "that, to systemd-stdio-bridge"
@@ -42,39 +45,56 @@ def cpu_by_group(caller, groups):
     return one
 
 
-def measure_cpu(args, world, ours, peer, services):
-    """Everybody is on one CPU: what they spend is what a call takes if nothing else runs."""
-    brokers, bridges = world.broker_pids(0, 1), world.bridge_pids()
-    ours = cpu_by_group(ours, ([ours.pid], brokers, bridges, [services[THERE].pid]))
-    peer = cpu_by_group(peer, ([peer.pid], brokers, bridges, [services[HERE].pid]))
-    pairs = take_turns(args.rounds, ours, peer)
+def cpu_beside_local(args, metric, ours, local, between, **goal):
+    """Rows of what a call spends that crosses to the other domain. ours, local: as cpu_by_group makes them; between: what is between the brokers."""
+    pairs = take_turns(args.rounds, ours, local)
     total, client, broker, _, service = (Compared.of((a[i], b[i]) for a, b in pairs if b[i] > 0) if i != 3 else None for i in range(5))
-    yield total.row("call of another domain, CPU time of all", "µs", LOCAL, at_most=2.2)
+    yield total.row(f"{metric}, CPU time of all", "µs", LOCAL, **goal)
     yield client.row("  of which the client", "µs", LOCAL)
     yield broker.row("  of which the two brokers", "µs", "the one broker")
     yield service.row("  of which the service", "µs", LOCAL)
-    bridge = Compared.of((a[3], b[0]) for a, b in pairs)
-    yield bridge.row("  of which the bridges at both ends", "µs", "the whole local call")
+    yield Compared.of((a[3], b[0]) for a, b in pairs).row(f"  of which the {between}", "µs", "the whole local call")
+
+
+def measure_cpu(args, world):
+    """Everybody is on one CPU: what they spend is what a call takes if nothing else runs."""
+    services = {HERE: world.echo(0, HERE), THERE: world.echo(1, THERE)}
+    passed, passed_service, relays = world.passed("cpu", ECHO, TEXT)
+    brokers, bridges = world.broker_pids(0, 1), world.bridge_pids()
+
+    def way(caller, between, service):
+        return cpu_by_group(caller, ([caller.pid], brokers, between, [service]))
+
+    ours = way(world.caller(THERE, ECHO, TEXT), bridges, services[THERE].pid)
+    local = way(world.caller(HERE, ECHO, TEXT), bridges, services[HERE].pid)
+    floor = way(passed, relays, passed_service)
+    yield from cpu_beside_local(args, FAR_CALL, ours, local, "bridges at both ends", at_most=2.2)
+    yield from cpu_beside_local(args, FLOOR, floor, local, "two relays")
+    pairs = take_turns(args.rounds, ours, floor)
+    yield Compared.of((a[0], b[0]) for a, b in pairs).row(f"{FAR_CALL}, CPU time of all", "µs", FLOOR)
+    yield Compared.of((a[3], b[3]) for a, b in pairs).row("  of which the bridges at both ends", "µs", "the two relays")
 
 
 def measure_one_cpu(args):
     """Calls one after another, where everything shares a CPU, so that only what is done counts, and not who waits for a CPU."""
     progress("calls, all on one CPU")
     with on_cpu(min(os.sched_getaffinity(0))), Joined() as world:
-        services = {HERE: world.echo(0, HERE), THERE: world.echo(1, THERE)}
-        ours, peer = world.caller(THERE, ECHO, TEXT), world.caller(HERE, ECHO, TEXT)
-        yield from measure_cpu(args, world, ours, peer, services)
+        yield from measure_cpu(args, world)
 
 
 def measure_against_local(args, world):
-    for metric, unit, goal, method, arguments, options, value, n in (
-        ("call of another domain", "µs", {"at_most": 2.2}, ECHO, TEXT, (), microseconds, N_CALLS),
-        (f"calls, {WINDOW} on their way", "/s", {"at_least": 0.55}, ECHO, TEXT, ("--window", WINDOW), per_second, N_PIPELINED),
-        ("bodies of 1 MiB", "/s", {"at_least": 0.5}, PING, "()", ("--window", BODY_WINDOW, "--bytes", MIB), per_second, N_BODIES),
+    for metric, unit, goal, method, arguments, options, value, n, floor in (
+        (FAR_CALL, "µs", {"at_most": 2.2}, ECHO, TEXT, (), microseconds, N_CALLS, "one"),
+        (f"calls, {WINDOW} on their way", "/s", {"at_least": 0.55}, ECHO, TEXT, ("--window", WINDOW), per_second, N_PIPELINED, "many"),
+        ("bodies of 1 MiB", "/s", {"at_least": 0.5}, PING, "()", ("--window", BODY_WINDOW, "--bytes", MIB), per_second, N_BODIES, None),
     ):
         progress(metric)
         ours, peer = (world.caller(name, method, arguments, *options) for name in (THERE, HERE))
         yield compare(args.rounds, value(ours, n), value(peer, n)).row(metric, unit, LOCAL, **goal)
+        if floor:
+            passed, _, _ = world.passed(floor, method, arguments, *options)
+            yield compare(args.rounds, value(passed, n), value(peer, n)).row(f"  {FLOOR}", unit, LOCAL)
+            yield compare(args.rounds, value(ours, n), value(passed, n)).row(f"  {metric}", unit, FLOOR)
 
 
 def measure_signals(args, world):
@@ -93,10 +113,13 @@ def measure_carried(args, world):
     ours = world.caller(THERE, ECHO, TEXT)
     plain, _ = world.proxy(world.bus(1), "carried")
     stdio, _ = world.proxy(world.stdio_bridge(), "carried-stdio")
+    passed, _, _ = world.passed("carried", ECHO, TEXT)
     for address, peer in ((plain, CARRIED), (stdio, STDIO)):
         caller = world.caller(THERE, ECHO, TEXT, address=address)
         compared = compare(args.rounds, microseconds(ours, N_CALLS), microseconds(caller, N_CALLS))
-        yield compared.row("call of another domain", "µs", peer, at_most=1.2)
+        yield compared.row(FAR_CALL, "µs", peer, at_most=1.2)
+        compared = compare(args.rounds, microseconds(passed, N_CALLS), microseconds(caller, N_CALLS))
+        yield compared.row(f"  {FLOOR}", "µs", peer)
         caller.kill()
 
 

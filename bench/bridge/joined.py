@@ -6,15 +6,17 @@ import os
 import pathlib
 import time
 
-from comparison import Program
+from comparison import ROUND_DEADLINE, Program
 from dbuswire import Bus, CallFailed
 from harness import Emulation, Failed, build_directory, wait_until
 from harness.process import survivors
 
 NAMES = "org.xen.xcp.bench"
+PASSED = "org.xen.xcp.passed"  # names that no bridge tells the other domain of
 PATH = "/org/xen/xcp/bench"
 POLICY = f"allow in any {NAMES}.* from any\nallow out any {NAMES}.* to any\nallow own {NAMES}.* by any\n"
 JOIN_DEADLINE = 60.0
+MARGIN = 20  # connections that may be made to domain 1's bus meanwhile
 
 # libxenvchan leaves `blocking` as malloc(3) gave it, and vchan-socket-proxy relies on zeroes (tests/integration/test-vchan-proxy.py).
 ZEROES = {"MALLOC_PERTURB_": "255", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
@@ -90,6 +92,43 @@ class Joined:
     def caller(self, name, method, arguments="()", *options, address=None, path=PATH):
         """A measuring program that calls a method, INTERFACE.MEMBER: from domain 0's bus, or one at an address."""
         return self.program("bus/call", *options, "--", address or self.address(0), name, *method.rsplit(".", 1), arguments, path)
+
+    def passed(self, label, method, arguments="()", *options):
+        """A service in domain 1, a measuring program that calls it from domain 0, and the relays (relay.c) that pass bytes between the two buses.
+
+        Returns the program, and the pids of service and relays.
+        """
+        name, path = f"{PASSED}.{label}", f"data/passed-{label}"
+        service = self.program("bus/echo-plain", self.address(1), name)
+        self._get_ahead()
+        caller = self.caller(name, method, arguments, *options)
+        self._relay(1, "serve", 0, path, self.address(1), self._unique(caller.pid))
+        self._relay(0, "connect", 1, f"/local/domain/1/{path}", self.address(0), name)
+        return caller, service.pid, find("bench-relay", path)
+
+    def _relay(self, domain, *arguments):
+        relay = self.xen.start(domain, build_directory() / "bench/bridge/bench-relay", *arguments)
+        self._stack.callback(relay.kill)
+        relay.wait_output("ready", ROUND_DEADLINE)
+
+    def _get_ahead(self):
+        """Sees to it that who joins domain 0's bus next gets a unique name that nobody of domain 1's bus has had: buses count their connections."""
+
+        def next_number(domain):
+            with Bus(self.bus(domain)) as bus:
+                return int(bus.unique.rpartition(".")[2])
+
+        reached = next_number(1) + MARGIN
+        while next_number(0) < reached:
+            pass
+
+    def _unique(self, pid):
+        """The unique name of a program on domain 0's bus."""
+        with Bus(self.bus(0)) as bus:
+            for name in bus.driver("ListNames")[0]:
+                if name.startswith(":") and bus.driver("GetConnectionUnixProcessID", "s", name)[0] == pid:
+                    return name
+        raise Failed(f"process {pid} is not on domain 0's bus")
 
     def wait_link(self, bus, domain):
         """Waits until domain 0 is linked to another. bus: a connection to its bus."""
