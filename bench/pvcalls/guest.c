@@ -2,22 +2,28 @@
 
 /*
  * A guest's rings, by the frontend that tests use (pvcalls/backend/toy-device.h): what a frontend at least has to do. XCP_BENCH_ORDER is the order
- * of the rings.
+ * of the rings, XCP_BENCH_SPIN for how many microseconds it looks for data before it sleeps, at most.
  */
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "name.h"
 #include "rounds.h"
+#include "spin.h"
 #include "toy-device.h"
 #include "transport.h"
+
+#define SPIN_USEC 50u                   /* as the backend's default */
 
 static struct toy toy;
 static uint32_t order = 9;
 static bool reuse;
+static struct spin spin;
 
 static _Noreturn void fail(const char *what) {
         exit(rounds_fail("bench-pvcalls-guest", what));
@@ -32,14 +38,35 @@ static struct pvcalls_response ask(struct pvcalls_request *request) {
         return response;
 }
 
-int transport_open(int argc, char **argv) {
-        const char *wanted = getenv("XCP_BENCH_ORDER");
+/* A number that the backend has announced; 0: it has not. */
+static unsigned announced(const char *node) {
+        char *text = toy_read_backend(&toy, node);
+        unsigned number = text ? (unsigned) atoi(text) : 0;
 
+        free(text);
+        return number;
+}
+
+/* What the backend takes, which is Linux's in the lab. */
+static int offer(void) {
+        unsigned max = announced("max-page-order");
+
+        order = order < max ? order : max;
+        return toy_offer(&toy, announced("feature-notification-suppression") == 1);
+}
+
+int transport_open(int argc, char **argv) {
+        const char *wanted = getenv("XCP_BENCH_ORDER"), *usec = getenv("XCP_BENCH_SPIN");
+        cpu_set_t cpus;
+
+        CPU_ZERO(&cpus);
+        if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+                spin_init(&spin, usec ? (uint32_t) atoi(usec) : SPIN_USEC, (unsigned) CPU_COUNT(&cpus));
         if (wanted)
                 order = (uint32_t) atoi(wanted);
         reuse = argc > 3 && strcmp(argv[3], "reuse") == 0;
         if (toy_open(&toy) < 0 || toy_set_state(&toy, 1) < 0 || toy_wait_backend(&toy, 1u << 2, TOY_DEADLINE_MS) < 0 ||
-            toy_offer(&toy, true) < 0 || toy_set_state(&toy, 3) < 0 || toy_wait_backend(&toy, 1u << 4, TOY_DEADLINE_MS) < 0)
+            offer() < 0 || toy_set_state(&toy, 3) < 0 || toy_wait_backend(&toy, 1u << 4, TOY_DEADLINE_MS) < 0)
                 return -ECONNREFUSED;
         return toy_set_state(&toy, 4);
 }
@@ -148,6 +175,27 @@ void transport_write(unsigned number, const void *data, size_t n) {
         }
 }
 
+static uint64_t now_usec(void) {
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
+}
+
+/* Waits until the ring has something, or an end: at first by looking, which spares the backend the notification. */
+static void wait_for_data(struct toy_socket *socket) {
+        uint64_t since = now_usec();
+        struct iovec pieces[2];
+        int32_t error = 0;
+        size_t n = 0;
+
+        do {
+                if (now_usec() - since >= spin_next(&spin) && data_consumer_sleep(&socket->in) == 0)
+                        toy_wait_event(&toy, TOY_DEADLINE_MS);
+        } while (data_consumer_next(&socket->in, pieces, &n, &error) == 0 && n == 0 && error == 0);
+        spin_tell(&spin, now_usec() - since);
+}
+
 /* Returns false at the end. */
 static bool read_some(struct toy_socket *socket, void *data, size_t max, size_t *ret_n) {
         struct iovec pieces[2];
@@ -158,8 +206,7 @@ static bool read_some(struct toy_socket *socket, void *data, size_t max, size_t 
                         return false;
                 if (*ret_n > 0)
                         break;
-                if (data_consumer_sleep(&socket->in) == 0)
-                        toy_wait_event(&toy, TOY_DEADLINE_MS);
+                wait_for_data(socket);
         }
         *ret_n = *ret_n < max ? *ret_n : max;
         copy(pieces, data, *ret_n, false);

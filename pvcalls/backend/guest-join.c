@@ -20,6 +20,8 @@
 
 #define PORT_FIRST 32768u               /* of the ports that connecting sockets are said to have: no socket of the host has them for that */
 
+#define ABSENT_USEC 1000u               /* for so long nobody is looked for again where nobody was: of many connections in a row, one looks */
+
 #define PORT_TRIES 200u                 /* one for each tick of the guest's timer: two seconds */
 
 /* From the connecting guest's backend to the other one. The answer to all of them is the end of the connection. */
@@ -90,6 +92,7 @@ void guest_join_listen(struct socket *socket, int backlog) {
                 (void) listen(socket->join_listener, backlog);
                 return;
         }
+        socket->guest->absent_until = 0;
         if (!socket->guest->terms->join || socket_local_name(socket, &name) < 0 || (!is_loopback(&name) && !is_any(&name)) ||
             make_name(socket->guest, name_text(&name, text), &address, &size) < 0)
                 return;
@@ -177,17 +180,31 @@ static int find_listener(struct socket *socket, const struct pvcalls_name *addre
         return r;
 }
 
+/* Whether a look would be in vain, as far as is known: TCP is right as well, if somebody has come meanwhile. */
+static bool is_absent(const struct guest *guest, const struct pvcalls_name *address, uint64_t now) {
+        return now < guest->absent_until && pvcalls_name_equal(&guest->absent, address);
+}
+
+static void remember_absent(struct guest *guest, const struct pvcalls_name *address, uint64_t now) {
+        guest->absent = *address;
+        guest->absent_until = now + ABSENT_USEC;
+}
+
 bool guest_join_connect(struct socket *socket, const struct pvcalls_name *address) {
         struct guest *guest = socket->guest;
+        uint64_t now = now_usec();
         struct pvcalls_name local;
         struct join *join;
         int fd;
 
         /* The other backend would not know of this guest's rate. */
-        if (!guest->terms->join || guest->terms->limits.bytes_per_second > 0 || socket->type != SOCK_STREAM || !is_loopback(address))
+        if (!guest->terms->join || guest->terms->limits.bytes_per_second > 0 || socket->type != SOCK_STREAM || !is_loopback(address) ||
+            is_absent(guest, address, now))
                 return false;
         make_local_name(socket, address, &local);
         fd = find_listener(socket, address, &local);
+        if (fd == -ECONNREFUSED)
+                remember_absent(guest, address, now);
         if (fd < 0)
                 return false;
         join = calloc(1, sizeof *join);

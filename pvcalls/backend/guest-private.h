@@ -104,7 +104,11 @@ struct guest {
         struct attachment kept[KEPT_MAX];       /* the oldest first */
         unsigned n_kept;
         struct spin spin;
+        uint64_t idle_since;            /* 0: there is work, or was when it was last looked for */
         uint32_t n_ports_missing;       /* sockets that try for theirs */
+        struct pvcalls_name absent;     /* where nobody was who can be joined; */
+        uint64_t absent_until;          /* until then, nobody is looked for there */
+        unsigned n_events_max;          /* events of ports that the next round takes */
         const char *violation;          /* why no more is done for it */
 };
 

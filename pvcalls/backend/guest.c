@@ -71,9 +71,17 @@ void guest_set_timer(struct guest *guest) {
         sd_event_source_set_enabled(guest->timer, at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
-/* Events of ports: masked from here until whoever they are for has its turn, which bounds what a guest that sends many can cost. */
+/*
+ * Events of ports: masked from here until whoever they are for has its turn, which bounds what a guest that sends many can cost.
+ *
+ * To ask whether there is another costs as much as to take one, and mostly there is none: more than one is taken only if the round before has
+ * left some.
+ */
 static void take_events(struct guest *guest) {
-        for (unsigned i = 0; i < ROUND_PORTS; i++) {
+        unsigned max = guest->n_events_max;
+
+        guest->n_events_max = max * 4 < ROUND_PORTS ? max * 4 : ROUND_PORTS;
+        for (unsigned i = 0; i < max; i++) {
                 int port = xenevtchn_pending(guest->xen->events);
                 struct socket *socket;
 
@@ -152,13 +160,17 @@ static void free_freed(struct guest *guest) {
 static bool run_round(struct guest *guest) {
         struct epoll_event events[ROUND_EVENTS];
         int n = epoll_wait(guest->epoll, events, ROUND_EVENTS, 0);
-        bool busy;
+        bool busy, ports = false;
 
         for (int i = 0; i < n; i++)
                 if (events[i].data.ptr == NULL)
-                        take_events(guest);
+                        ports = true;
                 else
                         take_socket(events[i].data.ptr, events[i].events);
+        if (ports)
+                take_events(guest);
+        else
+                guest->n_events_max = 1;
         if (guest->commands_due && !guest->violation)
                 run_commands(guest);
         busy = guest_run_queue(guest) || guest->commands_due;
@@ -171,29 +183,41 @@ static bool run_round(struct guest *guest) {
         return n > 0 || busy;
 }
 
+/* Something has come that was waited for. */
+static void end_wait(struct guest *guest, uint64_t now) {
+        if (guest->idle_since > 0)
+                spin_tell(&guest->spin, now - guest->idle_since);
+        guest->idle_since = 0;
+}
+
 /* Looks for more for a while, as to sleep and to be woken takes longer. Returns whether some came. */
 static bool spin(struct guest *guest) {
-        uint32_t usec = spin_next(&guest->spin);
         uint64_t end;
         bool paid = false;
 
-        if (usec == 0)
+        if (guest->idle_since == 0)
+                guest->idle_since = now_usec();
+        if (spin_next(&guest->spin) == 0)
                 return false;
-        end = now_usec() + usec;
-        do {
+        end = guest->idle_since + spin_next(&guest->spin);
+        while (!paid && !guest->violation && now_usec() < end)
                 paid = run_round(guest);
-                if (!paid)              /* whoever we wait for may want this CPU */
-                        sched_yield();
-        } while (!paid && !guest->violation && now_usec() < end);
-        spin_tell(&guest->spin, paid);
+        if (paid)
+                end_wait(guest, now_usec());
         return paid;
 }
 
 static void turn(struct guest *guest) {
+        uint64_t now = now_usec();
         bool busy = true;
 
-        for (unsigned i = 0; i < TURN_ROUNDS && busy && !guest->violation; i++)
-                busy = run_round(guest) || spin(guest);
+        for (unsigned i = 0; i < TURN_ROUNDS && busy && !guest->violation; i++) {
+                busy = run_round(guest);
+                if (busy)
+                        end_wait(guest, now);
+                else
+                        busy = spin(guest);
+        }
         if (guest->violation) {
                 sd_event_source_set_enabled(guest->io, SD_EVENT_OFF);
                 sd_event_source_set_enabled(guest->again, SD_EVENT_OFF);
@@ -293,6 +317,7 @@ int guest_new(struct guest **ret_guest, sd_event *event, struct xen *xen, struct
                 .userdata = userdata,
                 .suppress = offer->suppress,
                 .epoll = -1,
+                .n_events_max = 1,
         };
         guest->queue_tail = &guest->queue;
         guest->closing_tail = &guest->closing;

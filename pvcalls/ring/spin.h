@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * How long to look for more before sleeping: as long as that has paid lately, and not at all where it would keep the one who is waited for from
- * running. No I/O and no clock.
+ * How long to look for more before sleeping: long enough if what is waited for has lately come soon, and not at all if it has not, or where it
+ * would keep the one who is waited for from running. No I/O and no clock.
  */
 
 #include <stdbool.h>
@@ -12,14 +12,13 @@
 struct spin {
         uint32_t max_usec;              /* 0: never */
         uint32_t usec;                  /* now */
-        uint32_t n_skipped;             /* sleeps since it was last tried */
 };
 
 /* n_cpus: that this process may run on. With one, nobody else runs while we look. */
 void spin_init(struct spin *spin, uint32_t max_usec, unsigned n_cpus);
 
 /* How many microseconds to look for this time. */
-uint32_t spin_next(struct spin *spin);
+uint32_t spin_next(const struct spin *spin);
 
-/* Whether something came meanwhile. */
-void spin_tell(struct spin *spin, bool paid);
+/* How long it was until something came, whether that was seen by looking or sleeping. */
+void spin_tell(struct spin *spin, uint64_t waited_usec);
