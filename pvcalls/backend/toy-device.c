@@ -206,15 +206,19 @@ void toy_socket_renew(struct toy *toy, struct toy_socket *socket) {
 }
 
 static int make_rings(struct toy *toy, struct toy_socket *socket) {
-        uint32_t n = 1u << socket->order;
+        uint32_t n = 1u << socket->order, refs[1 + PVCALLS_REFS_MAX];
+        uint8_t *pages;
         int port;
 
-        socket->indexes = xengntshr_share_pages(toy->shares, toy->backend_id, 1, &socket->ref, 1);
-        if (!socket->indexes)
+        pages = xengntshr_share_pages(toy->shares, toy->backend_id, (int) n + 1, refs, 1);
+        if (!pages)
                 return -errno;
-        socket->data = xengntshr_share_pages(toy->shares, toy->backend_id, (int) n, socket->refs, 1);
+        socket->indexes = (struct pvcalls_indexes *) pages;
+        socket->data = pages + PVCALLS_PAGE_SIZE;
+        socket->ref = refs[0];
+        memcpy(socket->refs, refs + 1, n * sizeof refs[0]);
         port = xenevtchn_bind_unbound_port(toy->events, toy->backend_id);
-        if (!socket->data || port < 0)
+        if (port < 0)
                 return -errno;
         socket->port = (uint32_t) port;
         toy_socket_renew(toy, socket);
@@ -242,8 +246,7 @@ int toy_socket_new(struct toy *toy, uint64_t id, uint32_t order, struct toy_sock
 
 void toy_socket_free(struct toy *toy, struct toy_socket *socket) {
         if (socket->indexes) {
-                xengntshr_unshare(toy->shares, socket->indexes, 1);
-                xengntshr_unshare(toy->shares, socket->data, 1u << socket->order);
+                xengntshr_unshare(toy->shares, socket->indexes, (1u << socket->order) + 1);
                 xenevtchn_unbind(toy->events, socket->port);
         }
         *socket = (struct toy_socket) {};

@@ -37,34 +37,37 @@ void rings_close(struct rings *rings) {
         *rings = (struct rings) {};
 }
 
+/* The indexes page and those of the data: all are shared at once, as that costs about what sharing one does. */
+static uint32_t ring_pages(uint32_t order) {
+        return 1 + (1u << order);
+}
+
 void ring_free(struct rings *rings, struct ring *ring) {
         if (ring->port)
                 xenevtchn_unbind(rings->events, ring->port);
-        if (ring->data)
-                xengntshr_unshare(rings->shares, ring->data, 1u << ring->order);
         if (ring->indexes)
-                xengntshr_unshare(rings->shares, ring->indexes, 1);
+                xengntshr_unshare(rings->shares, ring->indexes, ring_pages(ring->order));
         free(ring);
         rings->n_made--;
 }
 
 static int ring_make(struct rings *rings, uint32_t order, struct ring **ret_ring) {
-        struct ring *ring = calloc(1, sizeof *ring + (sizeof ring->refs[0] << order));
+        struct ring *ring = calloc(1, sizeof *ring + sizeof ring->refs[0] * ring_pages(order));
         int port = -1;
 
         if (!ring)
                 return -ENOMEM;
         ring->order = order;
         rings->n_made++;
-        ring->indexes = xengntshr_share_pages(rings->shares, rings->domid, 1, &ring->ref, 1);
+        ring->indexes = xengntshr_share_pages(rings->shares, rings->domid, (int) ring_pages(order), ring->refs, 1);
         if (ring->indexes)
-                ring->data = xengntshr_share_pages(rings->shares, rings->domid, 1 << order, ring->refs, 1);
-        if (ring->data)
                 port = xenevtchn_bind_unbound_port(rings->events, rings->domid);
         if (port <= 0) {
                 ring_free(rings, ring);
                 return -ENOBUFS;
         }
+        ring->data = (uint8_t *) ring->indexes + PVCALLS_PAGE_SIZE;
+        ring->ref = ring->refs[0];
         ring->port = (uint32_t) port;
         *ret_ring = ring;
         return 0;
@@ -91,7 +94,7 @@ int ring_new(struct rings *rings, uint32_t order, struct ring **ret_ring) {
                 r = ring_make(rings, order, &ring);
         if (r < 0)
                 return r;
-        indexes_write(ring->indexes, ring->order, ring->refs);
+        indexes_write(ring->indexes, ring->order, ring->refs + 1);
         *ret_ring = ring;
         return 0;
 }

@@ -23,7 +23,7 @@ struct ring {
         uint32_t order, ref, port;
         struct pvcalls_indexes *indexes;
         uint8_t *data;
-        uint32_t refs[];                /* 1 << order */
+        uint32_t refs[];                /* of the indexes page, and then of 1 << order data pages */
 };
 
 struct rings {
