@@ -22,6 +22,8 @@
 
 #define CONNECTION_BACKLOG 128
 #define CONNECTION_RETRY_USEC (100 * 1000ull)
+#define CONNECTION_POSTED_MAX 4096      /* in a row from one; far more than a socket holds, so that only who sends them meanwhile is left waiting */
+#define ARRIVALS_MAX 64                 /* looked at together */
 
 int socket_bind(int dir_fd, const char *name, int type) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -52,6 +54,7 @@ struct connection *connection_free(struct connection *connection) {
         if (connection->listener->source)
                 (void) sd_event_source_set_enabled(connection->listener->source, SD_EVENT_ON);  /* there is room again */
         sd_event_source_disable_unref(connection->source);
+        (void) epoll_ctl(connection->listener->arrivals, EPOLL_CTL_DEL, connection->fd, NULL);
         handle_free(connection->handle);
         close(connection->fd);
         if (connection->pidfd >= 0)
@@ -99,6 +102,54 @@ static bool is_answer_read(int fd) {
         return ioctl(fd, SIOCOUTQ, &n_unread) == 0 && n_unread == 0;
 }
 
+static bool is_posted(const struct connection *connection, const void *untrusted_packet, size_t n_packet) {
+        struct emu_request request;
+
+        if (!connection->greeted || n_packet < sizeof request)
+                return false;
+        memcpy(&request, untrusted_packet, sizeof request);
+        return emu_request_is_posted(&request);
+}
+
+/* Whoever posts what cannot be has nobody to tell. */
+static void do_one_posted(struct connection *connection, const void *untrusted_packet, size_t n_packet) {
+        struct listener *listener = connection->listener;
+        struct reply reply;
+
+        reply_init(&reply);
+        if (n_packet <= EMU_REQUEST_MAX)
+                (void) listener->request(connection, untrusted_packet, n_packet, &reply, listener->userdata);
+}
+
+/* Does what has been posted on one connection, up to what is not. */
+static void do_posted(struct connection *connection) {
+        uint8_t untrusted_packet[EMU_REQUEST_MAX];
+        struct emu_request untrusted_next;
+
+        for (unsigned int i = 0; i < CONNECTION_POSTED_MAX; i++) {
+                ssize_t n = recv(connection->fd, &untrusted_next, sizeof untrusted_next, MSG_DONTWAIT | MSG_PEEK);
+
+                if (n < 0 || !is_posted(connection, &untrusted_next, (size_t) n))
+                        return;
+                n = recv(connection->fd, untrusted_packet, sizeof untrusted_packet, MSG_DONTWAIT | MSG_TRUNC);
+                if (n < 0)
+                        return;
+                do_one_posted(connection, untrusted_packet, (size_t) n);
+        }
+}
+
+/* Does what has been posted on any. None of it can end a connection. */
+static void do_all_posted(const struct listener *listener) {
+        struct epoll_event events[ARRIVALS_MAX];
+        int n;
+
+        do {
+                n = epoll_wait(listener->arrivals, events, ARRIVALS_MAX, 0);
+                for (int i = 0; i < n; i++)
+                        do_posted(events[i].data.ptr);
+        } while (n == ARRIVALS_MAX);
+}
+
 static int on_packet(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         struct connection *connection = userdata;
         struct listener *listener = connection->listener;
@@ -119,6 +170,12 @@ static int on_packet(sd_event_source *source, int fd, uint32_t events, void *use
                 return 0;
         }
 
+        if (is_posted(connection, untrusted_packet, (size_t) n)) {
+                do_one_posted(connection, untrusted_packet, (size_t) n);
+                do_posted(connection);
+                return 0;
+        }
+        do_all_posted(listener);
         reply_init(&reply);
         if ((size_t) n > sizeof untrusted_packet)
                 r = -EMSGSIZE;
@@ -165,6 +222,7 @@ static void listener_pause(struct listener *listener) {
 }
 
 static int on_connect(sd_event_source *source, int listening_fd, uint32_t events, void *userdata) {
+        struct epoll_event arrival = { .events = EPOLLIN | EPOLLET };
         struct listener *listener = userdata;
         struct connection *connection;
         int fd, r;
@@ -185,13 +243,14 @@ static int on_connect(sd_event_source *source, int listening_fd, uint32_t events
                 return 0;
         }
 
+        arrival.data.ptr = connection;
         connection->listener = listener;
         connection->fd = fd;
         connection->pidfd = listener->want_pidfd ? pidfd_of_peer(fd) : -1;
         LIST_INSERT_HEAD(&listener->connections, connection, of_listener);
         listener->n_connections++;
         r = sd_event_add_io(listener->event, &connection->source, fd, EPOLLIN, on_packet, connection);
-        if (r < 0)
+        if (r < 0 || epoll_ctl(listener->arrivals, EPOLL_CTL_ADD, fd, &arrival) < 0)
                 connection_free(connection);
         return 0;
 }

@@ -6,6 +6,9 @@
  *
  * A client makes one request and waits for its answer, so there is never more than one reply on its way. A client that asks again
  * before it has read the answer is cut off: nothing is queued for it.
+ *
+ * Requests that are posted have no answer. Whoever asks for something may have heard from another client of what that one has posted, so all that
+ * was posted on any connection is done before a request that waits. The set of arrivals, in which all connections are, says where there is any.
  */
 
 #include <stdbool.h>
@@ -51,6 +54,7 @@ struct listener {
         struct connection_list connections;
         uint32_t n_connections;
         uint32_t max_connections;       /* others wait to be accepted; 0 for any number */
+        int arrivals;                   /* the epoll set of all listeners' connections; edge-triggered */
         bool want_pidfd;                /* keep a pidfd of everyone who connects */
         listener_request_t request;
         listener_closed_t closed;       /* before a connection is freed because its client left */

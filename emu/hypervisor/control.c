@@ -166,7 +166,7 @@ int control_request(struct connection *connection, const void *untrusted_packet,
         if (n_packet < sizeof request)
                 return -EMSGSIZE;
         memcpy(&request, untrusted_packet, sizeof request);
-        if (request.reserved != 0)
+        if (request.flags != 0)
                 return -EINVAL;
         if (connection->greeted == (request.op == EMU_HELLO))
                 return -EPROTO;

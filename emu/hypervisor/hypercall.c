@@ -315,7 +315,7 @@ int hypercall(struct handle *handle, const void *untrusted_packet, size_t n_pack
                 return -EMSGSIZE;
 
         memcpy(&request, untrusted_packet, sizeof request);
-        if (request.reserved != 0)
+        if (request.flags != 0 && !emu_request_is_posted(&request))
                 return -EINVAL;
 
         n_argument = n_packet - sizeof request;

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,6 +41,7 @@ static int control_start(struct hypervisor *hypervisor) {
 
         hypervisor->control = (struct listener) {
                 .fd = -1,
+                .arrivals = hypervisor->arrivals,
                 .want_pidfd = true,
                 .request = control_request,
                 .closed = control_closed,
@@ -57,10 +59,16 @@ int hypervisor_start(struct hypervisor *hypervisor, const struct options *option
                 .event = event,
                 .run_dir_fd = -1,
                 .lock_fd = -1,
+                .arrivals = epoll_create1(EPOLL_CLOEXEC),
                 .ready_fd = options->ready_fd,
         };
         domain_table_init(&hypervisor->domains, options->end_domid);
         raise_descriptor_limit();
+        if (hypervisor->arrivals < 0) {
+                r = -errno;
+                log_event("cannot make an epoll set: %m");
+                return r;
+        }
 
         r = rundir_open(options->run_dir, &hypervisor->run_dir_fd, &hypervisor->lock_fd);
         if (r < 0) {
@@ -169,4 +177,6 @@ void hypervisor_done(struct hypervisor *hypervisor) {
                 close(hypervisor->run_dir_fd);
         if (hypervisor->lock_fd >= 0)
                 close(hypervisor->lock_fd);
+        if (hypervisor->arrivals >= 0)
+                close(hypervisor->arrivals);
 }

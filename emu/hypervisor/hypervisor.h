@@ -36,6 +36,7 @@ struct hypervisor {
         int run_dir_fd;
         int lock_fd;
         int ready_fd;                   /* -1 once told */
+        int arrivals;                   /* connection.h; -1 before and after */
         struct domain_table domains;
         struct listener control;
         struct store *store;

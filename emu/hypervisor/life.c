@@ -412,6 +412,7 @@ static int life_new(struct hypervisor *hypervisor, const struct emu_domain_creat
                 .burial_pidfd = -1,
                 .hypercalls = {
                         .fd = -1,
+                        .arrivals = hypervisor->arrivals,
                         .max_connections = domain->limits.handles + LIFE_GREETING_MAX,
                         .want_pidfd = !(untrusted->flags & EMU_DOMAIN_ISOLATED),
                         .request = on_hypercall,

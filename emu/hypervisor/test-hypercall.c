@@ -192,17 +192,38 @@ static void test_map_lengths(struct fixture *f, gconstpointer data) {
         g_assert_cmpuint(f->reply.n_body, ==, 0);
 }
 
-static void test_reserved(struct fixture *f, gconstpointer data) {
+static void test_flags(struct fixture *f, gconstpointer data) {
         uint8_t packet[EMU_REQUEST_MAX] = {};
 
         for (size_t i = 0; i < G_N_ELEMENTS(operations); i++)
                 for (unsigned int bit = 0; bit < 32; bit += 31) {
-                        const struct emu_request request = { .op = operations[i].op, .reserved = 1u << bit };
+                        const struct emu_request request = { .op = operations[i].op, .flags = 1u << bit };
 
+                        if (emu_request_is_posted(&request))
+                                continue;
                         memcpy(packet, &request, sizeof request);
                         g_assert_cmpint(say(f, f->handles[0], packet, sizeof request + operations[i].n_argument), ==, -EINVAL);
                         g_assert_cmpuint(f->reply.n_body, ==, 0);
                 }
+}
+
+static void test_posted(struct fixture *f, gconstpointer data) {
+        struct {
+                struct emu_request request;
+                struct emu_id id;
+        } packet = { .request = { .op = EMU_GRANT_UNSHARE, .flags = EMU_REQUEST_POSTED } };
+
+        g_assert_cmpint(call_share(f, f->handles[1], 2, 1, 0), ==, 0);
+        packet.id.id = shared(f, 1)->share;
+        g_assert_true(emu_request_is_posted(&packet.request));
+        g_assert_cmpint(say(f, f->handles[1], &packet, sizeof packet), ==, 0);
+        g_assert_cmpuint(f->machine.domains[1]->n_shared_pages, ==, 0);
+
+        packet.request.flags |= 2;
+        g_assert_false(emu_request_is_posted(&packet.request));
+        g_assert_cmpint(say(f, f->handles[1], &packet, sizeof packet), ==, -EINVAL);
+        packet.request = (struct emu_request) { .op = EMU_GRANT_MAP, .flags = EMU_REQUEST_POSTED };
+        g_assert_false(emu_request_is_posted(&packet.request));
 }
 
 static void test_unknown_operations(struct fixture *f, gconstpointer data) {
@@ -529,7 +550,8 @@ int main(int argc, char **argv) {
 #define add(path, test) g_test_add("/hypercall/" path, struct fixture, NULL, set_up, test, tear_down)
         add("a-byte-too-few-or-too-many-is-EMSGSIZE", test_lengths);
         add("a-map-is-as-long-as-its-count-says", test_map_lengths);
-        add("reserved-bits-are-EINVAL", test_reserved);
+        add("what-cannot-fail-may-be-posted", test_posted);
+        add("flags-that-are-not-for-it-are-EINVAL", test_flags);
         add("unknown-operations-are-EOPNOTSUPP", test_unknown_operations);
         add("event-channels", test_event_channels);
         add("another-handle's-port-is-ENOTCONN", test_foreign_ports);

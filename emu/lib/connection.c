@@ -102,6 +102,15 @@ int connection_call(struct connection *connection, uint32_t op, const void *argu
         return r;
 }
 
+int connection_post(struct connection *connection, uint32_t op, const void *argument, size_t n_argument) {
+        int r;
+
+        pthread_mutex_lock(&connection->lock);
+        r = emu_post(connection->fd, op, argument, n_argument);
+        pthread_mutex_unlock(&connection->lock);
+        return r;
+}
+
 void connection_log(struct connection *connection, int error, const char *format, ...) {
         va_list arguments;
 

@@ -44,5 +44,8 @@ int connection_open(struct connection *connection, bool cloexec);
 int connection_call(struct connection *connection, uint32_t op, const void *argument, size_t n_argument, void *ret_reply, size_t n_reply,
                     int *ret_fds, size_t n_fds);
 
+/* emu_post(), likewise. */
+int connection_post(struct connection *connection, uint32_t op, const void *argument, size_t n_argument);
+
 /* Logs a sentence with error, a positive errno, behind it. */
 void connection_log(struct connection *connection, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -82,7 +82,7 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port) {
                 return result(-EINVAL);
         if (!evtchn_handle_remove(xce, port))
                 return result(-ENOTCONN);
-        return result(daemon_unbind(xce, port));
+        return result(connection_post(&xce->connection, EMU_EVTCHN_UNBIND, &(struct emu_id) { .id = port }, sizeof(struct emu_id)));
 }
 
 int xenevtchn_restrict(xenevtchn_handle *xce, domid_t domid) {

@@ -55,7 +55,7 @@ static int share_some(xengntshr_handle *xgs, const struct emu_share *share, void
         reply.shared = (struct emu_shared) {};
         r = connection_call(&xgs->connection, EMU_GRANT_SHARE, share, sizeof *share, &reply, sizeof reply, &fd, 1);
         if (r == -EMFILE && reply.shared.share != 0) /* shared, but the descriptor did not fit into this process */
-                grant_handle_release(xgs, EMU_GRANT_UNSHARE, &reply.shared.share, 1);
+                grant_handle_release(xgs, EMU_GRANT_UNSHARE, &reply.shared.share, 1, true);
         if (r < 0)
                 return r;
 
@@ -63,7 +63,7 @@ static int share_some(xengntshr_handle *xgs, const struct emu_share *share, void
         if (fd >= 0)
                 close(fd);
         if (r < 0) {
-                grant_handle_release(xgs, EMU_GRANT_UNSHARE, &reply.shared.share, 1);
+                grant_handle_release(xgs, EMU_GRANT_UNSHARE, &reply.shared.share, 1, true);
                 return r;
         }
 
@@ -104,11 +104,12 @@ static int share_region(xengntshr_handle *xgs, uint32_t domid, int writable, uin
         region->address = (uintptr_t) address;
 
         r = share_all(xgs, domid, writable, region, ret_refs);
+        region->notifies = offset < region->n_pages * EMU_PAGE_SIZE || port != NO_PORT;
         if (r == 0)
                 r = grant_handle_notify(xgs, region->ids[0], 0, region->n_pages, offset, port);
         if (r < 0) {
                 munmap(address, region->n_pages * EMU_PAGE_SIZE);
-                grant_handle_release(xgs, EMU_GRANT_UNSHARE, region->ids, region->n_ids);
+                grant_handle_release(xgs, EMU_GRANT_UNSHARE, region->ids, region->n_ids, true);
                 return r;
         }
 

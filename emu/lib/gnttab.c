@@ -32,9 +32,10 @@ int xengnttab_set_max_grants(xengnttab_handle *xgt, uint32_t nr_grants) {
 }
 
 /* Linux refuses to clear a byte that the mapping may not write. */
-static int set_notify(xengnttab_handle *xgt, const struct region *region, int prot, uint32_t offset, evtchn_port_t port) {
+static int set_notify(xengnttab_handle *xgt, struct region *region, int prot, uint32_t offset, evtchn_port_t port) {
         if (offset < region->n_pages * EMU_PAGE_SIZE && !(prot & PROT_WRITE))
                 return -EINVAL;
+        region->notifies = offset < region->n_pages * EMU_PAGE_SIZE || port != NO_PORT;
         return grant_handle_notify(xgt, 0, region->ids[0], region->n_pages, offset, port);
 }
 
@@ -55,7 +56,7 @@ static int map_region(xengnttab_handle *xgt, const struct emu_map_page *pages, i
         r = set_notify(xgt, region, prot, offset, port);
         if (r < 0) {
                 munmap(address, region->n_pages * EMU_PAGE_SIZE);
-                grant_handle_release(xgt, EMU_GRANT_UNMAP, region->ids, region->n_ids);
+                grant_handle_release(xgt, EMU_GRANT_UNMAP, region->ids, region->n_ids, true);
                 return r;
         }
 

@@ -40,7 +40,7 @@ static void side_unmap(xengnttab_handle *xgt, struct copy_side *side) {
         if (!side->address)
                 return;
         munmap(side->address, side->n_pages * EMU_PAGE_SIZE);
-        grant_handle_release(xgt, EMU_GRANT_UNMAP, &side->id, 1);
+        grant_handle_release(xgt, EMU_GRANT_UNMAP, &side->id, 1, false);
 }
 
 /* Where a segment's end lies: at the pointer given, or in the next page of side, whose offset has been checked. */

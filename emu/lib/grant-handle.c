@@ -42,12 +42,13 @@ int grant_handle_close(struct xengntdev_handle *handle) {
         return 0;
 }
 
-int grant_handle_release(struct xengntdev_handle *handle, uint32_t op, const uint32_t *ids, size_t n_ids) {
+int grant_handle_release(struct xengntdev_handle *handle, uint32_t op, const uint32_t *ids, size_t n_ids, bool wait) {
         int first_error = 0;
 
         for (size_t i = 0; i < n_ids; i++) {
                 struct emu_id id = { .id = ids[i] };
-                int r = connection_call(&handle->connection, op, &id, sizeof id, NULL, 0, NULL, 0);
+                int r = wait ? connection_call(&handle->connection, op, &id, sizeof id, NULL, 0, NULL, 0)
+                             : connection_post(&handle->connection, op, &id, sizeof id);
 
                 if (r < 0 && first_error == 0)
                         first_error = r;
@@ -59,7 +60,7 @@ void grant_handle_remember(struct xengntdev_handle *handle, uint32_t op, const s
         struct region stale;
 
         while (regions_take_overlap(&handle->regions, region->address, region->n_pages, &stale)) {
-                grant_handle_release(handle, op, stale.ids, stale.n_ids);
+                grant_handle_release(handle, op, stale.ids, stale.n_ids, stale.notifies);
                 free(stale.ids);
         }
         regions_add(&handle->regions, region);
@@ -73,7 +74,7 @@ int grant_handle_forget(struct xengntdev_handle *handle, uint32_t op, void *addr
         pthread_mutex_lock(&handle->lock);
         if (regions_take(&handle->regions, (uintptr_t) address, n_pages, &region)) {
                 munmap(address, (size_t) n_pages * EMU_PAGE_SIZE);
-                r = grant_handle_release(handle, op, region.ids, region.n_ids);
+                r = grant_handle_release(handle, op, region.ids, region.n_ids, region.notifies);
                 free(region.ids);
         }
         pthread_mutex_unlock(&handle->lock);

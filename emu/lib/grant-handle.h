@@ -25,8 +25,12 @@ struct xengntdev_handle {
 struct xengntdev_handle *grant_handle_open(xentoollog_logger *logger, const char *name);
 int grant_handle_close(struct xengntdev_handle *handle);
 
-/* Tells the daemon by op, EMU_GRANT_UNMAP or EMU_GRANT_UNSHARE, that these are over. Returns 0 or the first negative errno. */
-int grant_handle_release(struct xengntdev_handle *handle, uint32_t op, const uint32_t *ids, size_t n_ids);
+/*
+ * Tells the daemon by op, EMU_GRANT_UNMAP or EMU_GRANT_UNSHARE, that these are over. Returns 0 or the first negative errno.
+ *
+ * wait: return when it has done so. Others who ask the daemon can tell no difference, but whoever is notified of the end can.
+ */
+int grant_handle_release(struct xengntdev_handle *handle, uint32_t op, const uint32_t *ids, size_t n_ids, bool wait);
 
 /*
  * Remembers memory that was just placed, under the lock; what was at its addresses before is released by op. regions_reserve() must

@@ -43,7 +43,7 @@ static int map_some(struct xengntdev_handle *handle, const struct emu_map_page *
         if (r == -EINVAL)
                 *ret_refusal = find_refusal(&reply, n_pages);
         if (r == -EMFILE && reply.mapped.mapping != 0) /* mapped, but the descriptors did not fit into this process */
-                grant_handle_release(handle, EMU_GRANT_UNMAP, &reply.mapped.mapping, 1);
+                grant_handle_release(handle, EMU_GRANT_UNMAP, &reply.mapped.mapping, 1, true);
         if (r < 0)
                 return r;
 
@@ -51,7 +51,7 @@ static int map_some(struct xengntdev_handle *handle, const struct emu_map_page *
         for (size_t i = 0; i < EMU_FDS_MAX && fds[i] >= 0; i++)
                 close(fds[i]);
         if (r < 0) {
-                grant_handle_release(handle, EMU_GRANT_UNMAP, &reply.mapped.mapping, 1);
+                grant_handle_release(handle, EMU_GRANT_UNMAP, &reply.mapped.mapping, 1, true);
                 return r;
         }
 
@@ -82,7 +82,7 @@ int grant_map(struct xengntdev_handle *handle, const struct emu_map_page *pages,
 
         if (r < 0) {
                 munmap(address, n_pages * EMU_PAGE_SIZE);
-                grant_handle_release(handle, EMU_GRANT_UNMAP, ret_ids, n_ids);
+                grant_handle_release(handle, EMU_GRANT_UNMAP, ret_ids, n_ids, true);
                 return r;
         }
         *ret_address = address;

@@ -18,6 +18,7 @@ struct region {
         size_t n_pages;
         size_t n_ids;                   /* shares or mappings it consists of */
         uint32_t *ids;                  /* the region's own, malloc()ed */
+        bool notifies;                  /* its end has been asked to be told of */
 };
 
 struct regions {

@@ -79,19 +79,50 @@ static void accept_client(struct test_hypervisor *hypervisor, uint32_t domid) {
         greet(client->fd, domid);
 }
 
+static bool is_posted(const void *packet, size_t n) {
+        struct emu_request request = {};
+
+        memcpy(&request, packet, n < sizeof request ? n : sizeof request);
+        return emu_request_is_posted(&request);
+}
+
+/* Does what clients have posted, before somebody is answered who may know of it. */
+static void do_posted(struct test_hypervisor *hypervisor) {
+        uint8_t packet[EMU_REQUEST_MAX];
+        struct reply reply = {};
+        ssize_t n;
+
+        for (size_t i = 0; i < hypervisor->n_clients; i++) {
+                struct client *client = &hypervisor->clients[i];
+
+                while ((n = recv(client->fd, packet, sizeof packet, MSG_PEEK | MSG_DONTWAIT)) > 0 && is_posted(packet, (size_t) n)) {
+                        g_assert_cmpint(hypercall(client->handle, packet, n, &reply), ==, 0);
+                        g_assert_cmpint(recv(client->fd, packet, sizeof packet, 0), ==, n);
+                }
+        }
+}
+
 /* Returns false when the client has left. */
-static bool serve(struct client *client) {
+static bool serve(struct test_hypervisor *hypervisor, struct client *client) {
         uint8_t packet[EMU_REQUEST_MAX];
         struct reply reply = {};
         ssize_t n;
         int r;
 
-        n = recv(client->fd, packet, sizeof packet, 0);
+        n = recv(client->fd, packet, sizeof packet, MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN)   /* done for another client */
+                return true;
         if (n <= 0) {
                 handle_free(client->handle);
                 close(client->fd);
+                client->fd = -1;
                 return false;
         }
+        if (is_posted(packet, (size_t) n)) {
+                g_assert_cmpint(hypercall(client->handle, packet, n, &reply), ==, 0);
+                return true;
+        }
+        do_posted(hypervisor);
         r = hypercall(client->handle, packet, n, &reply);
         answer(client->fd, r, &reply);
         return true;
@@ -101,7 +132,7 @@ static void serve_all(struct test_hypervisor *hypervisor, const struct pollfd *f
         size_t n_left = 0, n_before = hypervisor->n_clients;
 
         for (size_t i = 0; i < n_before; i++)
-                if (!fds[i].revents || serve(&hypervisor->clients[i]))
+                if (!fds[i].revents || serve(hypervisor, &hypervisor->clients[i]))
                         hypervisor->clients[n_left++] = hypervisor->clients[i];
         hypervisor->n_clients = n_left;
 }

@@ -65,25 +65,38 @@ static int receive(int fd, struct emu_reply *reply, void *body, size_t n_body, i
         return 0;
 }
 
-int emu_call(int fd, uint32_t op, const void *argument, size_t n_argument, void *ret_reply, size_t n_reply, int *ret_fds, size_t n_fds) {
-        struct emu_request request = { .op = op };
+/* Sends one request. Returns 0 or a negative errno. */
+static int request_send(int fd, uint32_t op, uint32_t flags, const void *argument, size_t n_argument) {
+        struct emu_request request = { .op = op, .flags = flags };
         struct iovec iov[] = {
                 { .iov_base = &request, .iov_len = sizeof request },
                 { .iov_base = (void *) argument, .iov_len = n_argument },
         };
         struct msghdr message = { .msg_iov = iov, .msg_iovlen = n_argument > 0 ? 2 : 1 };
-        struct emu_reply reply = {};
         ssize_t n;
-        int r;
-
-        for (size_t i = 0; i < n_fds; i++)
-                ret_fds[i] = -1;
 
         do
                 n = sendmsg(fd, &message, MSG_NOSIGNAL);
         while (n < 0 && errno == EINTR);
         if (n < 0)
                 return errno == ECONNRESET ? -EPIPE : -errno;
+        return 0;
+}
+
+int emu_post(int fd, uint32_t op, const void *argument, size_t n_argument) {
+        return request_send(fd, op, EMU_REQUEST_POSTED, argument, n_argument);
+}
+
+int emu_call(int fd, uint32_t op, const void *argument, size_t n_argument, void *ret_reply, size_t n_reply, int *ret_fds, size_t n_fds) {
+        struct emu_reply reply = {};
+        int r;
+
+        for (size_t i = 0; i < n_fds; i++)
+                ret_fds[i] = -1;
+
+        r = request_send(fd, op, 0, argument, n_argument);
+        if (r < 0)
+                return r;
 
         r = receive(fd, &reply, ret_reply, n_reply, ret_fds, n_fds);
         if (r < 0) {

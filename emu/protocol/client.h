@@ -35,3 +35,9 @@ int emu_connect(const char *path, int cloexec);
  * too, and names what the daemon has made and the caller has to undo.
  */
 int emu_call(int fd, uint32_t op, const void *argument, size_t n_argument, void *ret_reply, size_t n_reply, int *ret_fds, size_t n_fds);
+
+/*
+ * Sends a request that has no reply (EMU_REQUEST_POSTED), with the structure that the operation takes. Returns 0 or a negative errno; -EPIPE if the
+ * daemon is gone.
+ */
+int emu_post(int fd, uint32_t op, const void *argument, size_t n_argument);

@@ -5,7 +5,7 @@
  * What is said to xenemud, the hypervisor of emulated Xen.
  *
  * Everybody talks to it over AF_UNIX SOCK_SEQPACKET: one packet is one request, and each request gets exactly one reply packet, in
- * order. A connection is what an open device file is on Linux: grants, mappings and ports made over it belong to it and end with it.
+ * order, but for those that are posted. A connection is what an open device file is on Linux: grants, mappings and ports made over it belong to it and end with it.
  * Which domain a connection belongs to is decided by the listening socket it came in through (DOMAIN/xen in the run directory),
  * never by anything said over it. The control socket (xenemud/control) is the toolstack's.
  *
@@ -14,10 +14,11 @@
  * byte order: both ends are on one machine and of one build, which EMU_HELLO checks first.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define EMU_PROTOCOL_VERSION 1u
+#define EMU_PROTOCOL_VERSION 2u
 
 #define EMU_PAGE_SIZE 4096u             /* Xen's page, whatever the host's is (xen/include/public/grant_table.h) */
 #define EMU_REQUEST_MAX 4096u           /* bytes of a request; a longer one is answered with EMSGSIZE and not looked at */
@@ -74,8 +75,20 @@ enum emu_op {
 
 struct emu_request {
         uint32_t op;                    /* enum emu_op */
-        uint32_t reserved;              /* 0 */
+        uint32_t flags;                 /* 0 or EMU_REQUEST_POSTED */
 };
+
+/*
+ * There is no reply. Only for EMU_EVTCHN_UNBIND, EMU_GRANT_UNSHARE and EMU_GRANT_UNMAP, which cannot fail for who owns what is named. Each such request
+ * is done before any request that is made, by whomever, after it was sent: nobody who asks the hypervisor can tell that it was not waited for. Who has
+ * asked for a notification of the end (EMU_GRANT_NOTIFY) does wait, as that shows elsewhere.
+ */
+#define EMU_REQUEST_POSTED 1u
+
+static inline bool emu_request_is_posted(const struct emu_request *request) {
+        return request->flags == EMU_REQUEST_POSTED &&
+               (request->op == EMU_EVTCHN_UNBIND || request->op == EMU_GRANT_UNSHARE || request->op == EMU_GRANT_UNMAP);
+}
 
 struct emu_reply {
         int32_t result;                 /* 0, or a negative errno and then nothing follows (EMU_GRANT_MAP: see there) */

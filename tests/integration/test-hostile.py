@@ -4,7 +4,9 @@
 import array
 import contextlib
 import os
+import pathlib
 import random
+import signal
 import socket
 import struct
 
@@ -12,8 +14,10 @@ from harness import Emulation, TestCase, wait_until
 from xenagent import Agent
 
 HELLO, ALLOC_UNBOUND, SHARE, MAP, DOMAIN_INFO, DOMAIN_CREATE, SHUTDOWN = 1, 16, 32, 48, 64, 80, 84  # protocol.h, enum emu_op
+UNSHARE, POSTED = 34, 1
+VERSION = 2
 REQUEST_MAX = 4096
-EPERM, EINVAL, EPROTO, EMSGSIZE, EOPNOTSUPP, EMFILE = 1, 22, 71, 90, 95, 24
+EPERM, ENOENT, EINVAL, EPROTO, EMSGSIZE, EOPNOTSUPP, EMFILE = 1, 2, 22, 71, 90, 95, 24
 
 
 def connect(path, greet=True):
@@ -21,7 +25,7 @@ def connect(path, greet=True):
     connection.settimeout(10)
     connection.connect(str(path))
     if greet:
-        assert ask(connection, HELLO, struct.pack("=II", 1, 0)) == 0
+        assert ask(connection, HELLO, struct.pack("=II", VERSION, 0)) == 0
     return connection
 
 
@@ -116,10 +120,37 @@ class Hypervisor(TestCase):
         shared = next(domain for domain in self.xen.list() if domain["domid"] == 1)["shared_pages"]["used"]
         self.assertEqual(shared, 0)
 
+    @contextlib.contextmanager
+    def stopped(self):
+        """xenemud does nothing, and finds all that came meanwhile at once."""
+        pid = self.pid()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            wait_until(lambda: pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "xenemud to stop")
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def test_what_is_posted_is_done_before_what_is_asked_later(self):
+        """Whichever connection is looked at first."""
+        other = self.xen.rundir / "dom2/xen"
+        before, others, granter, after = self.connect(path=other), [self.connect() for _ in range(4)], self.connect(), self.connect(path=other)
+        for mapper in (before, after) * 4:
+            granter.send(struct.pack("=IIIII", SHARE, 0, 2, 1, 0))
+            _, _, share, _, ref = struct.unpack("=iIIII", granter.recv(65536))
+            with self.stopped():
+                for connection in others:  # with many that have something, the order in which the loop takes them is any
+                    connection.send(struct.pack("=III", UNSHARE, POSTED, share))
+                granter.send(struct.pack("=III", UNSHARE, POSTED, share))
+                mapper.send(struct.pack("=IIIIII", MAP, 0, 0, 1, 1, ref))
+            self.assertEqual(struct.unpack_from("=i", mapper.recv(65536))[0], -EINVAL)
+        self.assertEqual(ask(granter, UNSHARE, struct.pack("=I", share)), -ENOENT)  # and nothing was answered but this
+        self.lives()
+
     def test_a_domain_has_its_handles_and_the_others_theirs(self):
-        results = [ask(self.connect(greet=False), HELLO, struct.pack("=II", 1, 0)) for _ in range(1024)]
+        results = [ask(self.connect(greet=False), HELLO, struct.pack("=II", VERSION, 0)) for _ in range(1024)]
         self.assertEqual(set(results), {0})
-        more = [ask(self.connect(greet=False), HELLO, struct.pack("=II", 1, 0)) for _ in range(40)]
+        more = [ask(self.connect(greet=False), HELLO, struct.pack("=II", VERSION, 0)) for _ in range(40)]
         self.assertEqual(set(more), {-EMFILE})
         with Agent(self.xen, 2) as two:
             two.open_handle("evtchn")
@@ -129,7 +160,7 @@ class Hypervisor(TestCase):
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             connection.connect(str(self.socket))
             if n % 2:
-                connection.send(struct.pack("=IIII", HELLO, 0, 1, 0))
+                connection.send(struct.pack("=IIII", HELLO, 0, VERSION, 0))
             connection.close()
         self.lives()
 
