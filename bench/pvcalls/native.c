@@ -26,7 +26,7 @@ int transport_open(int argc, char **argv) {
 }
 
 static void connect_one(unsigned number, uint16_t port) {
-        const struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        const struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = transport_address() };
         const int on = 1;
 
         fds[number] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

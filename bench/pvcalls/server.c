@@ -73,7 +73,7 @@ static void take(int listener, int epoll) {
 }
 
 static int listen_anywhere(void) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = transport_address() };
         socklen_t size = sizeof address;
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

@@ -6,8 +6,10 @@
  * with either.
  */
 
+#include <arpa/inet.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/types.h>
 
 #define TRANSPORT_CONNECTIONS_MAX 2048u
@@ -17,6 +19,13 @@ enum transport_purpose {
         PURPOSE_SINK = 1,               /* rounds: 8 bytes that say how many bytes follow, these, and one byte back */
         PURPOSE_ECHO,                   /* all comes back */
 };
+
+/* Of the server, for sockets: what XCP_BENCH_ADDRESS says, or this host's loopback. */
+static inline in_addr_t transport_address(void) {
+        const char *address = getenv("XCP_BENCH_ADDRESS");
+
+        return address ? inet_addr(address) : htonl(INADDR_LOOPBACK);
+}
 
 /* All are in terms of a connection's number. They wait as long as it takes, and end the program if it cannot be done. */
 int transport_open(int argc, char **argv);
