@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""xcpctl up, down and validate: files of VMs, with the VM manager and the storage service."""
+"""xcpctl up, down and validate: files of VMs, with the VM manager and the storage service; and logging in to a VM that was made so."""
 
 import json
+import os
 
 from harness import build_directory, run
 from xenopsdcase import XenopsdTest
@@ -33,11 +34,13 @@ class UpTest(XenopsdTest):
         super().setUp()
         self.start_service("storage/xcp-storage", "org.xen.xcp.storage", "storage")
         self.xcpctl("sr", "create", "local", "directory", "--config", f"path={self.root}/sr")
+        self.home = self.root / "home"
         self.file = self.root / "vms.yaml"
         self.file.write_text(FILE)
 
     def xcpctl(self, *words, **options):
-        return run(XCPCTL, "--address", self.address, *words, **options)
+        env = {"XDG_DATA_HOME": str(self.root / "home"), "PATH": f"{self.root}/bin:{os.environ['PATH']}"}
+        return run(XCPCTL, "--address", self.address, *words, env=env, **options)
 
     def json(self, *words):
         return json.loads(self.xcpctl("--json", *words).stdout)
@@ -156,3 +159,105 @@ class Validate(UpTest):
     def test_from_standard_input_and_what_cannot_be_read(self):
         self.assertIn("good, with 1 VM\n", self.xcpctl("validate", "-", input="vms: { a: {} }").stdout)
         self.assertIn("No such file", self.refused("validate", self.root / "nothing"))
+
+
+SEED = """start: false
+    cloud_init:
+      user: ann
+      hostname: db1
+      sr: local
+"""
+
+SSH = """#!/bin/sh
+printf '%s\\n' "$@"
+exit 7
+"""
+
+
+class Seed(UpTest):
+    def setUp(self):
+        super().setUp()
+        self.change("start: false\n", SEED)
+
+    def read(self, name):
+        """A file of the seed's image."""
+        if not (image := self.root / "seed.iso").exists():
+            self.xcpctl("vdi", "export", "db-seed", image)
+        run("xorriso", "-osirrox", "on", "-indev", image, "-extract", f"/{name}", self.root / name)
+        return (self.root / name).read_text()
+
+    def test_the_seed_says_what_the_file_does(self):
+        self.up()
+        [disk] = self.json("vm", "spec", "db")["disks"]
+        self.assertEqual((disk["name"], disk["kind"], disk["mode"], disk["vdi"]), ("seed", "CdRom", "ReadOnly", self.disks()["db-seed"]))
+        first, _, text = self.read("user-data").partition("\n")
+        key = (self.home / "xcpctl/keys/db.pub").read_text().strip()
+        self.assertEqual(first, "#cloud-config")
+        self.assertEqual(json.loads(text), {"hostname": "db1", "user": {"name": "ann"}, "ssh_authorized_keys": [key]})
+        self.assertRegex(key, "^ssh-ed25519 ")
+        self.assertEqual((self.home / "xcpctl/keys/db").stat().st_mode & 0o777, 0o600)
+        meta = json.loads(self.read("meta-data"))
+        self.assertEqual(meta["local-hostname"], "db1")
+        self.assertRegex(meta["instance-id"], "^db-[0-9a-f]{12}$")
+        volume = (self.root / "seed.iso").read_bytes()[32808:32840]  # of the primary volume descriptor (ECMA-119, 8.4.7)
+        self.assertEqual(volume.rstrip(), b"cidata")
+
+    def test_data_of_ones_own_goes_as_it_is(self):
+        self.change("      user: ann\n", "      user_data: |\n        #!/bin/sh\n        echo hello\n      network_config: '{version: 2}'\n")
+        self.up()
+        self.assertEqual(self.read("user-data"), "#!/bin/sh\necho hello\n")
+        self.assertEqual(self.read("network-config"), "{version: 2}")
+        self.assertFalse((self.home / "xcpctl/keys/db").exists())
+
+    def test_is_made_once_and_not_changed_under_the_guest(self):
+        self.up()
+        disks = self.disks()
+        self.assertEqual(self.up()["db"], ("unchanged", "Halted"))
+        self.change("hostname: db1", "hostname: db2")
+        self.assertIn("vms.yaml:17:7: cloud_init of db is not what the VM was made with", self.refused("up", self.file))
+        self.assertEqual(self.disks(), disks)
+        self.down()
+        self.assertEqual(self.up()["db"], ("created", "Halted"))
+        self.assertNotEqual(self.disks()["db-seed"], disks["db-seed"])
+        self.assertEqual(json.loads(self.read("meta-data"))["local-hostname"], "db2")
+        self.down("--disks")
+        self.assertEqual(self.disks(), {})
+
+    def test_mistakes_are_told_with_their_lines(self):
+        self.change("user: ann", "users: ann")
+        self.change("hostname: db1", "user_data: echo")
+        said = self.xcpctl("validate", self.file, check=4).stdout
+        self.assertIn("vms.yaml:17:7: there is no key 'users' here\n    did you mean user?", said)
+        self.assertIn("vms.yaml:18:18: cloud-init does not understand user_data without a first line that says what it is", said)
+
+
+class Login(UpTest):
+    """With a ssh that says what it was asked for."""
+
+    def setUp(self):
+        super().setUp()
+        (self.root / "bin").mkdir()
+        (self.root / "bin/ssh").write_text(SSH)
+        (self.root / "bin/ssh").chmod(0o755)
+        self.change("start: false\n", SEED.replace("start: false", "network_interfaces: [ { network: br0, mac: 02:00:00:01:02:03 } ]"))
+        self.up()
+        self.caller.wait_until(lambda: self.json("vm", "show", "db")["Addresses"], "an address of db")
+
+    def test_the_key_and_user_of_the_file(self):
+        words = self.xcpctl("vm", "ssh", "db", "--", "uname", "-a", check=7).stdout.split("\n")
+        key = f"{self.home}/xcpctl/keys/db"
+        self.assertEqual(words, ["-o", f'UserKnownHostsFile="{key}.known_hosts"', "-o", "StrictHostKeyChecking=accept-new", "-o", "IdentitiesOnly=yes",
+                                 "-i", key, "-l", "ann", "-p", "22", "--", "10.1.2.3", "uname", "-a", ""])
+
+    def test_another_key_user_and_port(self):
+        words = self.xcpctl("vm", "ssh", "db", "--user", "bob", "--identity", "/key", "--port", "2222", check=7).stdout.split("\n")
+        self.assertEqual(words[4:], ["-i", "/key", "-l", "bob", "-p", "2222", "--", "10.1.2.3", ""])
+
+    def test_a_vm_without_an_address(self):
+        self.xcpctl("vm", "kill", "db")
+        self.assertIn("no address is known", self.refused("vm", "ssh", "db"))
+
+    def test_the_log_stays_when_the_vm_is_off(self):
+        self.caller.wait_until(lambda: "login:" in self.xcpctl("vm", "log", "db").stdout, "the login prompt of db in its log")
+        self.xcpctl("vm", "kill", "db")
+        self.assertIn("login:", self.xcpctl("vm", "log", "db").stdout)

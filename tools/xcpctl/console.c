@@ -220,3 +220,9 @@ bool console_run(struct context *context, const struct arguments *arguments, GEr
                 return false;
         return arguments_has(arguments, "--log") ? print_log(context, vm, name, error) : connect_to(context, vm, name, error);
 }
+
+bool console_run_log(struct context *context, const struct arguments *arguments, GError **error) {
+        g_autofree char *vm = objects_find(context, PARAMETER_VM, NULL, arguments_get(arguments, "VM"), error);
+
+        return vm && print_log(context, vm, arguments_get(arguments, "CONSOLE"), error);
+}

@@ -6,3 +6,6 @@
 #include "context.h"
 
 bool console_run(struct context *context, const struct arguments *arguments, GError **error);
+
+/* xcpctl vm log. */
+bool console_run_log(struct context *context, const struct arguments *arguments, GError **error);

@@ -20,7 +20,7 @@ static char *vdi_name(const struct up *up, const struct wish *disk) {
 }
 
 /* The storage repository that the file names, or the only one. To be freed. */
-static char *find_sr(const struct up *up, const struct wish *disk, GError **error) {
+char *up_find_sr(const struct up *up, const struct wish *disk, GError **error) {
         const char *name = wish_text(disk, "sr");
         g_autoptr(GPtrArray) all = NULL;
         char *path = NULL;
@@ -42,7 +42,7 @@ static char *find_sr(const struct up *up, const struct wish *disk, GError **erro
 }
 
 /* The disk of that name: *ret_path is NULL if there is none. */
-static bool find_vdi(const struct up *up, const char *sr, const char *wanted, char **ret_path, uint64_t *ret_size, GError **error) {
+bool up_find_vdi(const struct up *up, const char *sr, const char *wanted, char **ret_path, uint64_t *ret_size, GError **error) {
         g_autoptr(GVariant) results = client_call(up->context, CLIENT_STORAGE, sr, SR, "ListVDIs", NULL, NULL, NULL, error);
         GVariantIter *iter;
         const char *path, *name;
@@ -79,11 +79,11 @@ static char *make_vdi(const struct up *up, const struct wish *disk, const char *
 
 /* The disk that up makes, there already or not. */
 static char *own_vdi(const struct up *up, const struct wish *disk, GError **error) {
-        g_autofree char *sr = find_sr(up, disk, error), *name = vdi_name(up, disk);
+        g_autofree char *sr = up_find_sr(up, disk, error), *name = vdi_name(up, disk);
         uint64_t wanted = g_variant_get_uint64(wish_get(disk, "size")), size = 0;
         g_autofree char *path = NULL;
 
-        if (!sr || !find_vdi(up, sr, name, &path, &size, error))
+        if (!sr || !up_find_vdi(up, sr, name, &path, &size, error))
                 return NULL;
         if (!path)
                 return make_vdi(up, disk, sr, name, error);
@@ -125,8 +125,8 @@ bool down_disk(const struct up *up, const struct wish *disk, GError **error) {
 
         if (!wish_get(disk, "size"))
                 return true;
-        sr = find_sr(up, disk, error);
-        if (!sr || !find_vdi(up, sr, name, &path, &size, error))
+        sr = up_find_sr(up, disk, error);
+        if (!sr || !up_find_vdi(up, sr, name, &path, &size, error))
                 return false;
         if (path && !up_task(up->context, CLIENT_STORAGE, path, VDI, "Destroy", NULL, NULL, NULL, error))
                 return up_fail_at(up, disk->place, error);

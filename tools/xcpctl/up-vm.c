@@ -164,6 +164,13 @@ static bool add_disks(const struct up *up, GVariantBuilder *spec, GError **error
                         return false;
                 g_variant_builder_add_value(&list, disk);
         }
+        if (up->vm->seed) {
+                g_autoptr(GVariant) seed = up_seed(up, true, error);
+
+                if (!seed)
+                        return false;
+                g_variant_builder_add_value(&list, seed);
+        }
         g_variant_builder_add(spec, "{sv}", "disks", g_variant_builder_end(&list));
         return true;
 }
@@ -321,6 +328,22 @@ static bool compare_keys(struct up *up, GVariant *spec, bool change, GError **er
         return true;
 }
 
+/* What the guest has read, or will have read by its end of the first boot, is not changed under it. */
+static bool compare_seed(const struct up *up, GVariant *spec, GError **error) {
+        g_autoptr(GVariant) wanted = NULL, found = NULL;
+        const char *vdi = "", *other = "";
+
+        if (!up->vm->seed)
+                return true;
+        wanted = up_seed(up, false, error);
+        if (!wanted)
+                return false;
+        found = device_named(spec, "disks", "seed");
+        if (found && g_variant_lookup(wanted, "vdi", "&o", &vdi) && g_variant_lookup(found, "vdi", "&o", &other) && strcmp(vdi, other) == 0)
+                return true;
+        return up_fail(up, up->vm->seed->place, error, "%s was made without this cloud_init: xcpctl down, and up again, makes it anew", up->name);
+}
+
 static bool compare(struct up *up, GError **error) {
         g_autoptr(GVariant) results = client_call(up->context, CLIENT_XENOPSD, up->path, VM, "GetSpec", NULL, NULL, NULL, error), spec = NULL;
 
@@ -330,7 +353,7 @@ static bool compare(struct up *up, GError **error) {
                 return context_fail(error, CONTEXT_ERROR_FAILED, "GetSpec() answered with %s", g_variant_get_type_string(results));
         spec = g_variant_get_child_value(results, 0);
         up->action = "unchanged";
-        return compare_keys(up, spec, false, error) && compare_devices(up, spec, true, false, error) &&
+        return compare_keys(up, spec, false, error) && compare_seed(up, spec, error) && compare_devices(up, spec, true, false, error) &&
                compare_devices(up, spec, false, false, error) && compare_keys(up, spec, true, error) &&
                compare_devices(up, spec, true, true, error) && compare_devices(up, spec, false, true, error);
 }
@@ -391,5 +414,5 @@ bool down_vm(struct up *up, uint32_t grace_ms, bool disks, GError **error) {
         for (unsigned i = 0; disks && i < up->vm->disks->len; i++)
                 if (!down_disk(up, up->vm->disks->pdata[i], error))
                         return false;
-        return true;
+        return !disks || !up->vm->seed || down_seed(up, error);
 }

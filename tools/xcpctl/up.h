@@ -36,3 +36,13 @@ GVariant *up_disk(const struct up *up, const struct wish *disk, GError **error);
 
 /* Removes a disk that up has made, if it is there. */
 bool down_disk(const struct up *up, const struct wish *disk, GError **error);
+
+/* The disc with the VM's cloud_init, made if need be, as a DiskSpec, which is not floating. is_new: the VM is being made. */
+GVariant *up_seed(const struct up *up, bool is_new, GError **error);
+
+/* Removes it, if it is there. */
+bool down_seed(const struct up *up, GError **error);
+
+/* For disks that up makes: the storage repository that a wish names, or the only one, and the disk of a name in it (NULL: there is none). */
+char *up_find_sr(const struct up *up, const struct wish *wish, GError **error);
+bool up_find_vdi(const struct up *up, const char *sr, const char *name, char **ret_path, uint64_t *ret_size, GError **error);

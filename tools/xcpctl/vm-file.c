@@ -14,6 +14,17 @@
 
 const struct contract_value vm_file_vm_keys[] = {
         { "start", "b", "Whether up starts it.", "true", false },
+        { "cloud_init", "a{sv}", "What cloud-init in its guest does at the first boot.", NULL, false },
+        {},
+};
+
+const struct contract_value vm_file_seed_keys[] = {
+        { "hostname", "s", "What the guest calls itself; the VM's name if absent.", NULL, false },
+        { "user", "s", "What the image's user is to be called.", NULL, false },
+        { "ssh_keys", "as", "Public keys that may log in; if absent, one that is made for the VM.", NULL, false },
+        { "user_data", "s", "All that cloud-init is to do, instead of the above.", NULL, false },
+        { "network_config", "s", "The guest's network, as cloud-init has it.", NULL, false },
+        { "sr", "s", "The storage repository in which up makes the seed.", NULL, false },
         {},
 };
 
@@ -38,6 +49,8 @@ static void wish_free(void *data) {
         g_hash_table_unref(wish->values);
         g_ptr_array_unref(wish->disks);
         g_ptr_array_unref(wish->nics);
+        if (wish->seed)
+                wish_free(wish->seed);
         g_free(wish);
 }
 
@@ -100,10 +113,11 @@ GVariantBuilder *wish_record(const struct wish *wish, const char *record) {
 
 /* Reading */
 
-/* One key of a record: of the contract's or of the file's own. */
+/* One key of a record: of the contract's, if it is one of that, or of the file's own. */
 static void read_key(struct wish *wish, const struct document_entry *entry, const char *record, const struct contract_value *own,
                      struct problems *problems) {
-        const struct contract_value *members = contract_type(record)->members, *key = contract_member(members, entry->key);
+        const struct contract_value *members = record ? contract_type(record)->members : contract_nothing;
+        const struct contract_value *key = contract_member(members, entry->key);
         GVariant *value;
 
         if (!key && own)
@@ -226,6 +240,32 @@ static void check_vm(const struct wish *vm, struct problems *problems) {
         }
 }
 
+static void check_seed(const struct wish *seed, struct problems *problems) {
+        const char *data = wish_text(seed, "user_data");
+        const char *const others[] = { "user", "ssh_keys" };
+
+        if (!data)
+                return;
+        if (!g_str_has_prefix(data, "#") && !g_str_has_prefix(data, "Content-Type: multipart/"))
+                problems_add(problems, wish_place(seed, "user_data"), g_strdup("begin with #cloud-config, or #!/bin/sh for a script"),
+                             "cloud-init does not understand user_data without a first line that says what it is");
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+                if (wish_get(seed, others[i]))
+                        problems_add(problems, wish_place(seed, others[i]), NULL, "%s is not looked at where there is user_data", others[i]);
+}
+
+static struct wish *read_seed(const struct document_node *node, struct problems *problems) {
+        struct wish *seed = wish_new(node->place);
+
+        if (node->kind != DOCUMENT_MAPPING)
+                problems_add(problems, node->place, g_strdup("{} for what is usual"), "cloud_init has to be a mapping, and is %s",
+                             document_kind_name(node));
+        for (unsigned i = 0; node->kind == DOCUMENT_MAPPING && i < node->items->len; i++)
+                read_key(seed, node->items->pdata[i], NULL, vm_file_seed_keys, problems);
+        check_seed(seed, problems);
+        return seed;
+}
+
 static struct wish *read_vm(const struct document_entry *entry, struct problems *problems) {
         struct wish *vm = wish_new(entry->place);
         const struct document_node *node = entry->value;
@@ -241,6 +281,8 @@ static struct wish *read_vm(const struct document_entry *entry, struct problems 
                         read_devices(vm->disks, one->value, "DiskSpec", vm_file_disk_keys, "vdi", problems);
                 else if (strcmp(one->key, "network_interfaces") == 0)
                         read_devices(vm->nics, one->value, "NetworkInterfaceSpec", NULL, "network", problems);
+                else if (strcmp(one->key, "cloud_init") == 0)
+                        vm->seed = read_seed(one->value, problems);
                 else
                         read_key(vm, one, "VmSpec", vm_file_vm_keys, problems);
         }

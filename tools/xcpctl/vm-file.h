@@ -12,7 +12,7 @@
  *             network_interfaces: [ user ]
  *
  * Keys are those of the contract's records VmSpec, DiskSpec and NetworkInterfaceSpec, by which they are checked, and those that only such a
- * file has (vm_file_vm_keys, vm_file_disk_keys). docs/vm-files.md has the whole of it.
+ * file has (vm_file_vm_keys, vm_file_disk_keys, vm_file_seed_keys). docs/vm-files.md has the whole of it.
  */
 
 #include <gio/gio.h>
@@ -25,6 +25,7 @@ struct wish {
         struct place place;
         GHashTable *values;             /* a key's name → struct wish_value */
         GPtrArray *disks, *nics;        /* of a VM: struct wish */
+        struct wish *seed;              /* of a VM: its cloud_init; NULL if it has none */
 };
 
 struct wish_value {
@@ -37,7 +38,7 @@ struct vm_file {
 };
 
 /* Of a file only, besides the contract's; end with one without a name. */
-extern const struct contract_value vm_file_vm_keys[], vm_file_disk_keys[];
+extern const struct contract_value vm_file_vm_keys[], vm_file_disk_keys[], vm_file_seed_keys[];
 
 /* The file's contents. What it holds if there are no problems, and something that makes sense if there are. Never NULL. */
 struct vm_file *vm_file_parse(const char *data, size_t n, struct problems *problems);

@@ -11,6 +11,7 @@
 #include "property.h"
 #include "result.h"
 #include "value.h"
+#include "vm-ssh.h"
 
 #define MANAGER "org.xen.xcp.xenopsd1.Manager"
 #define VM "org.xen.xcp.xenopsd1.VM"
@@ -191,6 +192,31 @@ const struct command vm_commands[] = {
                         {},
                 },
                 .run = console_run,
+        },
+        {
+                .name = "vm log",
+                .summary = "Print what a serial console of it said last, also of a VM that is off.",
+                .parameters = (const struct parameter[]) {
+                        VM_PARAMETER,
+                        { "CONSOLE", PARAMETER_TEXT, "Which.", .fallback = "serial0", .flags = PARAMETER_OPTIONAL },
+                        {},
+                },
+                .run = console_run_log,
+        },
+        {
+                .name = "vm ssh",
+                .summary = "Log in to the guest, at the best of the addresses that are known.",
+                .details = "The key is the VM's own, if up has made one, and what the guest shows is remembered for each VM by itself. Words after -- are "
+                           "a command, which is run instead of a shell; its exit status is the command's.",
+                .parameters = (const struct parameter[]) {
+                        VM_PARAMETER,
+                        { "COMMAND", PARAMETER_TEXT, "What to run.", .flags = PARAMETER_OPTIONAL | PARAMETER_MANY },
+                        { "--user", PARAMETER_TEXT, "Whom to log in as; the user of the file that up was given, if left out." },
+                        { "--identity", PARAMETER_FILE, "Another key." },
+                        { "--port", PARAMETER_NUMBER, "The guest's port.", .fallback = "22" },
+                        {},
+                },
+                .run = vm_ssh_run,
         },
         {
                 .name = "vm backends",

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * SSH keys: a pair for each VM that needs one, made by ssh-keygen and kept in the user's data directory, xcpctl/keys.
+ *
+ * Files are called by the VM's name, which has no slash and is no dot or two: whoever got the name from a service checks that here.
+ */
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+/* Where a VM's private key is, whether it is there or not; NULL with an error if its name cannot be a file's. To be freed. */
+char *ssh_key_path(const char *vm, GError **error);
+
+/* The public key, on one line; the pair is made if there is none. To be freed. */
+char *ssh_key_public(const char *vm, GError **error);
+
+/* Whom to log in as: kept beside the key. ssh_key_user() is NULL if nothing is known; to be freed. */
+bool ssh_key_set_user(const char *vm, const char *user, GError **error);
+char *ssh_key_user(const char *vm);
