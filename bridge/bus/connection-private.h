@@ -41,6 +41,7 @@ struct connection {
         bool blocked;                   /* the bus did not take all of the queue */
         bool unseen;                    /* what was read last may be ahead of the event loop, but for */
         bool announced;                 /* the next message, which the loop has told of */
+        bool fresh;                     /* something was read since connection_settled() */
         unsigned busy;                  /* handlers on the stack: it must not be freed under them */
         uint32_t serial;
         struct table *waiting;          /* struct waiting by serial */

@@ -245,7 +245,7 @@ static int read_large(struct connection *connection) {
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n == 0)
                 return -ECONNRESET;
-        connection->unseen = true;
+        connection->unseen = connection->fresh = true;
         connection->n_large += (size_t) n;
         if (connection->n_large < connection->large_size)
                 return 1;
@@ -270,7 +270,7 @@ static int read_once(struct connection *connection) {
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n == 0)
                 return -ECONNRESET;
-        connection->unseen = true;
+        connection->unseen = connection->fresh = true;
         connection->end += (size_t) n;
         r = handle_buffer(connection);
         return r < 0 ? r : 1;
@@ -329,6 +329,14 @@ bool connection_is_ahead(const struct connection *connection) {
 
 void connection_caught_up(struct connection *connection) {
         connection->unseen = false;
+}
+
+bool connection_is_fresh(const struct connection *connection) {
+        return connection->fresh;
+}
+
+void connection_settled(struct connection *connection) {
+        connection->fresh = false;
 }
 
 static void go_on(struct connection *connection) {

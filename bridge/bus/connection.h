@@ -104,6 +104,13 @@ int *connection_take_fds(struct connection *connection);
 bool connection_is_ahead(const struct connection *connection);
 void connection_caught_up(struct connection *connection);
 
+/*
+ * Of the message that is handled: whether it may have come after connection_settled() was called last. Those that were read at once have all come when that
+ * is called for the first of them.
+ */
+bool connection_is_fresh(const struct connection *connection);
+void connection_settled(struct connection *connection);
+
 /* Sends what is in the outbox: to be called before the program waits. */
 void outbox_init(struct outbox *outbox);
 void outbox_send(struct outbox *outbox);

@@ -325,8 +325,12 @@ void out_from_ghost(struct remote *remote, uint8_t *data, size_t size, const str
                 connection_caught_up(remote->connection);
         }
 
-        /* And what its sender wanted to hear before, the other domain has to be told before it gets this. */
-        r = session->handlers->settle(session->userdata);
+        /* And what its sender wanted to hear before, the other domain has to be told before it gets this. Once for all that was read at once. */
+        if (connection_is_fresh(remote->connection)) {
+                r = session->handlers->settle(session->userdata);
+                if (r >= 0)
+                        connection_settled(remote->connection);
+        }
         if (r < 0)
                 ;
         else if (!message->sender)

@@ -100,6 +100,19 @@ class Wanted(BridgeCase):
                 self.assertEqual(self.heard(bus), [(f"Tick{number}", "/", "")])
                 bus.close()
 
+    def test_subscriptions_and_calls_that_are_sent_at_once(self):
+        """The bridge looks once for all that it reads at once what was asked for: each call still goes after what its sender had asked before it."""
+        bus = self.bus(0)
+        driver = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+        members = [f"Tick{number}" for number in range(50)]
+        calls = []
+        for member in members:
+            bus.call_async(*driver, "AddMatch", "s", f"type='signal',sender='{ECHO}',member='{member}'")
+            calls.append(bus.call_async(ECHO, "/", ECHO, "Say", "sos", member, "/", ""))
+        for serial in calls:
+            bus.answer(serial)
+        self.assertEqual(self.heard(bus), [(member, "/", "") for member in members])
+
     def test_arguments_paths_and_namespaces(self):
         for rule, yes, no in (
             ("path='/a'", ("Tick", "/a"), ("Tick", "/a/b")),
