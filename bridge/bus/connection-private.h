@@ -7,8 +7,7 @@
 #include "table.h"
 
 struct outgoing {
-        uint8_t *head;                  /* the header, or text of the authentication */
-        size_t n_head;
+        size_t n_head;                  /* of head */
         uint8_t *data;                  /* what body lies in */
         const uint8_t *body;
         size_t n_body;
@@ -18,6 +17,7 @@ struct outgoing {
         unsigned n_fds;
         bool held;                      /* may be kept back */
         struct outgoing *next;
+        uint8_t head[];                 /* the header, or text of the authentication */
 };
 
 struct connection {

@@ -23,7 +23,6 @@ static void outgoing_free(struct connection *connection, struct outgoing *outgoi
         if (outgoing->size > 0)
                 connection->handlers->sent(connection->userdata, outgoing->stream, outgoing->size);
         connection_close_fds(outgoing);
-        free(outgoing->head);
         free(outgoing->data);
         free(outgoing);
 }
@@ -51,7 +50,7 @@ static size_t gather(const struct connection *connection, struct iovec *iov, siz
                 size_t skip = o->offset;
 
                 if (skip < o->n_head)
-                        iov[n++] = (struct iovec) { o->head + skip, o->n_head - skip };
+                        iov[n++] = (struct iovec) { (void *) (o->head + skip), o->n_head - skip };
                 skip = skip > o->n_head ? skip - o->n_head : 0;
                 if (skip < o->n_body)
                         iov[n++] = (struct iovec) { (void *) (o->body + skip), o->n_body - skip };
@@ -188,35 +187,33 @@ uint32_t connection_serial(struct connection *connection) {
 /* Takes fds, message->n_fds of them. */
 static int queue_message(struct connection *connection, const struct message *message, uint8_t *data, uint32_t stream, uint32_t size,
                          bool held, int *fds) {
-        struct outgoing *outgoing = calloc(1, sizeof *outgoing);
-        size_t n = message_header_size(message);
+        size_t n = message_header_size(message), n_head;
+        struct outgoing *outgoing = malloc(sizeof *outgoing + n);
         int r = -ENOMEM;
 
-        if (outgoing) {
-                outgoing->head = malloc(n);
-                if (outgoing->head)
-                        r = message_write_header(message, outgoing->head, n, &outgoing->n_head);
-        }
+        if (outgoing)
+                r = message_write_header(message, outgoing->head, n, &n_head);
         if (r < 0 || connection->lost) {
                 struct outgoing dropped = { .fds = fds, .n_fds = message->n_fds };
 
                 connection_close_fds(&dropped);
-                if (outgoing)
-                        free(outgoing->head);
                 free(outgoing);
                 free(data);
                 if (size > 0)
                         connection->handlers->sent(connection->userdata, stream, size);
                 return r < 0 ? r : -ENOTCONN;
         }
-        outgoing->data = data;
-        outgoing->body = message->body;
-        outgoing->n_body = message->n_body;
-        outgoing->stream = stream;
-        outgoing->size = size;
-        outgoing->held = held;
-        outgoing->fds = fds;
-        outgoing->n_fds = message->n_fds;
+        *outgoing = (struct outgoing) {
+                .n_head = n_head,
+                .data = data,
+                .body = message->body,
+                .n_body = message->n_body,
+                .stream = stream,
+                .size = size,
+                .fds = fds,
+                .n_fds = message->n_fds,
+                .held = held,
+        };
         return connection_queue(connection, outgoing);
 }
 

@@ -386,23 +386,19 @@ static int connect_socket(struct connection *connection, const char *path) {
 
 /* D-Bus Specification, "Authentication Protocol": all that we have to say before the first message, at once. */
 static int authenticate(struct connection *connection) {
-        struct outgoing *outgoing = calloc(1, sizeof *outgoing);
+        struct outgoing *outgoing;
         char uid[16], text[128], *p = text;
 
-        if (!outgoing)
-                return -ENOMEM;
         snprintf(uid, sizeof uid, "%u", (unsigned) geteuid());
         *p++ = '\0';
         p = stpcpy(p, "AUTH EXTERNAL ");
         for (const char *digit = uid; *digit; digit++)
                 p += sprintf(p, "%02x", (unsigned char) *digit);
         p = stpcpy(p, "\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n");
-        outgoing->n_head = (size_t) (p - text);
-        outgoing->head = malloc(outgoing->n_head);
-        if (!outgoing->head) {
-                free(outgoing);
+        outgoing = malloc(sizeof *outgoing + (size_t) (p - text));
+        if (!outgoing)
                 return -ENOMEM;
-        }
+        *outgoing = (struct outgoing) { .n_head = (size_t) (p - text) };
         memcpy(outgoing->head, text, outgoing->n_head);
         return connection_queue(connection, outgoing);
 }

@@ -193,7 +193,7 @@ int session_read_ring(struct session *session) {
                 if (n <= 0)
                         return n;
                 n_read += (size_t) n;
-                session->last_heard_usec = session_now();
+                session->last_heard_usec = session_loop_now(session);
                 frame_reader_commit(session->reader, (size_t) n);
                 r = on_frames(session);
                 if (r < 0)
@@ -224,7 +224,7 @@ int session_write_ring(struct session *session) {
                         break;
                 frame_buffer_take(&session->out, (size_t) r);
                 session->counters[COUNTER_BYTES_OUT] += (uint64_t) r;
-                session->last_progress_usec = session_now();
+                session->last_progress_usec = session_loop_now(session);
         }
         session->counters[COUNTER_DESCRIPTORS] = streams_count(session->streams);
         session->counters[COUNTER_BYTES_QUEUED_OUT] = mux_queued(session->mux) + frame_buffer_length(&session->out);

@@ -209,7 +209,7 @@ static int in_reply(struct arrival *arrival) {
         struct session *session = arrival->session;
         struct call *call = table_get_number(session->calls, arrival->from->call);
         struct message *message = &arrival->message;
-        char destination[WIRE_NAME_MAX + 1], text[WIRE_TEXT_MAX];
+        char text[WIRE_TEXT_MAX];
         struct connection *connection;
         const char *error;
 
@@ -224,8 +224,7 @@ static int in_reply(struct arrival *arrival) {
         message->reply_serial = call->serial;
         message->serial = connection_serial(connection);
         message->flags |= MESSAGE_NO_REPLY_EXPECTED;
-        snprintf(destination, sizeof destination, "%s", call->local->unique);
-        message->destination = destination;
+        message->destination = call->local->unique;
         call_free(session, call);
         return send_as(arrival, connection);
 }

@@ -167,6 +167,7 @@ void session_kick(struct session *session);             /* look at the ring befo
 void session_fail(struct session *session, int error, const char *what);
 void session_end_with(struct session *session, enum wire_goodbye reason, const char *text);
 uint64_t session_now(void);
+uint64_t session_loop_now(const struct session *session);       /* when the event loop has last waited: costs nothing */
 int start_for_other(struct session *session, uint64_t tag, const struct frame_text *untrusted_name);
 int uuid_parse(const char *text, uint8_t ret_uuid[16]);         /* -EINVAL: it is none */
 

@@ -53,6 +53,12 @@ const char *session_counter_name(enum session_counter counter) {
         return counter_names[counter];
 }
 
+uint64_t session_loop_now(const struct session *session) {
+        uint64_t usec;
+
+        return sd_event_now(session->options.event, CLOCK_MONOTONIC, &usec) < 0 ? session_now() : usec;
+}
+
 uint64_t session_now(void) {
         struct timespec now;
 

@@ -95,11 +95,11 @@ static void put_unknown_fields(struct sink *sink, const struct message *message)
         }
 }
 
-static void put_header(struct sink *sink, const struct message *message, uint32_t n_fields) {
+static void put_header(struct sink *sink, const struct message *message) {
         put(sink, (uint8_t []) { message->big_endian ? 'B' : 'l', message->type, message->flags, 1 }, 4);
         put_u32(sink, message->n_body);
         put_u32(sink, message->serial);
-        put_u32(sink, n_fields);
+        put_u32(sink, 0);               /* the fields' length, which is put in at the end */
 
         put_string_field(sink, HEADER_PATH, 'o', message->path);
         put_string_field(sink, HEADER_INTERFACE, 's', message->interface);
@@ -118,7 +118,7 @@ static void put_header(struct sink *sink, const struct message *message, uint32_
 static size_t header_length(const struct message *message) {
         struct sink sink = { .big_endian = message->big_endian };
 
-        put_header(&sink, message, 0);
+        put_header(&sink, message);
         return sink.at;
 }
 
@@ -128,13 +128,16 @@ size_t message_header_size(const struct message *message) {
 
 int message_write_header(const struct message *message, void *data, size_t n, size_t *ret_size) {
         struct sink sink = { .p = data, .n = n, .big_endian = message->big_endian };
-        size_t length = header_length(message), size = align_up(length, 8);
+        size_t length;
 
-        if (size > n || size > MESSAGE_HEADER_MAX || message->n_body > MESSAGE_SIZE_MAX - size)
-                return -EMSGSIZE;
-        put_header(&sink, message, length - MESSAGE_FIXED_SIZE);
+        put_header(&sink, message);
+        length = sink.at;
         put_padding(&sink, 8);
-        *ret_size = size;
+        if (sink.at > n || sink.at > MESSAGE_HEADER_MAX || message->n_body > MESSAGE_SIZE_MAX - sink.at)
+                return -EMSGSIZE;
+        *ret_size = sink.at;
+        sink.at = MESSAGE_FIXED_SIZE - sizeof(uint32_t);        /* how long it is, is known only now */
+        put_u32(&sink, length - MESSAGE_FIXED_SIZE);
         return 0;
 }
 

@@ -9,7 +9,7 @@ static bool is_digit(char c) {
 }
 
 static bool is_letter(char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        return ((unsigned char) (c | 0x20) >= 'a' && (unsigned char) (c | 0x20) <= 'z') || c == '_';    /* of either case */
 }
 
 /* Elements with dots between them, n_min of them at least. */

@@ -86,7 +86,7 @@ static int read_code(struct reading *reading, size_t i) {
         }
 }
 
-int signature_read(const char *p, size_t n, struct signature *ret_signature) {
+static int read_any(const char *p, size_t n, struct signature *ret_signature) {
         struct reading reading = { .p = p, .signature = ret_signature };
         int r;
 
@@ -106,6 +106,13 @@ int signature_read(const char *p, size_t n, struct signature *ret_signature) {
         for (size_t i = n; i-- > 0;)    /* an array ends with its element, which begins right after it */
                 if (p[i] == 'a')
                         ret_signature->end[i] = ret_signature->end[i + 1];
+        return 0;
+}
+
+int signature_read(const char *p, size_t n, struct signature *ret_signature) {
+        if (n != 1 || !is_basic(*p))
+                return read_any(p, n, ret_signature);
+        ret_signature->n = ret_signature->end[0] = 1;   /* as those of most header fields */
         return 0;
 }
 

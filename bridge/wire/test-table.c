@@ -21,6 +21,24 @@ static void test_strings(void) {
         table_free(table);
 }
 
+/* Keys of any length, each the beginning of the next: those that lie in the table itself, and those that do not. */
+static void test_lengths(void) {
+        static const uint8_t key[40];
+        struct table *table = NULL;
+        int values[sizeof key];
+
+        g_assert_cmpint(table_new(&table), ==, 0);
+        for (size_t n = 0; n < sizeof key; n++)
+                g_assert_cmpint(table_add(table, key, n, &values[n]), ==, 0);
+        for (size_t n = 0; n < sizeof key; n++)
+                g_assert_true(table_get(table, key, n) == &values[n]);
+        for (size_t n = 0; n < sizeof key; n += 2)
+                g_assert_true(table_remove(table, key, n) == &values[n]);
+        for (size_t n = 0; n < sizeof key; n++)
+                g_assert_true(table_get(table, key, n) == (n % 2 ? &values[n] : NULL));
+        table_free(table);
+}
+
 /* Against a simple model: 100,000 steps with keys that come and go. */
 static void test_model(void) {
         struct table *table = NULL;
@@ -69,6 +87,7 @@ static void test_removing_while_iterating(void) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/table/strings", test_strings);
+        g_test_add_func("/table/lengths", test_lengths);
         g_test_add_func("/table/model", test_model);
         g_test_add_func("/table/removing-while-iterating", test_removing_while_iterating);
         return g_test_run();
