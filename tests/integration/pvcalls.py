@@ -20,14 +20,14 @@ def directory():
     return build_directory() / "pvcalls/backend"
 
 
-def make_device(xen, domid, frontend_state="1"):
-    """Writes the nodes of a device as libxl does."""
-    backend, frontend = f"/local/domain/0/backend/pvcalls/{domid}/0", f"/local/domain/{domid}/device/pvcalls/0"
+def make_device(xen, domid, frontend_state="1", backend_domid=0):
+    """Writes the nodes of a device as libxl does. `backend` comes last: a frontend that is there looks at it then."""
+    backend, frontend = f"/local/domain/{backend_domid}/backend/pvcalls/{domid}/0", f"/local/domain/{domid}/device/pvcalls/0"
     nodes = {
         backend: {"frontend": frontend, "frontend-id": domid, "online": 1, "state": 1},
-        frontend: {"backend": backend, "backend-id": 0, "state": frontend_state},
+        frontend: {"backend-id": backend_domid, "state": frontend_state, "backend": backend},
     }
-    for path, permissions in ((backend, ["n0", f"r{domid}"]), (frontend, [f"n{domid}", "r0"])):
+    for path, permissions in ((backend, [f"n{backend_domid}", f"r{domid}"]), (frontend, [f"n{domid}", f"r{backend_domid}"])):
         for name, value in nodes[path].items():
             xen.run(0, "xenstore-write", f"{path}/{name}", str(value))
         for node in (path, *(f"{path}/{name}" for name in nodes[path])):
@@ -37,12 +37,13 @@ def make_device(xen, domid, frontend_state="1"):
 class Backend:
     """A running xcp-pvcalls-backend, with its control socket."""
 
-    def __init__(self, xen, domid, policy=ALLOW_LOOPBACK, arguments=(), prefix=()):
+    def __init__(self, xen, domid, policy=ALLOW_LOOPBACK, arguments=(), prefix=(), where=0):
         self._xen = xen
-        self.path = str(xen.rundir / f"pvcalls-{domid}")
-        policy_file = xen.rundir / f"pvcalls-{domid}.policy"
+        place = xen.rundir / f"dom{where}" if where else xen.rundir  # of another domain's, it sees no more
+        self.path = str(place / f"pvcalls-{domid}")
+        policy_file = place / f"pvcalls-{domid}.policy"
         policy_file.write_text(policy)
-        self.process = xen.start(0, *prefix, directory() / "xcp-pvcalls-backend", "--domain", str(domid), "--policy", str(policy_file),
+        self.process = xen.start(where, *prefix, directory() / "xcp-pvcalls-backend", "--domain", str(domid), "--policy", str(policy_file),
                                  "--control", self.path, "--log-level", "debug", *arguments)
         self.control = None
         self.events = []

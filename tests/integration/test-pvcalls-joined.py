@@ -18,12 +18,13 @@ class Joined(TestCase):
 
     arguments = (("--join", "test"), ("--join", "test"))
     prefix = ()  # in front of the command line of the listening guest's backend
+    emulation = ()
     deadline = 120
 
     def setUp(self):
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
-        self.xen = self.stack.enter_context(Emulation(domains=2))
+        self.xen = self.stack.enter_context(Emulation(domains=2, arguments=self.emulation))
         self.backends, self.frontends = {}, {}
         for domid in (LISTENING, CONNECTING):
             make_device(self.xen, domid)
@@ -212,6 +213,49 @@ class Faults(Joined):
         self.assertEqual(self.client.transfer("send", 2, 32768), (32768, 0))  # both rings are full
         self.assertEqual(self.client.call("release", 2), 0)
         self.assertEqual(self.server.call("release", 2), 0)
+
+
+class Many(Joined):
+    """A guest is destroyed with many joined sockets: the other one's backend has nothing left of them, nor of its guest's when they are released."""
+
+    emulation = ("--limit", "shared-pages=4000", "--limit", "ports=5000")
+    arguments = (("--join", "test", "--limit", "sockets=2000", "--limit", "sockets-per-second=100000"),) * 2
+    deadline = 400
+
+    def domain_0(self):
+        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
+        return domain["ports"]["used"], domain["maptrack"]["used"]
+
+    def destroy(self, n, doomed, other, frontend):
+        numbers = range(10, 10 + n)
+        port = self.listen()
+        before, descriptors = self.domain_0(), self.backends[other].descriptors()
+        for number in numbers:
+            self.connect(port, number, order=1)
+        for domid in (LISTENING, CONNECTING):
+            self.assertTrue(all(self.is_joined(domid)))  # as far as one answer has them
+            self.assertEqual(self.backends[domid].counters()["sockets.now"], len(numbers) + (domid == LISTENING))
+        self.pass_on(5000, self.client, self.server, number=numbers[-1])
+        self.xen.destroy(doomed)
+        self.assertEqual(self.backends[doomed].process.wait(60).status, 0)
+        for number in numbers:
+            self.assertIn(frontend.transfer("receive", number, 1)[1], ("ECONNRESET", "ENOTCONN"))
+            self.assertEqual(frontend.call("release", number), 0)
+        return before, descriptors
+
+    def test_the_connecting_guest_is_destroyed_with_1000(self):
+        before, descriptors = self.destroy(1000, CONNECTING, LISTENING, self.server)
+        expected = before[0] - 2, before[1] - 2  # the command ring of the guest that is gone, and what xenstored had of it
+        wait_until(lambda: self.domain_0() == expected, lambda: f"{expected} in use in place of {self.domain_0()}", deadline=60)
+        self.assertEqual(self.backends[LISTENING].descriptors(), descriptors)
+        self.assertEqual(self.backends[LISTENING].counters()["sockets.now"], 1)
+
+    def test_the_listening_guest_is_destroyed(self):
+        before, descriptors = self.destroy(100, LISTENING, CONNECTING, self.client)
+        expected = before[0] - 2, before[1] - 2
+        wait_until(lambda: self.domain_0() == expected, lambda: f"{expected} in use in place of {self.domain_0()}", deadline=60)
+        self.assertEqual(self.backends[CONNECTING].descriptors(), descriptors)
+        self.assertEqual(self.backends[CONNECTING].counters()["sockets.now"], 0)
 
 
 class OutOfDescriptors(Joined):

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -304,6 +305,51 @@ class Refusals(Served):
         for connection in connections:
             connection.sendall(b"served")
             self.assertEqual(connection.recv(10), b"served")
+
+
+class BackendDomains(TestCase):
+    """A backend in a domain of its own, which is destroyed; another takes its place, and the toolstack says so."""
+
+    FIRST, SECOND = 2, 3
+    deadline = 180
+
+    SERVER = """
+import socket
+with socket.create_server(("127.0.0.1", 7777)) as listener:
+    print("ready", flush=True)
+    kept = []
+    while True:
+        kept.append(listener.accept()[0])
+"""
+
+    def setUp(self):
+        self.xen = self.enterContext(Emulation(domains=3))
+
+    def serve_in(self, domid):
+        self.enterContext(self.xen.start(domid, sys.executable, "-c", self.SERVER)).wait_output("ready", 30)
+        make_device(self.xen, DOM, backend_domid=domid)
+        return self.enterContext(Backend(self.xen, DOM, where=domid))
+
+    def shared(self):
+        domain = next(domain for domain in self.xen.list() if domain["domid"] == DOM)
+        return domain["shared_pages"]["used"], domain["ports"]["used"]
+
+    def test_one_that_is_destroyed_and_another_in_its_place(self):
+        before = self.shared()
+        first = self.serve_in(self.FIRST)
+        process = self.enterContext(self.xen.start(DOM, build_directory() / "pvcalls/frontend/pvcalls-library-user", "hold", "127.0.0.1", "7777"))
+        process.wait_output("connected 1", 30)
+        used = self.shared()
+        self.xen.destroy(self.FIRST)
+        first.process.wait(30)
+        process.wait_output("ended ECONNRESET", 60)
+        self.xen.run(0, "xenstore-rm", f"/local/domain/{DOM}/device/pvcalls/0")  # as libxl does before it makes a device
+        second = self.serve_in(self.SECOND)
+        process.wait_output("connected 2", 60)
+        wait_until(lambda: self.shared() == used, lambda: f"{used} in use in place of {self.shared()}")
+        process.kill()
+        second.process.kill()
+        wait_until(lambda: self.shared() == before, lambda: f"nothing to be left of {before}: {self.shared()}")
 
 
 class FewPages(Served):

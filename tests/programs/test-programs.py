@@ -14,7 +14,7 @@ import threading
 
 from carried import DOM, RUN, Carried
 from harness import Emulation, TestCase, run, wait_until
-from pvcalls import Backend, Server, keep, make_device
+from pvcalls import Backend, Server, echo, keep, make_device
 
 MIB = 1 << 20
 
@@ -405,6 +405,36 @@ except TimeoutError:
         for words, complaint in (((), "which program?"), (("--net", "x", "--", "true"), "--net x:"), (("--wait", "-1", "--", "true"), "--wait -1:")):
             with self.subTest(words=words):
                 self.assertIn(complaint, self.xen.run(DOM, RUN, *words, check=125).stderr)
+
+
+class FewDescriptors(Programs):
+    """The supervisor has no descriptors for more: connections fail with what socket(2) says then, others go on, and nothing is lost."""
+
+    def test_connections_beyond_fail_and_the_others_go_on(self):
+        server = self.stack.enter_context(Server(echo))
+        script = f"""
+import errno, socket
+kept, failed = [], None
+while failed is None and len(kept) < 500:
+    one = socket.socket()
+    one.settimeout(60)
+    try:
+        one.connect(("127.0.0.1", {server.port}))
+        kept.append(one)
+    except OSError as error:
+        failed = errno.errorcode.get(error.errno)
+for one in kept:
+    one.sendall(b"x")
+    assert one.recv(1) == b"x"
+for one in kept:
+    one.close()
+with socket.create_connection(("127.0.0.1", {server.port}), 60) as one:
+    one.sendall(b"again")
+    print(len(kept) > 3, failed, one.recv(5))
+"""
+        said = self.xen.run(DOM, "prlimit", "--nofile=160:160", RUN, "--all", "--", "prlimit", "--nofile=120:120", sys.executable, "-c", script)
+        self.assertRegex(said.stdout, r"True (EMFILE|ENFILE|ENOBUFS|ENOMEM) b'again'")
+        self.wait_tidy()
 
 
 class Without(TestCase):
