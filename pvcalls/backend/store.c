@@ -8,56 +8,16 @@
 #include <string.h>
 
 #include "cleanup.h"
-
-#define PATH_SIZE 512u                  /* a home, and the names of our nodes */
-
-int store_number_parse(const char *text, uint32_t *ret_number) {
-        uint64_t number = 0;
-
-        if (!text || text[0] == '\0')
-                return -EINVAL;
-        for (; *text; text++) {
-                if (*text < '0' || *text > '9')
-                        return -EINVAL;
-                number = number * 10 + (uint64_t) (*text - '0');
-                if (number > UINT32_MAX)
-                        return -EINVAL;
-        }
-        *ret_number = (uint32_t) number;
-        return 0;
-}
-
-/* A node's text; NULL if it cannot be read. */
-static char *node_read(const struct store *store, const char *directory, const char *name) {
-        char path[PATH_SIZE];
-        unsigned n;
-
-        snprintf(path, sizeof path, "%s/%s", directory, name);
-        return xs_read(store->xs, XBT_NULL, path, &n);
-}
-
-static int node_write(const struct store *store, xs_transaction_t transaction, const char *directory, const char *name, const char *text) {
-        char path[PATH_SIZE];
-
-        snprintf(path, sizeof path, "%s/%s", directory, name);
-        return xs_write(store->xs, transaction, path, text, (unsigned) strlen(text)) ? 0 : -errno;
-}
-
-static int watch(const struct store *store, const char *directory, const char *name) {
-        char path[PATH_SIZE];
-
-        snprintf(path, sizeof path, "%s/%s", directory, name);
-        return xs_watch(store->xs, path, "pvcalls") ? 0 : -errno;
-}
+#include "nodes.h"
 
 static int find_frontend(struct store *store) {
-        AUTO_FREE char *id = node_read(store, store->backend, "frontend-id");
+        AUTO_FREE char *id = nodes_read(store->xs, store->backend, "frontend-id");
         uint32_t domid;
 
-        store->frontend = node_read(store, store->backend, "frontend");
+        store->frontend = nodes_read(store->xs, store->backend, "frontend");
         if (!store->frontend || !id)
                 return -ENOENT;
-        if (store_number_parse(id, &domid) < 0 || domid != store->domid || strlen(store->frontend) > PATH_SIZE / 2)
+        if (nodes_parse_number(id, &domid) < 0 || domid != store->domid || strlen(store->frontend) > NODES_PATH_MAX)
                 return -EBADMSG;
         return 0;
 }
@@ -74,9 +34,9 @@ int store_open(struct store *store, uint32_t domid, uint32_t device) {
         }
         r = find_frontend(store);
         if (r == 0)
-                r = watch(store, store->frontend, "state");
+                r = nodes_watch(store->xs, store->frontend, "state");
         if (r == 0)
-                r = watch(store, store->backend, "online");
+                r = nodes_watch(store->xs, store->backend, "online");
         if (r < 0)
                 return r;
         xs_watch(store->xs, "@releaseDomain", "pvcalls");       /* a driver domain may not be allowed to; its toolstack ends the device */
@@ -96,14 +56,11 @@ int store_fd(const struct store *store) {
 }
 
 void store_drain(struct store *store) {
-        char **event;
-
-        while ((event = xs_check_watch(store->xs)))
-                free(event);
+        nodes_drain(store->xs);
 }
 
 enum xenbus_state store_own_state(const struct store *store) {
-        AUTO_FREE char *state = node_read(store, store->backend, "state");
+        AUTO_FREE char *state = nodes_read(store->xs, store->backend, "state");
 
         return xenbus_state_parse(state);
 }
@@ -115,8 +72,8 @@ static bool domain_exists(const struct store *store) {
 }
 
 void store_look(const struct store *store, struct handshake_view *view) {
-        AUTO_FREE char *state = node_read(store, store->frontend, "state"), *online = node_read(store, store->backend, "online");
-        AUTO_FREE char *backend_id = node_read(store, store->frontend, "backend-id");
+        AUTO_FREE char *state = nodes_read(store->xs, store->frontend, "state"), *online = nodes_read(store->xs, store->backend, "online");
+        AUTO_FREE char *backend_id = nodes_read(store->xs, store->frontend, "backend-id");
 
         view->frontend = xenbus_state_parse(state);
         view->online = online && strcmp(online, "0") != 0;
@@ -132,13 +89,13 @@ static int publish_in(const struct store *store, xs_transaction_t transaction, u
         int r;
 
         snprintf(order, sizeof order, "%u", max_page_order);
-        r = node_write(store, transaction, store->backend, "versions", "1");    /* exactly: Linux's frontend compares the whole text */
+        r = nodes_write(store->xs, transaction, store->backend, "versions", "1");    /* exactly: Linux's frontend compares the whole text */
         if (r == 0)
-                r = node_write(store, transaction, store->backend, "max-page-order", order);
+                r = nodes_write(store->xs, transaction, store->backend, "max-page-order", order);
         if (r == 0)
-                r = node_write(store, transaction, store->backend, "function-calls", "1");
+                r = nodes_write(store->xs, transaction, store->backend, "function-calls", "1");
         for (size_t i = 0; r == 0 && i < sizeof features / sizeof features[0]; i++)
-                r = node_write(store, transaction, store->backend, features[i], "1");
+                r = nodes_write(store->xs, transaction, store->backend, features[i], "1");
         return r;
 }
 
@@ -160,28 +117,28 @@ int store_publish(const struct store *store, uint32_t max_page_order) {
 int store_set_state(const struct store *store, enum xenbus_state state) {
         const char text[] = { (char) ('0' + (int) state), '\0' };
 
-        return node_write(store, XBT_NULL, store->backend, "state", text);
+        return nodes_write(store->xs, XBT_NULL, store->backend, "state", text);
 }
 
 void store_set_error(const struct store *store, const char *reason) {
-        char directory[PATH_SIZE];
+        char directory[NODES_PATH_MAX];
 
         snprintf(directory, sizeof directory, "error/%s", store->backend);
-        (void) node_write(store, XBT_NULL, directory, "error", reason);
+        (void) nodes_write(store->xs, XBT_NULL, directory, "error", reason);
 }
 
 int store_read_offer(const struct store *store, struct guest_offer *ret_offer, const char **ret_reason) {
-        AUTO_FREE char *version = node_read(store, store->frontend, "version");
-        AUTO_FREE char *ring_ref = node_read(store, store->frontend, "ring-ref"), *port = node_read(store, store->frontend, "port");
-        AUTO_FREE char *suppress = node_read(store, store->frontend, "feature-notification-suppression");
+        AUTO_FREE char *version = nodes_read(store->xs, store->frontend, "version");
+        AUTO_FREE char *ring_ref = nodes_read(store->xs, store->frontend, "ring-ref"), *port = nodes_read(store->xs, store->frontend, "port");
+        AUTO_FREE char *suppress = nodes_read(store->xs, store->frontend, "feature-notification-suppression");
         struct guest_offer offer = { .suppress = suppress && strcmp(suppress, "1") == 0 };
 
         *ret_reason = NULL;
         if (!version || strcmp(version, "1") != 0)
                 *ret_reason = "its version is not 1";
-        else if (store_number_parse(ring_ref, &offer.ring_ref) < 0)
+        else if (nodes_parse_number(ring_ref, &offer.ring_ref) < 0)
                 *ret_reason = "its ring-ref is no grant reference";
-        else if (store_number_parse(port, &offer.port) < 0)
+        else if (nodes_parse_number(port, &offer.port) < 0)
                 *ret_reason = "its port is no event channel's";
         if (*ret_reason)
                 return -EBADMSG;

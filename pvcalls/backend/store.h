@@ -45,6 +45,3 @@ void store_set_error(const struct store *store, const char *reason);
 
 /* What the frontend offers. -EBADMSG and what is wrong with it, as far as the store shows that. */
 int store_read_offer(const struct store *store, struct guest_offer *ret_offer, const char **ret_reason);
-
-/* A number as xenstore nodes have it: decimal, at most 32 bits, nothing else. -EINVAL for all else, NULL included. */
-int store_number_parse(const char *text, uint32_t *ret_number);

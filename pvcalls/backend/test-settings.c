@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The command line, and what the store has as numbers. */
+/* The command line. */
 
 #include <errno.h>
 #include <getopt.h>
@@ -8,7 +8,6 @@
 #include <stdint.h>
 
 #include "settings.h"
-#include "store.h"
 
 #define PARSE(settings, ...) settings_parse(settings, G_N_ELEMENTS(((char *[]) { "x", __VA_ARGS__ })), (char *[]) { "x", __VA_ARGS__, NULL })
 
@@ -76,24 +75,10 @@ static void test_mistakes(void) {
         g_test_trap_assert_stderr("*32752: is no domain's id*loud: is none of*which --domain?*");
 }
 
-static void test_numbers_of_the_store(void) {
-        static const char *const wrong[] = { NULL, "", " 1", "1 ", "-1", "+1", "0x1", "1a", "4294967296", "99999999999999999999999" };
-        uint32_t number = 7;
-
-        for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
-                g_assert_cmpint(store_number_parse(wrong[i], &number), ==, -EINVAL);
-        g_assert_cmpuint(number, ==, 7);
-        g_assert_cmpint(store_number_parse("0", &number), ==, 0);
-        g_assert_cmpuint(number, ==, 0);
-        g_assert_cmpint(store_number_parse("4294967295", &number), ==, 0);
-        g_assert_cmpuint(number, ==, UINT32_MAX);
-}
-
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/settings/defaults", test_defaults);
         g_test_add_func("/settings/limits", test_limits);
         g_test_add_func("/settings/mistakes", test_mistakes);
-        g_test_add_func("/store/numbers", test_numbers_of_the_store);
         return g_test_run();
 }

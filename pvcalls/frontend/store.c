@@ -8,41 +8,14 @@
 #include <string.h>
 
 #include "layout.h"
-
-#define PATH_SIZE 512u                  /* a backend's path, and the names of its nodes */
-
-/* A node's text; NULL if it cannot be read. */
-static char *node_read(const struct store *store, const char *directory, const char *name) {
-        char path[PATH_SIZE];
-        unsigned n;
-
-        snprintf(path, sizeof path, "%s/%s", directory, name);
-        return xs_read(store->xs, XBT_NULL, path, &n);
-}
-
-/* Decimal digits, at most 32 bits, as nodes have it. */
-static bool number_parse(const char *text, uint32_t *ret_number) {
-        uint64_t number = 0;
-
-        if (!text || text[0] == '\0')
-                return false;
-        for (; *text; text++) {
-                if (*text < '0' || *text > '9')
-                        return false;
-                number = number * 10 + (uint64_t) (*text - '0');
-                if (number > UINT32_MAX)
-                        return false;
-        }
-        *ret_number = (uint32_t) number;
-        return true;
-}
+#include "nodes.h"
 
 static bool number_read(const struct store *store, const char *directory, const char *name, uint32_t *ret_number) {
-        char *text = node_read(store, directory, name);
-        bool is = number_parse(text, ret_number);
+        char *text = nodes_read(store->xs, directory, name);
+        int r = nodes_parse_number(text, ret_number);
 
         free(text);
-        return is;
+        return r == 0;
 }
 
 /* Whether the backend has an extension. */
@@ -52,18 +25,7 @@ static bool has_feature(const struct store *store, const char *node) {
         return number_read(store, store->backend, node, &value) && value == 1;
 }
 
-static int state_watch(const struct store *store, bool on) {
-        char path[PATH_SIZE];
-        bool done;
-
-        snprintf(path, sizeof path, "%s/state", store->backend);
-        done = on ? xs_watch(store->xs, path, "pvcalls") : xs_unwatch(store->xs, path, "pvcalls");
-        return done || errno == EEXIST ? 0 : -errno;
-}
-
 int store_open(struct store *store, unsigned device) {
-        char path[PATH_SIZE];
-
         *store = (struct store) { .xs = xs_open(0) };
         if (!store->xs)
                 return -errno;
@@ -71,8 +33,7 @@ int store_open(struct store *store, unsigned device) {
                 store->frontend = NULL;
                 return -ENOMEM;
         }
-        snprintf(path, sizeof path, "%s/backend", store->frontend);
-        return xs_watch(store->xs, path, "pvcalls") ? 0 : -errno;
+        return nodes_watch(store->xs, store->frontend, "backend");
 }
 
 void store_close(struct store *store) {
@@ -88,35 +49,32 @@ int store_fd(const struct store *store) {
 }
 
 void store_drain(struct store *store) {
-        char **event;
-
-        while ((event = xs_check_watch(store->xs)))
-                free(event);
+        nodes_drain(store->xs);
 }
 
 /* The toolstack has moved the device, or made it, or taken it away. path is ours from here on; NULL: it is gone. */
 static void backend_change(struct store *store, char *path) {
         if (store->backend)
-                (void) state_watch(store, false);
+                (void) nodes_unwatch(store->xs, store->backend, "state");
         free(store->backend);
         store->backend = path;
         if (!path)
                 return;
-        if (strlen(path) > PATH_SIZE / 2 || !number_read(store, store->frontend, "backend-id", &store->backend_domid) ||
-            state_watch(store, true) < 0) {
+        if (strlen(path) > NODES_PATH_MAX || !number_read(store, store->frontend, "backend-id", &store->backend_domid) ||
+            nodes_watch(store->xs, store->backend, "state") < 0) {
                 free(path);
                 store->backend = NULL;  /* it is half made: the watch on `backend` does not fire again, so it has to be written last */
         }
 }
 
 void store_look(struct store *store, enum front_state *ret_backend) {
-        char *path = node_read(store, store->frontend, "backend"), *state;
+        char *path = nodes_read(store->xs, store->frontend, "backend"), *state;
 
         if (path && store->backend && strcmp(path, store->backend) == 0)
                 free(path);
         else
                 backend_change(store, path);
-        state = store->backend ? node_read(store, store->backend, "state") : NULL;
+        state = store->backend ? nodes_read(store->xs, store->backend, "state") : NULL;
         *ret_backend = front_state_parse(state);
         free(state);
 }
@@ -130,7 +88,7 @@ static bool versions_have_1(const char *versions) {
 }
 
 int store_read_terms(const struct store *store, struct store_terms *ret_terms) {
-        char *versions = node_read(store, store->backend, "versions");
+        char *versions = nodes_read(store->xs, store->backend, "versions");
         bool known = versions_have_1(versions);
         uint32_t order, calls;
 
@@ -152,11 +110,10 @@ int store_read_terms(const struct store *store, struct store_terms *ret_terms) {
 }
 
 int store_write_number(const struct store *store, const char *node, uint32_t number) {
-        char path[PATH_SIZE], text[12];
+        char text[12];
 
-        snprintf(path, sizeof path, "%s/%s", store->frontend, node);
         snprintf(text, sizeof text, "%u", number);
-        return xs_write(store->xs, XBT_NULL, path, text, (unsigned) strlen(text)) ? 0 : -errno;
+        return nodes_write(store->xs, XBT_NULL, store->frontend, node, text);
 }
 
 int store_set_state(const struct store *store, enum front_state state) {

@@ -18,6 +18,7 @@ DOM, OTHER = 1, 2
 COMMANDS = (
     ("socket", 1),
     ("setsockopt", 1, 1, 9, "01000000"),
+    ("getsockopt", 1, 1, 9),
     ("connect", 1, "127.0.0.1", "{}", 4),
     ("getname", 1, LOCAL),
     ("shutdown", 1, WRITE),

@@ -258,6 +258,62 @@ class Many(Joined):
         self.assertEqual(self.backends[CONNECTING].counters()["sockets.now"], 0)
 
 
+class KilledAtEveryStep(Joined):
+    """Either backend is killed at any step of what makes and ends a joined connection: the other guest is told, and nothing is left on its side."""
+
+    deadline = 240
+
+    def begin(self, frontend, *words):
+        """A request that nobody waits for."""
+        return lambda port: frontend.request(*[str(word).format(port) for word in words])
+
+    def done(self, frontend, *words):
+        return lambda port: self.assertEqual(frontend.call(*[str(word).format(port) for word in words]), 0, words)
+
+    def steps(self):
+        """What comes after listening. Each is done whole but the last, which is only begun."""
+        both = lambda frontend, *words: (self.done(frontend, *words), self.begin(frontend, *words))
+        return [
+            both(self.client, "socket", 2),
+            both(self.client, "connect", 2, "127.0.0.1", "{}", 1),
+            (self.done(self.server, "accept", 1, 2, 1), self.begin(self.server, "accept", 1, 2, 1)),
+            both(self.client, "getname", 2, PEER),
+            (lambda port: self.pass_on(1000, self.client, self.server), lambda port: self.client.transfer("send", 2, 1000)),
+            both(self.client, "shutdown", 2, WRITE),
+            both(self.server, "shutdown", 2, BOTH),
+        ]
+
+    def run_to(self, n):
+        port = self.listen()
+        for number, (whole, begun) in enumerate(self.steps()[: n + 1]):
+            (whole if number < n else begun)(port)
+
+    def restart(self, domid):
+        self.backends[domid] = self.stack.enter_context(
+            Backend(self.xen, domid, ALLOW_LOOPBACK + "allow bind inet 0.0.0.0\n", self.arguments[domid - 1])
+        )
+
+    def attach(self, domid):
+        self.frontends[domid].process.kill()
+        self.frontends[domid] = self.stack.enter_context(Frontend(self.xen, domid))
+        self.frontends[domid].attach(suppress=True)
+        self.server, self.client = self.frontends[LISTENING], self.frontends[CONNECTING]
+
+    def test_either(self):
+        for n in range(len(self.steps())):
+            for killed, other in ((LISTENING, CONNECTING), (CONNECTING, LISTENING)):
+                with self.subTest(n=n, killed=killed):
+                    self.run_to(n)
+                    os.kill(self.backends[killed].pid(), signal.SIGKILL)
+                    self.backends[killed].process.wait()
+                    for number in (1, 2):  # the listener first: an id that waits there is released with it
+                        self.assertEqual(self.frontends[other].call("release", number), 0)
+                    self.assertEqual(self.backends[other].counters()["sockets.now"], 0)
+                    self.restart(killed)
+                    self.attach(killed)
+                    self.wait_used(self.before)
+
+
 class OutOfDescriptors(Joined):
     prefix = ("prlimit", "--nofile=48:48")
 
