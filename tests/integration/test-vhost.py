@@ -130,10 +130,15 @@ class Death(Backend):
     deadline = 120
 
     def test_kill_at_any_moment(self):
-        kills = 12
+        self.kill_at_any_moment(12)
+
+    def test_kill_at_any_moment_with_a_packed_ring(self):
+        self.kill_at_any_moment(12, "packed")
+
+    def kill_at_any_moment(self, kills, *ring):
         pauses = []
         backend = self.blk()
-        driver = Process([DRIVER, self.socket, "100000000"])
+        driver = Process([DRIVER, self.socket, "100000000", *ring])
         self.addCleanup(driver.kill)
         driver.wait_output(r"\A200\n")
         for n in range(1, kills + 1):

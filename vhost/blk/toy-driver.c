@@ -3,7 +3,7 @@
 /*
  * A guest's driver that goes on writing while its back-end is killed and started again; tests/integration/test-vhost.py.
  *
- * vhost-toy-driver SOCKET LIMIT: 16 writes are in flight all the time, each of 4 KiB to a place of its own, with the number of that write in every
+ * vhost-toy-driver SOCKET LIMIT [packed]: 16 writes are in flight all the time, over a split ring or a packed one, each of 4 KiB to a place of its own, with the number of that write in every
  * word. Prints a line after each 200, and for each pause that a new back-end has ended. It stops when a line comes on standard input, or after LIMIT;
  * then all 16 places have to have what was acknowledged last. A request that is answered twice, or that nobody made, is an error.
  */
@@ -69,7 +69,8 @@ static int set_up(struct toy *toy) {
         if (r < 0)
                 return r;
         frontend->protocol_features = protocol;
-        r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_FEATURES, features & ~VHOST_BIT(VHOST_F_LOG_ALL));
+        features &= ~(VHOST_BIT(VHOST_F_LOG_ALL) | (toy->driver.packed ? 0 : VHOST_BIT(VHOST_F_PACKED)));
+        r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_FEATURES, features);
         if (r >= 0 && !toy->has_inflight) {
                 r = vhost_frontend_ask(frontend, VHOST_USER_GET_INFLIGHT_FD, &payload, 24, &toy->inflight);
                 toy->has_inflight = r >= 0;
@@ -79,7 +80,7 @@ static int set_up(struct toy *toy) {
         if (r >= 0)
                 r = vhost_driver_memory_lend(&toy->memory, frontend);
         if (r >= 0)
-                r = vhost_driver_start(&toy->driver, frontend, toy->driver.used_idx, true);
+                r = vhost_driver_start(&toy->driver, frontend, vhost_driver_base(&toy->driver), true);
         return r;
 }
 
@@ -142,9 +143,7 @@ static bool wait_any(struct toy *toy, bool for_line, int64_t deadline, bool *ret
                                { .fd = for_line ? 0 : -1, .events = POLLIN } };
         uint64_t n;
 
-        toy->driver.available[2 + toy->driver.size] = toy->driver.used_idx;    /* EVENT_IDX: wake me at the next */
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        if (__atomic_load_n(&toy->driver.used[1], __ATOMIC_ACQUIRE) != toy->driver.used_idx)
+        if (vhost_driver_ask(&toy->driver))
                 return true;
         check(poll(p, 3, (int) (deadline - now_ms() > 0 ? deadline - now_ms() : 0)) > 0, "no answer within a minute");
         if (p[0].revents && read(toy->driver.call_fd, &n, sizeof n) < 0)
@@ -179,11 +178,13 @@ static void run(struct toy *toy, unsigned limit) {
 
 int main(int argc, char **argv) {
         struct toy toy = { .frontend = VHOST_FRONTEND_NONE };
+        int (*make)(struct vhost_driver *, struct vhost_driver_memory *, uint16_t, uint16_t, bool);
 
-        if (argc != 3)
+        if (argc < 3)
                 return 2;
         toy.path = argv[1];
-        check(vhost_driver_memory_new(&toy.memory, 1 << 20) == 0 && vhost_driver_new(&toy.driver, &toy.memory, 0, 64, true) == 0, "memory");
+        make = argc > 3 && strcmp(argv[3], "packed") == 0 ? vhost_driver_new_packed : vhost_driver_new;
+        check(vhost_driver_memory_new(&toy.memory, 1 << 20) == 0 && make(&toy.driver, &toy.memory, 0, 64, true) == 0, "memory");
         toy.slots = vhost_driver_memory_take(&toy.memory, SLOTS * SLOT_BYTES);
         connect_again(&toy);
         for (uint16_t i = 0; i < SLOTS; i++) {

@@ -101,29 +101,6 @@ static void status(struct session *s) {
              (unsigned long long) n);
 }
 
-/* Asks for an inflight region, and gives it back. Returns its descriptor. */
-static int begin_inflight(struct session *s, union vhost_payload *payload, struct vhost_message *reply) {
-        if (session_connect(s) < 0)
-                return -EIO;
-        if (!session_has(s, VHOST_PROTOCOL_F_INFLIGHT_SHMFD)) {
-                session_not_offered(s, "INFLIGHT_SHMFD");
-                return -EOPNOTSUPP;
-        }
-        if (session_negotiate(s, VHOST_BIT(VHOST_F_EVENT_IDX)) < 0)
-                return -EIO;
-        *payload = (union vhost_payload) { .inflight = { .n_queues = 1, .queue_size = RING_SIZE } };
-        if (vhost_frontend_ask(&s->frontend, VHOST_USER_GET_INFLIGHT_FD, payload, 24, reply) < 0 || reply->n_fds != 1) {
-                session_fail(s, "no reply with a descriptor to GET_INFLIGHT_FD");
-                return -EPROTO;
-        }
-        payload->inflight = reply->payload.inflight;
-        if (vhost_frontend_tell(&s->frontend, VHOST_USER_SET_INFLIGHT_FD, payload, 24, reply->fds, 1) < 0) {
-                session_fail(s, "its own region is refused by SET_INFLIGHT_FD");
-                return -EPROTO;
-        }
-        return reply->fds[0];
-}
-
 static void inflight_tracked(struct session *s) {
         VHOST_AUTO_MESSAGE reply = {};
         struct vhost_inflight inflight = VHOST_INFLIGHT_NONE;
@@ -131,12 +108,12 @@ static void inflight_tracked(struct session *s) {
         union vhost_payload payload;
         int fd;
 
-        fd = begin_inflight(s, &payload, &reply);
+        fd = session_begin_inflight(s, &payload, &reply);
         if (fd < 0)
                 return;
         MUST(s, payload.inflight.mmap_size >= sizeof(struct vhost_inflight_queue) + RING_SIZE * sizeof(struct vhost_inflight_entry),
              "its region of %llu bytes is too small", (unsigned long long) payload.inflight.mmap_size);
-        MUST(s, vhost_inflight_open(&inflight, fd, payload.inflight.mmap_offset, payload.inflight.mmap_size, 1, 1) == 0,
+        MUST(s, vhost_inflight_open(&inflight, fd, payload.inflight.mmap_offset, payload.inflight.mmap_size, 1, 1, false) == 0,
              "its region cannot be mapped");
         queue = inflight.mapping.start;
         if (session_start(s) == 0 && block_do(s, READ_1) == 0) {
@@ -158,10 +135,10 @@ static void inflight_resumed(struct session *s) {
         uint32_t heads[2], length;
         int fd;
 
-        fd = begin_inflight(s, &payload, &reply);
+        fd = session_begin_inflight(s, &payload, &reply);
         if (fd < 0)
                 return;
-        MUST(s, vhost_inflight_open(&inflight, fd, payload.inflight.mmap_offset, payload.inflight.mmap_size, 1, 1) == 0, "cannot map");
+        MUST(s, vhost_inflight_open(&inflight, fd, payload.inflight.mmap_offset, payload.inflight.mmap_size, 1, 1, false) == 0, "cannot map");
         queue = inflight.mapping.start;
         queue->version = 1;
         queue->n_entries = RING_SIZE;

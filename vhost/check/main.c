@@ -40,7 +40,8 @@ struct options {
         int n_names;
 };
 
-static const struct clause *const tables[] = { clauses_messages, clauses_rings, clauses_memory, clauses_device, clauses_block, clauses_hostile };
+static const struct clause *const tables[] = { clauses_messages, clauses_rings,  clauses_memory, clauses_device,
+                                               clauses_block,    clauses_hostile, clauses_packed };
 
 static int parse(struct options *options, int argc, char **argv) {
         static const struct option long_options[] = {

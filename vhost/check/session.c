@@ -47,6 +47,10 @@ int session_connect(struct session *session) {
         if (r >= 0 && session->features & VHOST_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
                 r = check(session, "GET_PROTOCOL_FEATURES",
                           vhost_frontend_ask_u64(&session->frontend, VHOST_USER_GET_PROTOCOL_FEATURES, &session->protocol_features));
+        if (r >= 0 && session->want_packed && !(session->features & VHOST_BIT(VHOST_F_PACKED))) {
+                session_not_offered(session, "RING_PACKED");
+                return -EOPNOTSUPP;
+        }
         return r;
 }
 
@@ -74,6 +78,8 @@ int session_negotiate(struct session *session, uint64_t without) {
         uint64_t known = session->protocol_features & KNOWN;
         int r;
 
+        without |= VHOST_BIT(VHOST_F_LOG_ALL) | (session->want_packed ? 0 : VHOST_BIT(VHOST_F_PACKED));
+
         if (session->features & VHOST_BIT(VHOST_USER_F_PROTOCOL_FEATURES)) {
                 r = check(session, "SET_PROTOCOL_FEATURES",
                           vhost_frontend_tell_u64(&session->frontend, VHOST_USER_SET_PROTOCOL_FEATURES, known));
@@ -84,9 +90,22 @@ int session_negotiate(struct session *session, uint64_t without) {
         r = check(session, "SET_OWNER", vhost_frontend_tell(&session->frontend, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0));
         if (r >= 0)
                 r = check(session, "SET_FEATURES",
-                          vhost_frontend_tell_u64(&session->frontend, VHOST_USER_SET_FEATURES,
-                                                  session->features & ~(without | VHOST_BIT(VHOST_F_LOG_ALL) | VHOST_BIT(VHOST_F_PACKED))));
+                          vhost_frontend_tell_u64(&session->frontend, VHOST_USER_SET_FEATURES, session->features & ~without));
         return r < 0 ? r : get_capacity(session);
+}
+
+int session_make_driver(struct session *session) {
+        int r;
+
+        r = check(session, "making memory", vhost_driver_memory_new(&session->memory, SESSION_MEMORY));
+        if (r >= 0)
+                r = check(session, "making a ring",
+                          (session->want_packed ? vhost_driver_new_packed : vhost_driver_new)(&session->driver, &session->memory, 0, RING_SIZE, false));
+        if (r < 0)
+                return r;
+        session->has_driver = true;
+        session->buffer = vhost_driver_memory_take(&session->memory, DATA + DATA_MAX);
+        return 0;
 }
 
 int session_start(struct session *session) {
@@ -99,16 +118,12 @@ int session_start(struct session *session) {
                 if (r < 0)
                         return r;
         }
-        r = check(session, "making memory", vhost_driver_memory_new(&session->memory, SESSION_MEMORY));
-        if (r >= 0)
-                r = check(session, "making a ring", vhost_driver_new(&session->driver, &session->memory, 0, RING_SIZE, false));
+        r = session_make_driver(session);
         if (r < 0)
                 return r;
-        session->has_driver = true;
-        session->buffer = vhost_driver_memory_take(&session->memory, DATA + DATA_MAX);
         r = check(session, "lending memory", vhost_driver_memory_lend(&session->memory, &session->frontend));
         if (r >= 0)
-                r = check(session, "starting the ring", vhost_driver_start(&session->driver, &session->frontend, 0,
+                r = check(session, "starting the ring", vhost_driver_start(&session->driver, &session->frontend, vhost_driver_base(&session->driver),
                                                                           session->features & VHOST_BIT(VHOST_USER_F_PROTOCOL_FEATURES)));
         return r;
 }
@@ -150,6 +165,28 @@ bool session_is_refused(struct session *session, uint32_t request, const void *p
         if (r < 0)
                 return r != -ETIMEDOUT;
         return reply.size == 8 && reply.payload.u64 != 0;
+}
+
+int session_begin_inflight(struct session *session, union vhost_payload *payload, struct vhost_message *reply) {
+        if (session_connect(session) < 0)
+                return -EIO;
+        if (!session_has(session, VHOST_PROTOCOL_F_INFLIGHT_SHMFD)) {
+                session_not_offered(session, "INFLIGHT_SHMFD");
+                return -EOPNOTSUPP;
+        }
+        if (session_negotiate(session, VHOST_BIT(VHOST_F_EVENT_IDX)) < 0)
+                return -EIO;
+        *payload = (union vhost_payload) { .inflight = { .n_queues = 1, .queue_size = RING_SIZE } };
+        if (vhost_frontend_ask(&session->frontend, VHOST_USER_GET_INFLIGHT_FD, payload, 24, reply) < 0 || reply->n_fds != 1) {
+                session_fail(session, "no reply with a descriptor to GET_INFLIGHT_FD");
+                return -EPROTO;
+        }
+        payload->inflight = reply->payload.inflight;
+        if (vhost_frontend_tell(&session->frontend, VHOST_USER_SET_INFLIGHT_FD, payload, 24, reply->fds, 1) < 0) {
+                session_fail(session, "its own region is refused by SET_INFLIGHT_FD");
+                return -EPROTO;
+        }
+        return reply->fds[0];
 }
 
 int session_vring(struct session *session, uint32_t request, uint32_t num) {
@@ -206,4 +243,18 @@ bool block_comes(struct session *session) {
         uint32_t head, length;
 
         return vhost_driver_wait(&session->driver, session->quiet_ms, &head, &length) == 0;
+}
+
+void block_spoilt(struct session *session, void (*spoil)(struct session *session)) {
+        uint32_t head, length;
+
+        MUST(session, block_do(session, VIRTIO_BLK_T_IN, 0, 512, true) == 0, "a read fails");
+        block_describe(session, VIRTIO_BLK_T_IN, 0, 512, true);
+        vhost_driver_put(&session->driver, 0);
+        spoil(session);
+        vhost_driver_publish(&session->driver);
+        MUST(session, vhost_driver_kick(&session->driver) == 0, "cannot kick");
+        if (vhost_driver_wait(&session->driver, session->quiet_ms, &head, &length) == 0 && session->buffer[4096] == VIRTIO_BLK_S_OK)
+                session_fail(session, "it succeeds");
+        MUST(session, session_is_alive(session), " ");
 }

@@ -27,6 +27,7 @@ struct session {
         struct vhost_frontend frontend;
         uint64_t features, protocol_features;   /* that the back-end offers */
         struct vhost_driver_memory memory;
+        bool want_packed;               /* the ring is to be a packed one */
         struct vhost_driver driver;
         bool has_driver;
         uint8_t *buffer;                /* two pages for headers and status, and data from DATA on */
@@ -71,7 +72,8 @@ void session_not_offered(struct session *session, const char *what);
 
 /* Steps: 0, or a negative errno, of which the session has the words. */
 int session_connect(struct session *session);                   /* and asks for both kinds of features */
-int session_negotiate(struct session *session, uint64_t without);       /* all that is offered but these features, and the log */
+int session_negotiate(struct session *session, uint64_t without);       /* all that is offered but these features, the log, and the other kind of rings */
+int session_make_driver(struct session *session);               /* memory, and in it a ring, and room for a request */
 int session_start(struct session *session);                     /* negotiates, lends memory, starts queue 0 */
 void session_close(struct session *session);                    /* the connection, and all that came with it */
 
@@ -93,6 +95,12 @@ int block_do(struct session *session, uint32_t type, uint64_t sector, uint32_t n
 
 /* Whether an answer comes that must not: waits for quiet_ms. */
 bool block_comes(struct session *session);
+
+/* A request that is right but for what spoil() does to it once it is in the ring. It must not succeed, and a new front-end finds the device as ever. */
+void block_spoilt(struct session *session, void (*spoil)(struct session *session));
+
+/* Connects, negotiates, asks for an inflight region for one queue, and gives it back. Returns its descriptor, which is the reply's. */
+int session_begin_inflight(struct session *session, union vhost_payload *payload, struct vhost_message *reply);
 
 int session_vring(struct session *session, uint32_t request, uint32_t num);     /* of a vring state, queue 0 */
 int session_get_base(struct session *session);

@@ -24,7 +24,7 @@ static int set_up(struct vhost_frontend *frontend, struct vhost_driver_memory *m
         if (r < 0)
                 return r;
         frontend->protocol_features = protocol_features;
-        r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_FEATURES, features & ~VHOST_BIT(VHOST_F_LOG_ALL));
+        r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_FEATURES, features & ~(VHOST_BIT(VHOST_F_LOG_ALL) | VHOST_BIT(VHOST_F_PACKED)));
         if (r >= 0)
                 r = vhost_driver_memory_new(memory, 1 << 20);
         if (r >= 0)

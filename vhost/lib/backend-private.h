@@ -44,6 +44,10 @@ static inline bool vhost_backend_has(const struct vhost_backend *backend, enum v
         return backend->protocol_features & VHOST_BIT(feature);
 }
 
+static inline bool vhost_backend_is_packed(const struct vhost_backend *backend) {
+        return backend->features & VHOST_BIT(VHOST_F_PACKED);
+}
+
 /* Queues */
 
 void vhost_queues_init(struct vhost_backend *backend);

@@ -42,7 +42,8 @@ void vhost_queues_reset(struct vhost_backend *backend) {
 
                 close_fd(&queue->call_fd);
                 close_fd(&queue->err_fd);
-                queue->size = queue->base = 0;
+                queue->size = 0;
+                queue->base = 0;
                 queue->has_address = false;
         }
 }
@@ -53,12 +54,22 @@ static bool may_run(const struct vhost_queue *queue) {
         return queue->is_enabled || !(queue->backend->features & VHOST_BIT(VHOST_USER_F_PROTOCOL_FEATURES));
 }
 
+/* A region that is for rings of another kind, or smaller ones, is no place to note anything in. */
+static bool can_track(const struct vhost_queue *queue) {
+        const struct vhost_inflight *inflight = &queue->backend->inflight;
+
+        if (queue->index >= inflight->n_queues)
+                return true;            /* nothing is tracked */
+        return queue->size <= inflight->queue_size && inflight->is_packed == vhost_backend_is_packed(queue->backend);
+}
+
 static void start(struct vhost_queue *queue) {
         struct vhost_backend *backend = queue->backend;
         const struct vhost_ring_setup setup = {
                 .memory = &backend->memory,
                 .log = backend->features & VHOST_BIT(VHOST_F_LOG_ALL) && backend->log.size > 0 ? &backend->log : NULL,
                 .inflight = vhost_inflight_queue(&backend->inflight, queue->index),
+                .inflight_packed = vhost_inflight_packed_queue(&backend->inflight, queue->index),
                 .address = queue->address,
                 .features = backend->features,
                 .size = queue->size,
@@ -66,7 +77,7 @@ static void start(struct vhost_queue *queue) {
         };
         int r;
 
-        r = setup.inflight && queue->size > backend->inflight.queue_size ? -EINVAL : vhost_ring_init(&queue->ring, &setup);
+        r = can_track(queue) ? vhost_ring_init(&queue->ring, &setup) : -EINVAL;
         if (r < 0) {
                 /* Not the end of the connection: memory may still be on its way, and each change tries again. */
                 if (r != -EFAULT)
@@ -151,11 +162,11 @@ int vhost_do_set_vring_addr(struct vhost_backend *backend, struct vhost_message 
 int vhost_do_set_vring_base(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
         struct vhost_queue *queue = vhost_queue_named(backend, message);
 
-        if (!queue || message->payload.state.num > UINT16_MAX)
+        if (!queue || (message->payload.state.num > UINT16_MAX && !vhost_backend_is_packed(backend)))
                 return -EINVAL;
         if (queue->is_started)
                 return -EBUSY;
-        queue->base = (uint16_t) message->payload.state.num;
+        queue->base = message->payload.state.num;
         return 0;
 }
 

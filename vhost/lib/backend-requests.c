@@ -9,7 +9,7 @@
 
 #define RING_FEATURES                                                                                                                     \
         (VHOST_BIT(VHOST_USER_F_PROTOCOL_FEATURES) | VHOST_BIT(VHOST_F_INDIRECT) | VHOST_BIT(VHOST_F_EVENT_IDX) |                          \
-         VHOST_BIT(VHOST_F_VERSION_1) | VHOST_BIT(VHOST_F_LOG_ALL))
+         VHOST_BIT(VHOST_F_VERSION_1) | VHOST_BIT(VHOST_F_PACKED) | VHOST_BIT(VHOST_F_LOG_ALL))
 
 #define PROTOCOL_FEATURES                                                                                                                 \
         (VHOST_BIT(VHOST_PROTOCOL_F_MQ) | VHOST_BIT(VHOST_PROTOCOL_F_LOG_SHMFD) | VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK) |                  \
@@ -125,14 +125,15 @@ int vhost_do_set_config(struct vhost_backend *backend, struct vhost_message *mes
 
 int vhost_do_get_inflight_fd(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
         uint16_t n_queues = message->payload.inflight.n_queues, size = message->payload.inflight.queue_size;
+        bool is_packed = vhost_backend_is_packed(backend);
         int fd;
 
         if (n_queues == 0 || n_queues > backend->device->n_queues || size == 0 || size > VHOST_RING_SIZE_MAX)
                 return -EINVAL;
-        fd = vhost_inflight_make(n_queues, size);
+        fd = vhost_inflight_make(n_queues, size, is_packed);
         if (fd < 0)
                 return fd;
-        reply->payload.inflight.mmap_size = vhost_inflight_bytes(n_queues, size);
+        reply->payload.inflight.mmap_size = vhost_inflight_bytes(n_queues, size, is_packed);
         reply->payload.inflight.mmap_offset = 0;
         reply->payload.inflight.n_queues = n_queues;
         reply->payload.inflight.queue_size = size;
@@ -149,7 +150,7 @@ int vhost_do_set_inflight_fd(struct vhost_backend *backend, struct vhost_message
         if (message->payload.inflight.n_queues > backend->device->n_queues)
                 return -EINVAL;
         r = vhost_inflight_open(&inflight, message->fds[0], message->payload.inflight.mmap_offset, message->payload.inflight.mmap_size,
-                                message->payload.inflight.n_queues, message->payload.inflight.queue_size);
+                                message->payload.inflight.n_queues, message->payload.inflight.queue_size, vhost_backend_is_packed(backend));
         if (r < 0)
                 return r;
         vhost_inflight_close(&backend->inflight);

@@ -40,7 +40,8 @@ struct vhost_queue {
         void *userdata;                 /* the device's */
 
         /* What the front-end has said. */
-        uint16_t size, base;
+        uint16_t size;
+        uint32_t base;                  /* as in SET_VRING_BASE */
         struct vhost_vring_address address;
         bool has_address, is_enabled;
         atomic_bool is_started;         /* "Ring states": a kick has come */

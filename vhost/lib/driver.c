@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The driver's side of a split virtqueue. */
+/* The driver's side of a virtqueue: its memory, how it begins, and what a split one is; driver-packed.c has packed ones. */
 
-#include "driver.h"
+#include "driver-packed.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -69,6 +70,13 @@ int vhost_driver_memory_lend(const struct vhost_driver_memory *memory, struct vh
         return vhost_frontend_tell(frontend, VHOST_USER_SET_MEM_TABLE, &payload, 8 + sizeof(struct vhost_region), &memory->fd, 1);
 }
 
+static int make_events(struct vhost_driver *driver) {
+        driver->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        driver->call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        driver->err_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        return driver->kick_fd < 0 || driver->call_fd < 0 || driver->err_fd < 0 ? -EMFILE : 0;
+}
+
 int vhost_driver_new(struct vhost_driver *driver, struct vhost_driver_memory *memory, uint16_t index, uint16_t size, bool has_event_idx) {
         *driver = (struct vhost_driver) {
                 .memory = memory,
@@ -77,30 +85,61 @@ int vhost_driver_new(struct vhost_driver *driver, struct vhost_driver_memory *me
                 .descriptors = vhost_driver_memory_take(memory, size * sizeof(struct vhost_descriptor)),
                 .available = vhost_driver_memory_take(memory, 4u + 2u * size + 2u),
                 .used = vhost_driver_memory_take(memory, 4u + 8u * size + 2u),
-                .kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                .call_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-                .err_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
                 .has_event_idx = has_event_idx,
         };
         if (!driver->descriptors || !driver->available || !driver->used)
                 return -ENOMEM;
-        return driver->kick_fd < 0 || driver->call_fd < 0 || driver->err_fd < 0 ? -EMFILE : 0;
+        return make_events(driver);
+}
+
+int vhost_driver_new_packed(struct vhost_driver *driver, struct vhost_driver_memory *memory, uint16_t index, uint16_t size, bool has_event_idx) {
+        int r;
+
+        *driver = (struct vhost_driver) {
+                .memory = memory,
+                .index = index,
+                .size = size,
+                .descriptors = calloc(size, sizeof(struct vhost_descriptor)),
+                .has_event_idx = has_event_idx,
+        };
+        r = vhost_driver_packed_new(&driver->packed, memory, size);
+        if (r < 0 || !driver->descriptors) {
+                free(driver->packed);
+                free(driver->descriptors);
+                return r < 0 ? r : -ENOMEM;
+        }
+        return make_events(driver);
 }
 
 void vhost_driver_done(struct vhost_driver *driver) {
         close(driver->kick_fd);
         close(driver->call_fd);
         close(driver->err_fd);
+        if (driver->packed)
+                free(driver->descriptors);
+        free(driver->packed);
 }
 
-int vhost_driver_start(struct vhost_driver *driver, struct vhost_frontend *frontend, uint16_t base, bool enable) {
-        const struct vhost_vring_state size = { driver->index, driver->size }, from = { driver->index, base }, on = { driver->index, 1 };
-        const struct vhost_vring_address address = {
+uint32_t vhost_driver_base(const struct vhost_driver *driver) {
+        if (driver->packed)
+                return vhost_packed_word(driver->packed->next_used) | vhost_packed_word(driver->packed->next_used) << 16;
+        return driver->used_idx;
+}
+
+static struct vhost_vring_address address_of(const struct vhost_driver *driver) {
+        const struct vhost_driver_packed *packed = driver->packed;
+
+        return (struct vhost_vring_address) {
                 .index = driver->index,
-                .descriptor = (uintptr_t) driver->descriptors,
-                .used = (uintptr_t) driver->used,
-                .available = (uintptr_t) driver->available,
+                .descriptor = packed ? (uintptr_t) packed->ring : (uintptr_t) driver->descriptors,
+                .used = packed ? (uintptr_t) packed->device_event : (uintptr_t) driver->used,
+                .available = packed ? (uintptr_t) packed->driver_event : (uintptr_t) driver->available,
         };
+}
+
+int vhost_driver_start(struct vhost_driver *driver, struct vhost_frontend *frontend, uint32_t base, bool enable) {
+        const struct vhost_vring_state size = { driver->index, driver->size }, from = { driver->index, base }, on = { driver->index, 1 };
+        const struct vhost_vring_address address = address_of(driver);
         const uint64_t index = driver->index;
         int r;
 
@@ -130,12 +169,17 @@ void vhost_driver_describe(struct vhost_driver *driver, uint16_t i, const void *
 }
 
 void vhost_driver_put(struct vhost_driver *driver, uint16_t head) {
-        driver->available[2 + (driver->available_idx++ & (driver->size - 1u))] = head;
+        if (driver->packed)
+                vhost_driver_packed_put(driver, head);
+        else
+                driver->available[2 + (driver->available_idx++ & (driver->size - 1u))] = head;
 }
 
 bool vhost_driver_publish(struct vhost_driver *driver) {
         uint16_t old = driver->kicked_idx, event;
 
+        if (driver->packed)
+                return vhost_driver_packed_publish(driver);
         store(&driver->available[1], driver->available_idx);
         driver->kicked_idx = driver->available_idx;
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -152,8 +196,11 @@ int vhost_driver_kick(struct vhost_driver *driver) {
 }
 
 bool vhost_driver_take(struct vhost_driver *driver, uint32_t *ret_head, uint32_t *ret_length) {
-        const uint32_t *element = (const uint32_t *) (const void *) (driver->used + 2) + 2u * (driver->used_idx & (driver->size - 1u));
+        const uint32_t *element;
 
+        if (driver->packed)
+                return vhost_driver_packed_take(driver, ret_head, ret_length);
+        element = (const uint32_t *) (const void *) (driver->used + 2) + 2u * (driver->used_idx & (driver->size - 1u));
         if (load(&driver->used[1]) == driver->used_idx)
                 return false;
         *ret_head = load(element);
@@ -162,8 +209,9 @@ bool vhost_driver_take(struct vhost_driver *driver, uint32_t *ret_head, uint32_t
         return true;
 }
 
-/* Asks for an interrupt at the next answer. Returns whether there is one already. */
-static bool ask(struct vhost_driver *driver) {
+bool vhost_driver_ask(struct vhost_driver *driver) {
+        if (driver->packed)
+                return vhost_driver_packed_ask(driver);
         if (driver->has_event_idx)
                 store(&driver->available[2 + driver->size], driver->used_idx);
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -179,7 +227,7 @@ int vhost_driver_wait(struct vhost_driver *driver, int timeout_ms, uint32_t *ret
         clock_gettime(CLOCK_MONOTONIC, &t);
         deadline = (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000 + timeout_ms;
         while (!vhost_driver_take(driver, ret_head, ret_length)) {
-                if (ask(driver))
+                if (vhost_driver_ask(driver))
                         continue;
                 clock_gettime(CLOCK_MONOTONIC, &t);
                 now = (int64_t) t.tv_sec * 1000 + t.tv_nsec / 1000000;

@@ -2,7 +2,10 @@
 #pragma once
 
 /*
- * The driver's side of a split virtqueue, in memory of its own that it lends to a back-end: what a guest does, without a guest.
+ * The driver's side of a virtqueue, split or packed, in memory of its own that it lends to a back-end: what a guest does, without a guest.
+ *
+ * A chain is described in a table, by index, for both kinds: of a split ring that table is the ring's, of a packed one it is the driver's own, and a
+ * chain is copied into the ring when it is put.
  *
  * The ring and its buffers lie in one memfd, at guest address VHOST_DRIVER_GUEST. Descriptors, buffers and indexes are open to whoever wants to
  * see what a device makes of wrong ones.
@@ -13,6 +16,7 @@
 #include <stdint.h>
 
 #include "frontend.h"
+#include "packed.h"
 
 #define VHOST_DRIVER_GUEST UINT64_C(0x100000)   /* not 0: so that an address that was forgotten is not one */
 
@@ -40,10 +44,20 @@ struct vhost_driver {
         struct vhost_driver_memory *memory;
         uint16_t index, size;
         struct vhost_descriptor *descriptors;
-        uint16_t *available, *used;     /* flags, idx, ring, event */
+        uint16_t *available, *used;     /* flags, idx, ring, event; NULL if it is packed */
+        struct vhost_driver_packed *packed;     /* NULL: it is split */
         int kick_fd, call_fd, err_fd;
         uint16_t available_idx, used_idx, kicked_idx;
         bool has_event_idx;
+};
+
+struct vhost_driver_packed {
+        struct vhost_packed_descriptor *ring;
+        struct vhost_packed_event *driver_event, *device_event;
+        struct vhost_packed_place next_available, next_used;
+        uint16_t n_unseen;              /* descriptors that were put and not published, before next_available */
+        uint16_t first_flags;           /* of the first of these, which is written last */
+        uint16_t n_slots[];             /* of each chain that was put, by its id: the index that it begins at */
 };
 
 int vhost_driver_memory_new(struct vhost_driver_memory *memory, size_t size);
@@ -58,10 +72,14 @@ int vhost_driver_memory_lend(const struct vhost_driver_memory *memory, struct vh
 struct vhost_region vhost_driver_memory_region(const struct vhost_driver_memory *memory);
 
 int vhost_driver_new(struct vhost_driver *driver, struct vhost_driver_memory *memory, uint16_t index, uint16_t size, bool has_event_idx);
+int vhost_driver_new_packed(struct vhost_driver *driver, struct vhost_driver_memory *memory, uint16_t index, uint16_t size, bool has_event_idx);
 void vhost_driver_done(struct vhost_driver *driver);
 
+/* Where a new ring begins, as SET_VRING_BASE has it; and where one goes on of which everything was answered. */
+uint32_t vhost_driver_base(const struct vhost_driver *driver);
+
 /* Has the back-end run the ring: its size, addresses, base, descriptors, and, with protocol features, that it is enabled. */
-int vhost_driver_start(struct vhost_driver *driver, struct vhost_frontend *frontend, uint16_t base, bool enable);
+int vhost_driver_start(struct vhost_driver *driver, struct vhost_frontend *frontend, uint32_t base, bool enable);
 
 /* Describes a buffer: descriptor i, followed by the next unless it is the last. */
 void vhost_driver_describe(struct vhost_driver *driver, uint16_t i, const void *buffer, uint32_t length, bool to_write, bool is_last);
@@ -73,6 +91,9 @@ int vhost_driver_kick(struct vhost_driver *driver);
 
 /* Takes an answer. false: there is none. */
 bool vhost_driver_take(struct vhost_driver *driver, uint32_t *ret_head, uint32_t *ret_length);
+
+/* Asks to be notified of the next answer. Returns whether there is one already. */
+bool vhost_driver_ask(struct vhost_driver *driver);
 
 /* Waits for one. -ETIMEDOUT. */
 int vhost_driver_wait(struct vhost_driver *driver, int timeout_ms, uint32_t *ret_head, uint32_t *ret_length);

@@ -3,7 +3,7 @@
 /*
  * Attacks rings: the input is the guest's memory, in which the ring lies at its beginning, and an inflight region, which a back-end takes over.
  *
- * Its first bytes say which features were negotiated, which base, and what the memory is changed to in between. Invariants: every piece lies
+ * Its first bytes say which features were negotiated (split or packed among them), which base, and what the memory is changed to in between. Invariants: every piece lies
  * in memory; a ring that is broken stays so; a back-end that takes over finds no more in flight than there are entries.
  */
 
@@ -67,7 +67,8 @@ static void run(struct vhost_ring *ring, const struct vhost_memory *memory) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        const size_t n_inflight = vhost_inflight_bytes(1, SIZE);
+        bool is_packed = size > 0 && data[0] & 16;
+        const size_t n_inflight = vhost_inflight_bytes(1, SIZE, is_packed);
         struct vhost_inflight inflight = VHOST_INFLIGHT_NONE;
         struct vhost_log log = VHOST_LOG_NONE;
         struct vhost_memory memory = {};
@@ -78,19 +79,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (size < 4)
                 return 0;
         flags = data[0];
-        setup.base = data[1];
+        setup.base = is_packed ? data[1] | data[1] << 15 | data[3] << 16 : data[1];
         inflight_fd = make_memory(data + 4, size - 4, n_inflight);
         if (flags & 8)
                 size = size > n_inflight + 4 ? size - n_inflight : 4;
         memory_fd = make_memory(data + 4, size - 4, MEMORY);
         demand(vhost_memory_add(&memory, &(struct vhost_region) { 0, MEMORY / 2, USER, 0 }, memory_fd) == 0);
         demand(vhost_memory_add(&memory, &(struct vhost_region) { MEMORY / 2, MEMORY / 2, USER + MEMORY, MEMORY / 2 }, memory_fd) == 0);
-        demand(vhost_inflight_open(&inflight, inflight_fd, 0, n_inflight, 1, SIZE) == 0);
+        demand(vhost_inflight_open(&inflight, inflight_fd, 0, n_inflight, 1, SIZE, is_packed) == 0);
         demand(vhost_log_open(&log, inflight_fd, 0, 1) == 0);
         setup.address = (struct vhost_vring_address) { .descriptor = USER, .available = USER + 256, .used = USER + 320, .flags = 1 };
-        setup.features = (flags & 1 ? VHOST_BIT(VHOST_F_EVENT_IDX) : 0) | (flags & 2 ? VHOST_BIT(VHOST_F_INDIRECT) : 0);
+        setup.features = (flags & 1 ? VHOST_BIT(VHOST_F_EVENT_IDX) : 0) | (flags & 2 ? VHOST_BIT(VHOST_F_INDIRECT) : 0) |
+                         (is_packed ? VHOST_BIT(VHOST_F_PACKED) : 0);
         setup.log = flags & 4 ? &log : NULL;
         setup.inflight = flags & 8 ? vhost_inflight_queue(&inflight, 0) : NULL;
+        setup.inflight_packed = flags & 8 ? vhost_inflight_packed_queue(&inflight, 0) : NULL;
         for (int i = 0; i < 2; i++) {
                 struct vhost_ring ring;
 
@@ -98,7 +101,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                         break;
                 demand(ring.resumed.n_heads <= SIZE);
                 run(&ring, &memory);
-                ((uint8_t *) memory.regions[0].mapping.start)[258] = data[2];   /* the available ring's index */
+                ((uint8_t *) memory.regions[0].mapping.start)[258] = data[2];   /* the available ring's index, or what a packed ring's driver asks for */
+                ((uint8_t *) memory.regions[0].mapping.start)[data[2] & 0xff] = data[3];
                 run(&ring, &memory);
                 vhost_ring_done(&ring);
         }

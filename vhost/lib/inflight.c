@@ -2,7 +2,7 @@
 
 /* The inflight region. The order of the stores is what makes it hold at any moment of a kill -9, so each that matters is an atomic one. */
 
-#include "inflight.h"
+#include "inflight-packed.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,23 +14,24 @@
 #define load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
-static uint64_t queue_bytes(uint16_t queue_size) {
-        uint64_t n = sizeof(struct vhost_inflight_queue) + (uint64_t) queue_size * sizeof(struct vhost_inflight_entry);
+static uint64_t queue_bytes(uint16_t queue_size, bool is_packed) {
+        uint64_t n = is_packed ? sizeof(struct vhost_inflight_packed) + (uint64_t) queue_size * sizeof(struct vhost_inflight_packed_entry) :
+                                 sizeof(struct vhost_inflight_queue) + (uint64_t) queue_size * sizeof(struct vhost_inflight_entry);
 
         return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-uint64_t vhost_inflight_bytes(uint16_t n_queues, uint16_t queue_size) {
-        return n_queues * queue_bytes(queue_size);
+uint64_t vhost_inflight_bytes(uint16_t n_queues, uint16_t queue_size, bool is_packed) {
+        return n_queues * queue_bytes(queue_size, is_packed);
 }
 
-int vhost_inflight_make(uint16_t n_queues, uint16_t queue_size) {
+int vhost_inflight_make(uint16_t n_queues, uint16_t queue_size, bool is_packed) {
         int fd, r;
 
         fd = memfd_create("vhost-inflight", MFD_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        if (ftruncate(fd, (off_t) vhost_inflight_bytes(n_queues, queue_size)) < 0) {
+        if (ftruncate(fd, (off_t) vhost_inflight_bytes(n_queues, queue_size, is_packed)) < 0) {
                 r = -errno;
                 close(fd);
                 return r;
@@ -38,16 +39,18 @@ int vhost_inflight_make(uint16_t n_queues, uint16_t queue_size) {
         return fd;
 }
 
-int vhost_inflight_open(struct vhost_inflight *inflight, int fd, uint64_t offset, uint64_t size, uint16_t n_queues, uint16_t queue_size) {
+int vhost_inflight_open(struct vhost_inflight *inflight, int fd, uint64_t offset, uint64_t size, uint16_t n_queues, uint16_t queue_size,
+                        bool is_packed) {
         int r;
 
-        if (n_queues == 0 || queue_size == 0 || size < vhost_inflight_bytes(n_queues, queue_size) || offset % 8 != 0)
+        if (n_queues == 0 || queue_size == 0 || size < vhost_inflight_bytes(n_queues, queue_size, is_packed) || offset % 8 != 0)
                 return -EINVAL;
         r = vhost_mapping_open(&inflight->mapping, fd, offset, size);
         if (r < 0)
                 return r;
         inflight->n_queues = n_queues;
         inflight->queue_size = queue_size;
+        inflight->is_packed = is_packed;
         return 0;
 }
 
@@ -57,9 +60,9 @@ void vhost_inflight_close(struct vhost_inflight *inflight) {
 }
 
 struct vhost_inflight_queue *vhost_inflight_queue(const struct vhost_inflight *inflight, uint16_t index) {
-        if (index >= inflight->n_queues)
+        if (inflight->is_packed || index >= inflight->n_queues)
                 return NULL;
-        return (struct vhost_inflight_queue *) ((uint8_t *) inflight->mapping.start + index * queue_bytes(inflight->queue_size));
+        return (struct vhost_inflight_queue *) ((uint8_t *) inflight->mapping.start + index * queue_bytes(inflight->queue_size, false));
 }
 
 /*
@@ -82,35 +85,39 @@ static int end_batch(struct vhost_inflight_queue *queue, uint16_t size, uint16_t
         return 0;
 }
 
-struct numbered {
-        uint64_t counter;
-        uint16_t head;
-};
-
 static int compare(const void *a, const void *b) {
-        const struct numbered *x = a, *y = b;
+        const struct vhost_inflight_found *x = a, *y = b;
 
         return x->counter < y->counter ? -1 : x->counter > y->counter;
 }
 
-static int collect(struct vhost_inflight_queue *queue, uint16_t size, struct vhost_inflight_state *state) {
-        struct numbered *found = calloc(size, sizeof *found);
-
-        state->heads = calloc(size, sizeof *state->heads);
-        if (!found || !state->heads) {
-                free(found);
-                free(state->heads);
+int vhost_inflight_order(struct vhost_inflight_found *found, uint16_t n, struct vhost_inflight_state *state) {
+        if (n == 0)
+                return 0;
+        state->heads = calloc(n, sizeof *state->heads);
+        if (!state->heads)
                 return -ENOMEM;
-        }
+        qsort(found, n, sizeof *found, compare);
+        for (uint16_t i = 0; i < n; i++)
+                state->heads[i] = found[i].head;
+        state->n_heads = n;
+        state->counter = found[n - 1].counter + 1;
+        return 0;
+}
+
+static int collect(struct vhost_inflight_queue *queue, uint16_t size, struct vhost_inflight_state *state) {
+        struct vhost_inflight_found *found = calloc(size, sizeof *found);
+        uint16_t n = 0;
+        int r;
+
+        if (!found)
+                return -ENOMEM;
         for (uint16_t i = 0; i < size; i++)
                 if (load(&queue->entries[i].inflight))
-                        found[state->n_heads++] = (struct numbered) { load(&queue->entries[i].counter), i };
-        qsort(found, state->n_heads, sizeof *found, compare);
-        for (uint16_t i = 0; i < state->n_heads; i++)
-                state->heads[i] = found[i].head;
-        state->counter = state->n_heads > 0 ? found[state->n_heads - 1].counter + 1 : 0;
+                        found[n++] = (struct vhost_inflight_found) { load(&queue->entries[i].counter), i };
+        r = vhost_inflight_order(found, n, state);
         free(found);
-        return 0;
+        return r;
 }
 
 int vhost_inflight_take_over(struct vhost_inflight_queue *queue, uint16_t size, uint16_t used_idx, struct vhost_inflight_state *ret_state) {

@@ -35,21 +35,23 @@ struct vhost_inflight_queue {           /* QueueRegionSplit */
 struct vhost_inflight {
         struct vhost_mapping mapping;
         uint16_t n_queues, queue_size;
+        bool is_packed;                 /* for packed rings: inflight-packed.h */
 };
 
 #define VHOST_INFLIGHT_NONE { .mapping = VHOST_MAPPING_NONE }
 
 /* Bytes that a region for so many queues of such a size takes. */
-uint64_t vhost_inflight_bytes(uint16_t n_queues, uint16_t queue_size);
+uint64_t vhost_inflight_bytes(uint16_t n_queues, uint16_t queue_size, bool is_packed);
 
 /* Makes a region of zeros, for a front-end that asks for one. Returns its descriptor. */
-int vhost_inflight_make(uint16_t n_queues, uint16_t queue_size);
+int vhost_inflight_make(uint16_t n_queues, uint16_t queue_size, bool is_packed);
 
 /* Maps one. -EINVAL: it is too small for what it is to hold. */
-int vhost_inflight_open(struct vhost_inflight *inflight, int fd, uint64_t offset, uint64_t size, uint16_t n_queues, uint16_t queue_size);
+int vhost_inflight_open(struct vhost_inflight *inflight, int fd, uint64_t offset, uint64_t size, uint16_t n_queues, uint16_t queue_size,
+                        bool is_packed);
 void vhost_inflight_close(struct vhost_inflight *inflight);
 
-/* The part of a queue, or NULL. */
+/* The part of a queue, or NULL: there is none, or the region is one of packed rings. */
 struct vhost_inflight_queue *vhost_inflight_queue(const struct vhost_inflight *inflight, uint16_t index);
 
 /* What a back-end finds when a ring begins. */
@@ -59,6 +61,14 @@ struct vhost_inflight_state {
         uint16_t n_heads;
         bool is_new;                    /* nobody has used it yet */
 };
+
+struct vhost_inflight_found {
+        uint64_t counter;
+        uint16_t head;
+};
+
+/* Fills in heads and counter, from what was found in any order, which is put in order. */
+int vhost_inflight_order(struct vhost_inflight_found *found, uint16_t n, struct vhost_inflight_state *state);
 
 /*
  * Takes a queue's part over: brings what was in the middle of being answered to an end, given the used ring's index. -EINVAL: what is written

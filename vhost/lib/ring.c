@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A split virtqueue: its indexes, notifications, and its beginning. Chains of descriptors are in ring-chain.c. */
+/* A virtqueue: its beginning, and what a split one is. Chains of descriptors are in ring-chain.c, packed rings in ring-packed.c. */
 
 #include "ring.h"
 
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "ring-chain.h"
+#include "ring-packed.h"
 
 /* VIRTIO 1.2 §2.7.6 and §2.7.8: flags and idx are followed by the ring, and that by the word of event suppression. */
 #define IDX 2u
@@ -32,7 +33,7 @@ static size_t used_bytes(uint16_t size) {
         return RING + 8u * size + 2;
 }
 
-static int map(struct vhost_ring *ring) {
+static int map_split(struct vhost_ring *ring) {
         const struct vhost_vring_address *address = &ring->setup.address;
         uint16_t size = ring->setup.size;
 
@@ -49,20 +50,15 @@ static int map(struct vhost_ring *ring) {
         return 0;
 }
 
-int vhost_ring_init(struct vhost_ring *ring, const struct vhost_ring_setup *setup) {
+static int init_split(struct vhost_ring *ring) {
+        const struct vhost_ring_setup *setup = &ring->setup;
         int r;
 
-        if (setup->size == 0 || setup->size > VHOST_RING_SIZE_MAX || (setup->size & (setup->size - 1)) != 0)
+        if (setup->base > UINT16_MAX)
                 return -EINVAL;
-        *ring = (struct vhost_ring) {
-                .setup = *setup,
-                .has_event_idx = setup->features & VHOST_BIT(VHOST_F_EVENT_IDX),
-                .has_indirect = setup->features & VHOST_BIT(VHOST_F_INDIRECT),
-                .log_used = setup->log && setup->address.flags & VHOST_VRING_F_LOG,
-                .available_idx = setup->base,
-                .has_run = setup->base != 0,
-        };
-        r = map(ring);
+        ring->available_idx = (uint16_t) setup->base;
+        ring->has_run = setup->base != 0;
+        r = map_split(ring);
         if (r < 0)
                 return r;
         ring->used_idx = ring->published_idx = load(ring->used + IDX);
@@ -82,8 +78,27 @@ int vhost_ring_init(struct vhost_ring *ring, const struct vhost_ring_setup *setu
         return 0;
 }
 
+int vhost_ring_init(struct vhost_ring *ring, const struct vhost_ring_setup *setup) {
+        int r;
+
+        if (setup->size == 0 || setup->size > VHOST_RING_SIZE_MAX || (setup->size & (setup->size - 1)) != 0)
+                return -EINVAL;
+        *ring = (struct vhost_ring) {
+                .setup = *setup,
+                .is_packed = setup->features & VHOST_BIT(VHOST_F_PACKED),
+                .has_event_idx = setup->features & VHOST_BIT(VHOST_F_EVENT_IDX),
+                .has_indirect = setup->features & VHOST_BIT(VHOST_F_INDIRECT),
+                .log_used = setup->log && setup->address.flags & VHOST_VRING_F_LOG,
+        };
+        r = ring->is_packed ? vhost_packed_init(ring) : init_split(ring);
+        if (r < 0)
+                vhost_ring_done(ring);
+        return r;
+}
+
 void vhost_ring_done(struct vhost_ring *ring) {
         free(ring->resumed.heads);
+        free(ring->answers);
         *ring = (struct vhost_ring) {};
 }
 
@@ -116,20 +131,27 @@ static int take_head(struct vhost_ring *ring, uint16_t *ret_head) {
         return 1;
 }
 
+static int take_split(struct vhost_ring *ring, struct vhost_chain *chain, size_t n_iov) {
+        int r = take_head(ring, &chain->head);
+
+        if (r <= 0)
+                return r;
+        r = vhost_chain_read(chain, ring->setup.memory, ring->descriptors, ring->setup.size, ring->has_indirect, n_iov);
+        return r < 0 ? r : 1;
+}
+
 int vhost_ring_take(struct vhost_ring *ring, struct iovec *iov, size_t n_iov, struct vhost_chain *ret_chain) {
         struct vhost_chain chain = { .iov = iov };
         int r;
 
         if (ring->is_broken)
                 return -EPROTO;
-        r = take_head(ring, &chain.head);
-        if (r <= 0)
-                return r;
-        r = vhost_chain_read(&chain, ring->setup.memory, ring->descriptors, ring->setup.size, ring->has_indirect, n_iov);
+        r = ring->is_packed ? vhost_packed_take(ring, &chain, n_iov) : take_split(ring, &chain, n_iov);
         if (r < 0)
                 return broken(ring);
-        *ret_chain = chain;
-        return 1;
+        if (r > 0)
+                *ret_chain = chain;
+        return r;
 }
 
 static void log_written(const struct vhost_ring *ring, const struct vhost_chain *chain, uint64_t n_written) {
@@ -141,12 +163,10 @@ static void log_written(const struct vhost_ring *ring, const struct vhost_chain 
         }
 }
 
-void vhost_ring_put(struct vhost_ring *ring, const struct vhost_chain *chain, uint32_t n_written) {
+static void put_split(struct vhost_ring *ring, const struct vhost_chain *chain, uint32_t n_written) {
         size_t offset = RING + 8u * (ring->used_idx & (ring->setup.size - 1u));
         uint32_t element[2] = { htole32(chain->head), htole32(n_written) };
 
-        if (ring->setup.log)
-                log_written(ring, chain, n_written);
         __atomic_store_n((uint32_t *) (void *) (ring->used + offset), element[0], __ATOMIC_RELAXED);
         __atomic_store_n((uint32_t *) (void *) (ring->used + offset + 4), element[1], __ATOMIC_RELAXED);
         if (ring->log_used)
@@ -156,7 +176,16 @@ void vhost_ring_put(struct vhost_ring *ring, const struct vhost_chain *chain, ui
         ring->used_idx++;
 }
 
-bool vhost_ring_publish(struct vhost_ring *ring) {
+void vhost_ring_put(struct vhost_ring *ring, const struct vhost_chain *chain, uint32_t n_written) {
+        if (ring->setup.log)
+                log_written(ring, chain, n_written);
+        if (ring->is_packed)
+                vhost_packed_put(ring, chain, n_written);
+        else
+                put_split(ring, chain, n_written);
+}
+
+static bool publish_split(struct vhost_ring *ring) {
         uint16_t old = ring->published_idx, new = ring->used_idx, event;
 
         if (old == new)
@@ -174,13 +203,13 @@ bool vhost_ring_publish(struct vhost_ring *ring) {
         return (uint16_t) (new - event - 1) < (uint16_t) (new - old);   /* §2.7.7.2: it was passed in this step */
 }
 
-bool vhost_ring_sleep(struct vhost_ring *ring) {
+bool vhost_ring_publish(struct vhost_ring *ring) {
+        return ring->is_packed ? vhost_packed_publish(ring) : publish_split(ring);
+}
+
+static bool sleep_split(struct vhost_ring *ring) {
         uint16_t size = ring->setup.size;
 
-        if (ring->is_broken)
-                return false;
-        if (ring->n_resumed < ring->resumed.n_heads)
-                return true;
         if (ring->has_event_idx)
                 store(ring->used + RING + 8u * size, ring->available_idx);
         else
@@ -191,7 +220,19 @@ bool vhost_ring_sleep(struct vhost_ring *ring) {
         return load(ring->available + IDX) != ring->available_idx;
 }
 
+bool vhost_ring_sleep(struct vhost_ring *ring) {
+        if (ring->is_broken)
+                return false;
+        if (ring->n_resumed < ring->resumed.n_heads)
+                return true;
+        return ring->is_packed ? vhost_packed_sleep(ring) : sleep_split(ring);
+}
+
 void vhost_ring_wake(struct vhost_ring *ring) {
-        if (!ring->is_broken && !ring->has_event_idx)
+        if (ring->is_broken)
+                return;
+        if (ring->is_packed)
+                vhost_packed_wake(ring);
+        else if (!ring->has_event_idx)
                 store(ring->used, USED_NO_NOTIFY);
 }

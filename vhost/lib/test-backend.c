@@ -145,7 +145,8 @@ static void negotiate(struct world *world) {
         g_assert_cmpint(vhost_frontend_tell_u64(&world->frontend, VHOST_USER_SET_PROTOCOL_FEATURES, protocol_features), ==, 0);
         world->frontend.protocol_features = protocol_features;
         g_assert_cmpint(vhost_frontend_tell(&world->frontend, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0), ==, 0);
-        g_assert_cmpint(vhost_frontend_tell_u64(&world->frontend, VHOST_USER_SET_FEATURES, features & ~VHOST_BIT(VHOST_F_LOG_ALL)), ==, 0);
+        features &= ~(VHOST_BIT(VHOST_F_LOG_ALL) | VHOST_BIT(VHOST_F_PACKED));
+        g_assert_cmpint(vhost_frontend_tell_u64(&world->frontend, VHOST_USER_SET_FEATURES, features), ==, 0);
 }
 
 static void start(struct world *world, uint16_t base) {
@@ -407,7 +408,7 @@ static void test_inflight(void) {
 
         world_begin(&next);
         negotiate(&next);
-        g_assert_cmpint(vhost_inflight_open(&inflight, reply.fds[0], 0, payload.inflight.mmap_size, 1, 128), ==, 0);
+        g_assert_cmpint(vhost_inflight_open(&inflight, reply.fds[0], 0, payload.inflight.mmap_size, 1, 128, false), ==, 0);
         vhost_inflight_taken(vhost_inflight_queue(&inflight, 0), 0, 5);         /* as one leaves it that was killed right then */
         put(&w, 'b');
         g_assert_cmpint(vhost_frontend_tell(&next.frontend, VHOST_USER_SET_INFLIGHT_FD, &payload, 20, reply.fds, 1), ==, 0);

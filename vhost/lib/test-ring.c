@@ -242,10 +242,10 @@ static void test_inflight(void) {
         struct vhost_ring_setup setup;
         struct vhost_chain chains[4], chain;
         struct world w;
-        int fd = vhost_inflight_make(1, SIZE);
+        int fd = vhost_inflight_make(1, SIZE, false);
 
         g_assert_cmpint(fd, >=, 0);
-        g_assert_cmpint(vhost_inflight_open(&inflight, fd, 0, vhost_inflight_bytes(1, SIZE), 1, SIZE), ==, 0);
+        g_assert_cmpint(vhost_inflight_open(&inflight, fd, 0, vhost_inflight_bytes(1, SIZE, false), 1, SIZE, false), ==, 0);
         world_begin(&w, 0);
         setup = setup_of(&w, 0);
         setup.inflight = vhost_inflight_queue(&inflight, 0);
@@ -294,9 +294,9 @@ static void test_inflight_new_region(void) {
         struct vhost_inflight inflight = VHOST_INFLIGHT_NONE;
         struct vhost_inflight_state state;
         struct vhost_inflight_queue *queue;
-        int fd = vhost_inflight_make(2, SIZE);
+        int fd = vhost_inflight_make(2, SIZE, false);
 
-        g_assert_cmpint(vhost_inflight_open(&inflight, fd, 0, vhost_inflight_bytes(2, SIZE), 2, SIZE), ==, 0);
+        g_assert_cmpint(vhost_inflight_open(&inflight, fd, 0, vhost_inflight_bytes(2, SIZE, false), 2, SIZE, false), ==, 0);
         g_assert_null(vhost_inflight_queue(&inflight, 2));
         queue = vhost_inflight_queue(&inflight, 1);
         g_assert_cmpint(vhost_inflight_take_over(queue, SIZE, 100, &state), ==, 0);
@@ -315,7 +315,7 @@ static void test_inflight_new_region(void) {
         queue->version = 2;
         g_assert_cmpint(vhost_inflight_take_over(queue, SIZE, 100, &state), ==, -EINVAL);
         vhost_inflight_close(&inflight);
-        g_assert_cmpint(vhost_inflight_open(&inflight, fd, 0, vhost_inflight_bytes(2, SIZE), 3, SIZE), ==, -EINVAL);
+        g_assert_cmpint(vhost_inflight_open(&inflight, fd, 0, vhost_inflight_bytes(2, SIZE, false), 3, SIZE, false), ==, -EINVAL);
         close(fd);
 }
 
@@ -326,7 +326,7 @@ static void test_log(void) {
         struct world w;
         uint8_t bits[128] = {};
         uint64_t page;
-        int fd = vhost_inflight_make(1, 1000);
+        int fd = vhost_inflight_make(1, 1000, false);
 
         world_begin(&w, 0);
         g_assert_cmpint(vhost_log_open(&log, fd, 0, sizeof bits), ==, 0);
