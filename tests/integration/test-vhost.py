@@ -165,6 +165,33 @@ class Death(Backend):
         self.end(backend)
 
 
+class Sandbox(Backend):
+    def status(self, backend):
+        lines = pathlib.Path(f"/proc/{backend.pid}/status").read_text().splitlines()
+        return dict(line.split(":", 1) for line in lines)
+
+    def test_what_it_gives_up(self):
+        user = ("--user", "nobody") if os.geteuid() == 0 else ()
+        for options in (), ("--no-io-uring",):
+            backend = self.blk(*user, *options)
+            status = {name: value.split() for name, value in self.status(backend).items()}
+            self.assertEqual((status["Seccomp"], status["NoNewPrivs"]), (["2"], ["1"]))
+            self.assertEqual((int(status["CapEff"][0], 16), int(status["CapPrm"][0], 16)), (0, 0))
+            if user:
+                self.assertNotIn("0", status["Uid"] + status["Gid"] + status["Groups"])
+            self.assertEqual(self.check("B", "R-1", "I-2")[0].keys(), {"passed"})
+            self.end(backend)
+
+    def test_a_user_that_is_not_there(self):
+        """Only root becomes somebody else: to all others the option says nothing."""
+        options = ("--user", "no-such-user")
+        if os.geteuid() == 0:
+            result = run(BLK, "--socket-path", self.socket, "--blk-file", self.file, *options, check=1)
+            self.assertIn("cannot give up what is not needed no-such-user: No such file", result.stderr)
+        else:
+            self.end(self.blk(*options))
+
+
 class Commands(Backend):
     def control(self, *options):
         ours, theirs = os.pipe()

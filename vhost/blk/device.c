@@ -51,6 +51,23 @@ static void on_reset(void *userdata) {
         device->disk->write_back = true;
 }
 
+/* All that a disk has beyond its file: whether the guest's driver flushes by itself. */
+static size_t on_get_state(void *userdata, uint8_t *to) {
+        struct device *device = userdata;
+
+        to[0] = device->disk->write_back;
+        return 1;
+}
+
+static int on_set_state(void *userdata, const uint8_t *untrusted_from, size_t n) {
+        struct device *device = userdata;
+
+        if (n != 1 || untrusted_from[0] > 1)
+                return -EINVAL;
+        device->disk->write_back = untrusted_from[0];
+        return 0;
+}
+
 static void on_start(void *userdata, struct vhost_queue *queue) {
         struct device *device = userdata;
 
@@ -121,6 +138,8 @@ int device_new(struct device **ret_device, sd_event *event, int fd, struct disk 
                 .set_config = on_set_config,
                 .negotiated = on_negotiated,
                 .reset = on_reset,
+                .get_state = on_get_state,
+                .set_state = on_set_state,
                 .start = on_start,
                 .stop = on_stop,
         };

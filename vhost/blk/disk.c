@@ -7,13 +7,18 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <linux/virtio_blk.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+#define FILE_BLOCK_MAX 4096u
 
 static int open_file(const struct disk_spec *spec) {
         const struct open_how how = {
@@ -48,6 +53,33 @@ static int measure(const struct disk *disk, uint64_t size, uint64_t *ret_size) {
         return 0;
 }
 
+/*
+ * What the file is stored in: a guest that knows it lays its partitions and file systems out so that no write of its is two for us. Of a file all that
+ * is known is what its file system is made of; more than a page of that is no unit of the storage, but what it likes.
+ */
+static void look_at_blocks(struct disk *disk) {
+        unsigned physical = disk->block_size, least = 0, best = 0;
+        struct stat st;
+
+        if (fstat(disk->fd, &st) < 0)
+                return;
+        if (S_ISBLK(st.st_mode)) {
+                if (ioctl(disk->fd, BLKPBSZGET, &physical) < 0 || ioctl(disk->fd, BLKIOMIN, &least) < 0 || ioctl(disk->fd, BLKIOOPT, &best) < 0)
+                        return;
+        } else {
+                physical = st.st_blksize < FILE_BLOCK_MAX ? (unsigned) st.st_blksize : FILE_BLOCK_MAX;
+                best = st.st_blksize > FILE_BLOCK_MAX && st.st_blksize < INT32_MAX ? (unsigned) st.st_blksize : 0;
+        }
+        /* A range that does not begin with a block has none: there is a field for that, but hardly a guest that looks at it. */
+        if (physical == 0 || disk->offset % physical != 0)
+                return;
+        while ((disk->block_size << (disk->physical_exponent + 1)) <= physical)
+                disk->physical_exponent++;
+        if (least / disk->block_size > 1 && least / disk->block_size <= UINT16_MAX)
+                disk->io_min = (uint16_t) (least / disk->block_size);
+        disk->io_best = best / disk->block_size;
+}
+
 int disk_open(struct disk *disk, const struct disk_spec *spec) {
         uint64_t size;
         int r;
@@ -60,6 +92,8 @@ int disk_open(struct disk *disk, const struct disk_spec *spec) {
         disk->is_range = spec->size > 0;
         disk->read_only = spec->read_only;
         disk->block_size = spec->block_size;
+        disk->io_min = 1;
+        look_at_blocks(disk);
         disk->n_queues = spec->n_queues;
         memcpy(disk->serial, spec->serial, strnlen(spec->serial, sizeof disk->serial)); /* all of it may be text */
         r = measure(disk, spec->size, &size);
@@ -92,8 +126,9 @@ void disk_get_config(const struct disk *disk, uint32_t offset, uint8_t *to, uint
                 .capacity = htole64(disk->size / DISK_SECTOR),
                 .seg_max = htole32(DISK_SEGMENTS_MAX),
                 .blk_size = htole32(disk->block_size),
-                .min_io_size = htole16(1),
-                .opt_io_size = htole32(0),
+                .physical_block_exp = disk->physical_exponent,
+                .min_io_size = htole16(disk->io_min),
+                .opt_io_size = htole32(disk->io_best),
                 .wce = disk->write_back,
                 .num_queues = htole16(disk->n_queues),
                 .max_discard_sectors = htole32(DISK_DISCARD_SECTORS_MAX),

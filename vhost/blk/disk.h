@@ -38,6 +38,9 @@ struct disk {
         atomic_bool write_back;         /* the guest's driver flushes by itself */
         char serial[DISK_SERIAL_MAX];
         uint32_t block_size;
+        uint8_t physical_exponent;      /* 1 << this blocks are what the storage below reads and writes at the least */
+        uint16_t io_min;                /* blocks that it likes to be read and written at the least, */
+        uint32_t io_best;               /* and at best; 0: it does not say */
         uint16_t n_queues;
         struct rate rate;
 };

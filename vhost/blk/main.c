@@ -9,13 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
 #include "device.h"
 #include "mapping.h"
 #include "options.h"
+#include "sandbox.h"
 #include "server.h"
 
 enum { EXIT_BAD_OPTIONS = 2 };
@@ -137,8 +137,12 @@ static int run(struct program *program, sd_event *event) {
                         return fail("cannot listen at", options->socket_path, fd);
         }
         r = add_sources(program, event);        /* signals, before there are threads */
-        if (r >= 0)
-                r = device_new(&program->device, event, fd, &program->disk, &options->worker);
+        if (r < 0)
+                return fail("cannot serve", options->disk.file, r);
+        r = sandbox_enter(options->user);
+        if (r < 0)
+                return fail("cannot give up what is not needed", options->user ? options->user : "", r);
+        r = device_new(&program->device, event, fd, &program->disk, &options->worker);
         if (r < 0)
                 return fail("cannot serve", options->disk.file, r);
         puts("ready");
@@ -160,7 +164,6 @@ int main(int argc, char **argv) {
         if (r != 0)
                 return r == OPTIONS_SHOWN ? EXIT_SUCCESS : EXIT_BAD_OPTIONS;
         signal(SIGPIPE, SIG_IGN);
-        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         r = vhost_mapping_guard();
         if (r >= 0)
                 r = sd_event_new(&event);

@@ -37,6 +37,7 @@ static const char help[] =
         "  --bandwidth BYTES     bytes a second, at most\n"
         "  --poll-us N           look at a busy ring for so long before sleeping (default: 30; 0 on a machine of one or two CPUs)\n"
         "  --no-io-uring         do I/O in the queues' threads\n"
+        "  --user NAME           if started by root, be this user once the disk is open\n"
         "  --control FD          read commands from there, a line each: size BYTES (0: the file's), counters. Answers go to standard output\n"
         "  --help, --version\n"
         "\n"
@@ -58,6 +59,7 @@ enum {
         BANDWIDTH,
         POLL_US,
         NO_IO_URING,
+        USER,
         CONTROL,
         HELP,
         VERSION,
@@ -79,6 +81,7 @@ static const struct option long_options[] = {
         { "bandwidth", required_argument, NULL, BANDWIDTH },
         { "poll-us", required_argument, NULL, POLL_US },
         { "no-io-uring", no_argument, NULL, NO_IO_URING },
+        { "user", required_argument, NULL, USER },
         { "control", required_argument, NULL, CONTROL },
         { "help", no_argument, NULL, HELP },
         { "version", no_argument, NULL, VERSION },
@@ -171,6 +174,9 @@ static int parse_one(struct options *options, int option) {
                 return number("poll-us", 0, 1000000, &options->worker.spin_usec);
         case NO_IO_URING:
                 options->worker.want_uring = false;
+                break;
+        case USER:
+                options->user = optarg;
                 break;
         case CAPABILITIES:
                 puts("{ \"type\": \"block\", \"features\": [ \"read-only\", \"blk-file\" ] }");

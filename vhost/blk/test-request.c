@@ -7,6 +7,7 @@
 #include <linux/virtio_blk.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "request.h"
@@ -180,6 +181,35 @@ static void test_disk(void) {
         close(fd);
 }
 
+/* What the guest is told of the blocks below: as large as those of the file system, up to a page. */
+static void test_topology(void) {
+        char path[] = "/tmp/test-disk-XXXXXX";
+        int fd = mkstemp(path);
+        struct virtio_blk_config config;
+        struct stat st;
+        struct disk disk;
+
+        g_assert_cmpint(ftruncate(fd, 1 << 20), ==, 0);
+        g_assert_cmpint(fstat(fd, &st), ==, 0);
+        for (uint32_t block = 512; block <= 4096; block *= 8) {
+                struct disk_spec spec = { .file = path, .serial = "", .block_size = block, .n_queues = 1 };
+
+                g_assert_cmpint(disk_open(&disk, &spec), ==, 0);
+                disk_get_config(&disk, 0, (uint8_t *) &config, DISK_CONFIG_SIZE);
+                g_assert_cmpuint(config.blk_size, ==, block);
+                g_assert_cmpuint(block << config.physical_block_exp, ==, MAX(block, MIN(st.st_blksize, 4096)));
+                g_assert_cmpuint(config.min_io_size, ==, 1);
+                disk_close(&disk);
+                spec.offset = 512;                                      /* a range that is not aligned */
+                g_assert_cmpint(disk_open(&disk, &spec), ==, 0);
+                disk_get_config(&disk, 0, (uint8_t *) &config, DISK_CONFIG_SIZE);
+                g_assert_cmpuint(config.physical_block_exp, ==, 0);
+                disk_close(&disk);
+        }
+        unlink(path);
+        close(fd);
+}
+
 static void test_rate(void) {
         struct rate rate;
 
@@ -204,6 +234,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/request/ranges", test_ranges);
         g_test_add_func("/request/id", test_id);
         g_test_add_func("/disk/ranges-and-sizes", test_disk);
+        g_test_add_func("/disk/topology", test_topology);
         g_test_add_func("/rate/debt", test_rate);
         return g_test_run();
 }

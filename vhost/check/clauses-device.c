@@ -3,7 +3,9 @@
 /* Clauses C, D, I and L: the configuration space, reset and status, what is in flight, and connections. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_blk.h>
+#include <poll.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -169,6 +171,56 @@ static void inflight_resumed(struct session *s) {
         MUST(s, !block_comes(s), "something is answered that was not in flight");
 }
 
+/* Sends one end of a pipe. Whether it is taken, and the front-end's own. */
+static bool transfer(struct session *s, uint32_t direction, int fd) {
+        const union vhost_payload payload = { .state_transfer = { .direction = direction } };
+        VHOST_AUTO_MESSAGE reply = {};
+
+        if (vhost_frontend_send(&s->frontend, VHOST_USER_SET_DEVICE_STATE_FD, 0, &payload, 8, &fd, 1) < 0 ||
+            vhost_frontend_receive(&s->frontend, &reply) < 0)
+                return false;
+        return reply.size == 8 && reply.payload.u64 == VHOST_STATE_NO_FD && reply.n_fds == 0;
+}
+
+/* All that comes, up to its end. */
+static ssize_t read_state(struct session *s, int fd, uint8_t *state, size_t max) {
+        size_t n = 0;
+
+        for (;;) {
+                struct pollfd p = { .fd = fd, .events = POLLIN };
+                ssize_t k = poll(&p, 1, s->timeout_ms) == 1 ? read(fd, state + n, max - n) : -1;
+
+                if (k <= 0)
+                        return k < 0 ? -1 : (ssize_t) n;
+                n += (size_t) k;
+        }
+}
+
+static void device_state(struct session *s) {
+        uint8_t state[65536];
+        int ends[2];
+        uint64_t result;
+        ssize_t n;
+
+        MUST(s, session_connect(s) == 0, " ");
+        OFFERED(s, session_has(s, VHOST_PROTOCOL_F_DEVICE_STATE), "DEVICE_STATE");
+        MUST(s, session_negotiate(s, 0) == 0 && pipe2(ends, O_CLOEXEC) == 0, " ");
+        MUST(s, transfer(s, 0, ends[1]), "it does not write its state to a pipe");
+        close(ends[1]);
+        n = read_state(s, ends[0], state, sizeof state);
+        close(ends[0]);
+        MUST(s, n >= 0, "its state has no end");
+        MUST(s, vhost_frontend_ask_u64(&s->frontend, VHOST_USER_CHECK_DEVICE_STATE, &result) == 0 && result == 0, "saving failed");
+        session_close(s);
+        MUST(s, session_connect(s) == 0 && session_negotiate(s, 0) == 0 && pipe2(ends, O_CLOEXEC) == 0, " ");
+        MUST(s, transfer(s, 1, ends[0]), "it does not read its state from a pipe");
+        close(ends[0]);
+        MUST(s, write(ends[1], state, (size_t) n) == n, "it does not read its state");
+        close(ends[1]);
+        MUST(s, vhost_frontend_ask_u64(&s->frontend, VHOST_USER_CHECK_DEVICE_STATE, &result) == 0 && result == 0, "loading failed");
+        MUST(s, session_start(s) == 0 && block_do(s, READ_1) == 0, "a read fails after that");
+}
+
 static void reconnect(struct session *s) {
         for (int i = 0; i < 20; i++) {
                 MUST(s, session_start(s) == 0, " ");
@@ -184,6 +236,7 @@ const struct clause clauses_device[] = {
         { "C-4", "MUST", "writeback can be set, and read back", config_write_cache, false },
         { "D-1", "MUST", "RESET_DEVICE stops rings", reset, false },
         { "D-2", "MUST", "GET_STATUS tells what was set; 0 resets", status, false },
+        { "D-3", "MUST", "its state is written to a pipe up to its end, and read from one", device_state, false },
         { "I-1", "MUST", "what is in flight is noted in the region", inflight_tracked, false },
         { "I-2", "MUST", "what was in flight, and nothing else, is done again, without a kick", inflight_resumed, false },
         { "L-1", "MUST", "front-ends may come and go without stopping their rings", reconnect, false },

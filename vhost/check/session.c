@@ -58,7 +58,8 @@ int session_connect(struct session *session) {
 #define KNOWN                                                                                                                             \
         (VHOST_BIT(VHOST_PROTOCOL_F_MQ) | VHOST_BIT(VHOST_PROTOCOL_F_LOG_SHMFD) | VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK) |                  \
          VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ) | VHOST_BIT(VHOST_PROTOCOL_F_CONFIG) | VHOST_BIT(VHOST_PROTOCOL_F_INFLIGHT_SHMFD) |       \
-         VHOST_BIT(VHOST_PROTOCOL_F_RESET_DEVICE) | VHOST_BIT(VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | VHOST_BIT(VHOST_PROTOCOL_F_STATUS))
+         VHOST_BIT(VHOST_PROTOCOL_F_RESET_DEVICE) | VHOST_BIT(VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | VHOST_BIT(VHOST_PROTOCOL_F_STATUS) | \
+         VHOST_BIT(VHOST_PROTOCOL_F_DEVICE_STATE))
 
 static int get_capacity(struct session *session) {
         union vhost_payload payload = { .config = { .offset = 0, .size = 8 } };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The parts of a back-end: backend.c runs it, backend-requests.c answers about the device, backend-queues.c has the rings, backend-memory.c memory. */
+/* The parts of a back-end: backend.c runs it, backend-requests.c answers about the device, backend-queues.c has the rings, backend-memory.c memory, backend-state.c migration. */
 
 #include "backend.h"
 
@@ -13,6 +13,8 @@ struct vhost_backend {
         struct vhost_channel requests;  /* of ours to the front-end: BACKEND_REQ */
         uint64_t features, protocol_features;   /* as negotiated */
         uint8_t status;                 /* VIRTIO's */
+        int state_fd;                   /* that a state comes from: DEVICE_STATE; -1: none */
+        int state_result;               /* of the transfer: negative errno */
         bool config_has_changed;        /* and could not be told yet */
         struct vhost_message pending;   /* waits for queues to end */
         bool has_pending, is_closing;
@@ -39,6 +41,9 @@ vhost_handler vhost_do_get_features, vhost_do_set_features, vhost_do_nothing, vh
 vhost_handler vhost_do_set_mem_table, vhost_do_add_mem_reg, vhost_do_rem_mem_reg, vhost_do_get_max_mem_slots, vhost_do_set_log_base;
 vhost_handler vhost_do_set_vring_num, vhost_do_set_vring_addr, vhost_do_set_vring_base, vhost_do_get_vring_base, vhost_do_set_vring_kick,
         vhost_do_set_vring_call, vhost_do_set_vring_err, vhost_do_set_vring_enable;
+vhost_handler vhost_do_set_device_state_fd, vhost_do_check_device_state;
+
+void vhost_state_close(struct vhost_backend *backend);
 
 static inline bool vhost_backend_has(const struct vhost_backend *backend, enum vhost_protocol_feature feature) {
         return backend->protocol_features & VHOST_BIT(feature);

@@ -45,6 +45,8 @@ static const struct {
         [VHOST_USER_REM_MEM_REG] = { vhost_do_rem_mem_reg, QUIET_ALL },
         [VHOST_USER_SET_STATUS] = { vhost_do_set_status, QUIET_ALL },
         [VHOST_USER_GET_STATUS] = { vhost_do_get_status, QUIET_NONE },
+        [VHOST_USER_SET_DEVICE_STATE_FD] = { vhost_do_set_device_state_fd, QUIET_NONE },
+        [VHOST_USER_CHECK_DEVICE_STATE] = { vhost_do_check_device_state, QUIET_NONE },
 };
 
 int vhost_backend_new(struct vhost_backend **ret_backend, const struct vhost_device *device, void *userdata) {
@@ -57,6 +59,7 @@ int vhost_backend_new(struct vhost_backend **ret_backend, const struct vhost_dev
                 return -ENOMEM;
         backend->device = device;
         backend->userdata = userdata;
+        backend->state_fd = -1;
         backend->channel = backend->requests = (struct vhost_channel) VHOST_CHANNEL_NONE;
         backend->log = (struct vhost_log) VHOST_LOG_NONE;
         backend->inflight = (struct vhost_inflight) VHOST_INFLIGHT_NONE;
@@ -75,6 +78,8 @@ static void forget(struct vhost_backend *backend) {
         vhost_memory_clear(&backend->memory);
         vhost_log_close(&backend->log);
         vhost_inflight_close(&backend->inflight);
+        vhost_state_close(backend);
+        backend->state_result = 0;
         backend->features = backend->protocol_features = 0;
         backend->status = 0;
 }

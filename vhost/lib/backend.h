@@ -22,6 +22,8 @@
 
 struct vhost_backend;
 
+#define VHOST_STATE_MAX 4096u           /* bytes: as many as go into any pipe at once */
+
 enum vhost_queue_state {
         VHOST_QUEUE_IDLE,
         VHOST_QUEUE_RUNS,
@@ -62,6 +64,14 @@ struct vhost_device {
         /* Features were negotiated; the device goes back to how it was at first. Either may be NULL. No queue runs then. */
         void (*negotiated)(void *userdata, uint64_t features);
         void (*reset)(void *userdata);
+
+        /*
+         * What another back-end is to go on with after a migration, beyond memory, rings and the configuration space: up to VHOST_STATE_MAX bytes, which
+         * get_state() returns how many of; set_state() is given what somebody says is that, and checks it. No queue runs. Both may be NULL: there is
+         * nothing.
+         */
+        size_t (*get_state)(void *userdata, uint8_t *to);
+        int (*set_state)(void *userdata, const uint8_t *untrusted_from, size_t n);
 
         /*
          * A queue begins, and ends: from stop() on the device takes no more requests, answers those that it has, and then calls

@@ -49,6 +49,9 @@ static const struct vhost_request_kind kinds[_VHOST_USER_N] = {
         [VHOST_USER_REM_MEM_REG] = { .name = "REM_MEM_REG", .size_min = 40, .size_max = 40, .fds_max = 1, GATE(CONFIGURE_MEM_SLOTS) },
         [VHOST_USER_SET_STATUS] = { .name = "SET_STATUS", U64, GATE(STATUS) },
         [VHOST_USER_GET_STATUS] = { .name = "GET_STATUS", .has_reply = true, GATE(STATUS) },
+        [VHOST_USER_SET_DEVICE_STATE_FD] = { .name = "SET_DEVICE_STATE_FD", U64, .fds_min = 1, .fds_max = 1, .has_reply = true,
+                                             GATE(DEVICE_STATE) },
+        [VHOST_USER_CHECK_DEVICE_STATE] = { .name = "CHECK_DEVICE_STATE", .has_reply = true, GATE(DEVICE_STATE) },
 };
 
 const struct vhost_request_kind *vhost_request_kind(uint32_t request) {

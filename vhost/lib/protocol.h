@@ -53,6 +53,8 @@ enum vhost_request {
         VHOST_USER_REM_MEM_REG = 38,
         VHOST_USER_SET_STATUS = 39,
         VHOST_USER_GET_STATUS = 40,
+        VHOST_USER_SET_DEVICE_STATE_FD = 42,
+        VHOST_USER_CHECK_DEVICE_STATE = 43,
         _VHOST_USER_N,
 };
 
@@ -72,6 +74,7 @@ enum vhost_protocol_feature {
         VHOST_PROTOCOL_F_RESET_DEVICE = 13,
         VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,
         VHOST_PROTOCOL_F_STATUS = 16,
+        VHOST_PROTOCOL_F_DEVICE_STATE = 19,
 };
 
 /* Feature bits of the transport, beside those of the device: "Communication", "Migration", and VIRTIO 1.2 §6 */
@@ -140,6 +143,10 @@ union vhost_payload {
                 uint32_t flags;
                 uint8_t bytes[VHOST_CONFIG_MAX];
         } config;
+        struct {                        /* "Device state transfer parameters" */
+                uint32_t direction;     /* 0: from the back-end, to be saved; 1: to it, to be loaded */
+                uint32_t phase;         /* 0: stopped, and there is no other */
+        } state_transfer;
         struct {                        /* "Inflight description": 20 bytes, or 24 with what QEMU's compiler puts behind them */
                 uint64_t mmap_size;
                 uint64_t mmap_offset;
@@ -152,5 +159,6 @@ union vhost_payload {
 #define VHOST_PAYLOAD_MAX ((uint32_t) sizeof(union vhost_payload))
 #define VHOST_CONFIG_HEADER 12u         /* of a configuration space's payload, before the bytes */
 #define VHOST_INFLIGHT_SIZE 20u
+#define VHOST_STATE_NO_FD 0x100u        /* in the reply to SET_DEVICE_STATE_FD: the front-end's descriptor is the one */
 
 _Static_assert(sizeof(struct vhost_region) == 32 && sizeof(struct vhost_vring_address) == 40, "layouts of the protocol");

@@ -224,36 +224,22 @@ static void test_indirect(void) {
 }
 
 /* Each of these breaks the ring, and no byte outside of the guest's memory is touched. The chain of three lies at 0 to 2. */
-static void spoil_endless(struct world *w) {
-        for (unsigned i = 0; i < SIZE; i++)
-                w->driver.packed->ring[i] = (struct vhost_packed_descriptor) {
-                        VHOST_DRIVER_GUEST, 1, 0, (uint16_t) (VHOST_PACKED_NEXT | VHOST_PACKED_WRITE | vhost_packed_available(true))
-                };
-}
-static void spoil_address(struct world *w) {
-        w->driver.packed->ring[0].address = UINT64_MAX - 1;
-}
-static void spoil_length(struct world *w) {
-        w->driver.packed->ring[1].length = UINT32_MAX;
-}
-static void spoil_empty(struct world *w) {
-        w->driver.packed->ring[1].length = 0;
-}
-static void spoil_order(struct world *w) {
-        w->driver.packed->ring[0].flags |= VHOST_PACKED_WRITE;
-}
-static void spoil_indirect_and_next(struct world *w) {
-        w->driver.packed->ring[0].flags |= VHOST_PACKED_INDIRECT;
-}
-static void spoil_indirect_odd(struct world *w) {
-        w->driver.packed->ring[0].flags = VHOST_PACKED_INDIRECT | vhost_packed_available(true);
-        w->driver.packed->ring[0].length = 17;
-}
-static void spoil_indirect_nowhere(struct world *w) {
-        spoil_indirect_odd(w);
-        w->driver.packed->ring[0].address = 16;
-        w->driver.packed->ring[0].length = 16;
-}
+#define SPOIL(name, statement)                          \
+        static void spoil_##name(struct world *w) {     \
+                statement;                              \
+        }
+#define RING w->driver.packed->ring
+#define ENDLESS ((struct vhost_packed_descriptor) { VHOST_DRIVER_GUEST, 1, 0, VHOST_PACKED_NEXT | VHOST_PACKED_WRITE | vhost_packed_available(true) })
+#define INDIRECT (VHOST_PACKED_INDIRECT | vhost_packed_available(true))
+
+SPOIL(endless, for (unsigned i = 0; i < SIZE; i++) RING[i] = ENDLESS)
+SPOIL(address, RING[0].address = UINT64_MAX - 1)
+SPOIL(length, RING[1].length = UINT32_MAX)
+SPOIL(empty, RING[1].length = 0)
+SPOIL(order, RING[0].flags |= VHOST_PACKED_WRITE)
+SPOIL(indirect_and_next, RING[0].flags |= VHOST_PACKED_INDIRECT)
+SPOIL(indirect_odd, RING[0].flags = INDIRECT; RING[0].length = 17)
+SPOIL(indirect_nowhere, RING[0].flags = INDIRECT; RING[0].length = 16; RING[0].address = 16)
 
 static void test_spoilt(void) {
         static void (*const spoils[])(struct world *) = { spoil_endless, spoil_address,           spoil_length,       spoil_empty,
@@ -441,25 +427,16 @@ static void test_inflight_nonsense(void) {
                 put(&w, 3);
                 take_is(&w, &chain, 3);
                 queue = w.setup.inflight_packed;
-                switch (i) {
-                case 0:
+                if (i == 0)
                         queue->version = 2;
-                        break;
-                case 1:
+                else if (i == 1)
                         queue->n_entries = SIZE / 2;
-                        break;
-                case 2:
+                else if (i == 2)
                         queue->places.old_used_idx = SIZE;
-                        break;
-                case 3:
+                else if (i == 3)
                         queue->entries[SIZE - 1].next = queue->free_head;       /* a loop */
-                        break;
-                case 4:
-                        queue->entries[chain.entry].n = SIZE + 1;
-                        break;
-                case 5:
-                        queue->entries[chain.entry].n = 0;
-                }
+                else
+                        queue->entries[chain.entry].n = i == 4 ? SIZE + 1 : 0;
                 g_assert_cmpint(vhost_ring_init(&ring, &w.setup), ==, -EINVAL);
                 world_end(&w);
         }
