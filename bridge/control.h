@@ -26,7 +26,7 @@ enum control_type {
         CONTROL_PEER,                   /* first: unique name here, second: there, value: hops, number: its figures */
         CONTROL_PEER_GONE,              /* first */
         CONTROL_NAME,                   /* first: the name, second: whose, or "" */
-        CONTROL_ACTIVATABLE,            /* first: the name, value: 1 or 0 */
+        CONTROL_ACTIVATABLE,            /* first: the name, value: hops and 1, or 0 */
         CONTROL_STARTED,                /* number: the tag, first: an error's name or "", second: a sentence */
         CONTROL_DENIED,                 /* struct control_denied */
         CONTROL_LISTENER,               /* first: unique name of its connection that hears of signals */
@@ -38,6 +38,8 @@ enum control_type {
         CONTROL_FOREIGN_GONE,           /* first */
         CONTROL_START,                  /* number: a tag, first: a name */
         CONTROL_RELOAD,                 /* fd: the policy from now on */
+        CONTROL_BRIDGED,                /* first: a name that this bus starts in another domain, value: enum session_bridged; 0: no longer */
+        CONTROL_ACTIVATABLES,           /* what this bus would start, or what was said of it by the one above, has changed */
         CONTROL_MOVES,                  /* first: a name that moves to the process's domain (value: 1), or has done so or not (0) */
         CONTROL_WANT,                   /* first: a match rule of somebody on this bus, which was nobody's before */
         CONTROL_UNWANT,                 /* first: one that is nobody's any longer */

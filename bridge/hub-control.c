@@ -148,7 +148,7 @@ int hub_link_handle(struct hub_link *link, const struct control *control) {
         case CONTROL_NAME:
                 return set_name(link, control->first, control->second);
         case CONTROL_ACTIVATABLE:
-                return hub_activatable(link, control->first, control->value);
+                return hub_activatable(link, control->first, control->value > 0, control->value > 0 ? control->value - 1 : 0);
         case CONTROL_STARTED:
                 hub_started(link, control->number, control->first, control->second);
                 hub_move_started(link, control->number, control->first, control->second);

@@ -298,6 +298,7 @@ static int start(struct hub_link *link) {
                 return r;
         }
         tell_foreign(link);
+        hub_activation_tell(link);
         hub_wants_tell(link);
         return 0;
 }

@@ -153,11 +153,12 @@ void hub_link_names_changed(struct hub_link *link);
 void hub_denied(struct hub_link *link, const struct control *control);
 
 /* hub-activation.c: services of other domains that this bus can start. */
-int hub_activatable(struct hub_link *link, const char *name, bool is);
+int hub_activatable(struct hub_link *link, const char *name, bool is, unsigned hops);
 void hub_started(struct hub_link *link, uint64_t tag, const char *error, const char *text);
 int hub_start_service(struct hub *hub, struct idl_call *call, const char *name, struct idl_error *error);
 struct hub_link *hub_activation_link(struct hub *hub, const char *name);       /* where it would be started; NULL: nowhere */
 int hub_activation_new(struct hub *hub);
+void hub_activation_tell(struct hub_link *link);         /* which of them there are, to a new process */
 void hub_activation_forget(struct hub_link *link);
 void hub_activation_free(struct hub *hub);
 

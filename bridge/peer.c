@@ -39,7 +39,7 @@ struct peer {
         struct session *session;
         struct guard *guard;
         struct table *foreign;
-        struct table *moving;           /* names that move to the other domain: the peer itself */
+        struct table *moving, *bridged; /* by name: those that move to the other domain; enum session_bridged */
         struct wants *wants;
         struct control_figures *figures;
         const struct control_news *news;
@@ -94,8 +94,8 @@ static void on_name(void *userdata, const char *name, const char *unique) {
         tell(CONTROL_NAME, 0, 0, name, unique);
 }
 
-static void on_activatable(void *userdata, const char *name, bool is) {
-        tell(CONTROL_ACTIVATABLE, is, 0, name, NULL);
+static void on_activatable(void *userdata, const char *name, bool is, unsigned hops) {
+        tell(CONTROL_ACTIVATABLE, is ? hops + 1 : 0, 0, name, NULL);
 }
 
 static void on_started(void *userdata, uint64_t tag, const char *error, const char *text) {
@@ -211,17 +211,22 @@ static int on_wanted(struct peer *peer, const char *rule, bool wanted) {
         return r == -EEXIST || r == -ENOENT ? 0 : r;
 }
 
+static int keep(struct table *table, const char *key, uintptr_t value) {
+        table_remove_string(table, key);
+        return value ? table_add_string(table, key, (void *) value) : 0;
+}
+
 /* What only has to be known. Returns 1 if it was that, 0 if it is something else, or a negative errno. */
 static int on_news(struct peer *peer, const struct control *control) {
         int r = 0;
 
         switch (control->type) {
         case CONTROL_FOREIGN:
-                table_remove_string(peer->foreign, control->first);
-                r = table_add_string(peer->foreign, control->first, (void *) (uintptr_t) (control->value + 1));
-                break;
         case CONTROL_FOREIGN_GONE:
-                table_remove_string(peer->foreign, control->first);
+                r = keep(peer->foreign, control->first, control->type == CONTROL_FOREIGN ? control->value + 1 : 0);
+                break;
+        case CONTROL_BRIDGED:
+                r = keep(peer->bridged, control->first, control->value);
                 break;
         case CONTROL_WANT:
         case CONTROL_UNWANT:
@@ -231,9 +236,7 @@ static int on_news(struct peer *peer, const struct control *control) {
                 peer->generation = (uint32_t) control->number;
                 break;
         case CONTROL_MOVES:
-                table_remove_string(peer->moving, control->first);
-                if (control->value)
-                        r = table_add_string(peer->moving, control->first, peer);
+                r = keep(peer->moving, control->first, control->value);
                 break;
         default:
                 return 0;
@@ -256,6 +259,10 @@ static void on_control(struct peer *peer, const struct control *control) {
         case CONTROL_START:
                 if (!peer->session || session_start_service(peer->session, control->number, control->first) < 0)
                         tell(CONTROL_STARTED, 0, control->number, "org.freedesktop.DBus.Error.Disconnected", "The link is not up");
+                break;
+        case CONTROL_ACTIVATABLES:
+                if (peer->session && session_activatables_changed(peer->session) < 0)
+                        end(peer, "the bus cannot be asked what it would start");
                 break;
         case CONTROL_RELOAD:
                 on_reload(peer, control->fd);
@@ -391,15 +398,13 @@ static int watch(struct peer *peer) {
         sigaddset(&set, SIGINT);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
-        r = sd_event_add_signal(peer->event, NULL, SIGTERM, on_signal, peer);
-        if (r < 0)
-                return r;
         signal(SIGINT, SIG_IGN);        /* a terminal's: the hub decides */
         signal(SIGPIPE, SIG_IGN);       /* pipes that are carried may have no reader */
-        r = sd_event_add_io(peer->event, &hub, CONTROL_FD, EPOLLIN, on_hub, peer);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_priority(hub, PRIORITY_HUB);
+        r = sd_event_add_signal(peer->event, NULL, SIGTERM, on_signal, peer);
+        if (r >= 0)
+                r = sd_event_add_io(peer->event, &hub, CONTROL_FD, EPOLLIN, on_hub, peer);
+        if (r >= 0)
+                r = sd_event_source_set_priority(hub, PRIORITY_HUB);
         if (r >= 0)
                 r = sd_event_source_set_floating(hub, true);
         sd_event_source_unref(hub);
@@ -430,29 +435,27 @@ static int start(struct peer *peer) {
 
         peer->last_later = &peer->later;
         r = map_memory(peer);
-        if (r < 0)
-                return r;
-        r = wants_new(&peer->wants);
-        if (r < 0)
-                return r;
-        r = table_new(&peer->foreign);
+        if (r >= 0)
+                r = wants_new(&peer->wants);
+        if (r >= 0)
+                r = table_new(&peer->foreign);
         if (r >= 0)
                 r = table_new(&peer->moving);
-        if (r < 0)
-                return r;
-        r = guard_new(&peer->guard, &domain, on_denied, peer);
-        if (r < 0)
-                return r;
-        r = load_policy(peer, CONTROL_POLICY_FD);
-        if (r < 0)
-                return r;
-        r = sd_event_new(&peer->event);
+        if (r >= 0)
+                r = table_new(&peer->bridged);
+        if (r >= 0)
+                r = guard_new(&peer->guard, &domain, on_denied, peer);
+        if (r >= 0)
+                r = load_policy(peer, CONTROL_POLICY_FD);
+        if (r >= 0)
+                r = sd_event_new(&peer->event);
         if (r < 0)
                 return r;
         peer->options.event = peer->event;
         peer->options.guard = peer->guard;
         peer->options.foreign = peer->foreign;
         peer->options.moving = peer->moving;
+        peer->options.bridged = peer->bridged;
         peer->options.wants = peer->wants;
         peer->options.counters = peer->figures->counters;
         peer->options.figures = peer->figures->peers;
@@ -485,6 +488,7 @@ int peer_main(int argc, char **argv) {
         guard_free(peer.guard);
         table_free(peer.foreign);
         table_free(peer.moving);
+        table_free(peer.bridged);
         wants_free(peer.wants);
         sd_event_source_disable_unref(peer.later_source);
         for (struct later *later; (later = peer.later);) {

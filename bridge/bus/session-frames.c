@@ -98,7 +98,7 @@ static int on_content(struct session *session, uint16_t type, const struct frame
         case WIRE_NAME_GONE:
                 return remote_name_gone(session, &content->text);
         case WIRE_ACTIVATABLE:
-                return remote_activatable(session, &content->text, content->is);
+                return remote_activatable(session, &content->text, content->is, content->hops);
         case WIRE_START:
                 return start_for_other(session, content->tag, &content->text);
         case WIRE_STARTED:

@@ -364,25 +364,6 @@ static void on_names(void *userdata, const struct message *reply) {
         }
 }
 
-/* Services that could be started here. Whether they run does not matter: the other side knows that by their names' owners. */
-static void on_activatable(void *userdata, const struct message *reply) {
-        struct session *session = userdata;
-        struct message_strings names;
-        const char *name;
-        unsigned n = 0;
-
-        if (!reply || reply->type != MESSAGE_METHOD_RETURN || message_read(reply, "as", &names) < 0)
-                return;
-        while ((name = message_strings_next(&names)) && n < WIRE_NAMES_MAX) {
-                if (strcmp(name, BUS_NAME) == 0 || !guard_exports(session->options.guard, name))
-                        continue;
-                if (frame_append_activatable(mux_control(session->mux), name, true) < 0)
-                        return;
-                n++;
-        }
-        session_kick(session);
-}
-
 int locals_start(struct session *session) {
         static const char rule[] = "type='signal',sender='" BUS_NAME "',path='/org/freedesktop/DBus',interface='" BUS_NAME
                                    "',member='NameOwnerChanged'";
@@ -394,7 +375,7 @@ int locals_start(struct session *session) {
         r = connection_call(session->listener, on_names, session, "ListNames", "");
         if (r < 0)
                 return r;
-        return connection_call(session->listener, on_activatable, session, "ListActivatableNames", "");
+        return activatables_look(session);
 }
 
 void on_listener_message(void *userdata, uint8_t *data, size_t size, const struct message *message) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The names that peers of the other domain own there, and their ghosts here, if policy lets them; and the services that could be started there. */
+/* The names that peers of the other domain own there, and their ghosts here, if policy lets them. */
 
 #include <errno.h>
 #include <inttypes.h>
@@ -178,31 +178,6 @@ void remote_name_changed(struct session *session, const char *name, const char *
         }
         if (!owned->has && (!owner || (table_get_string(session->options.foreign, owner) && may_replace(owned, owner))))
                 request_name(owned, 0);
-}
-
-int remote_activatable(struct session *session, const struct frame_text *untrusted_name, bool is) {
-        char *name;
-        int r;
-
-        if (!name_is_well_known(untrusted_name->text, untrusted_name->n))
-                return -EBADMSG;
-        name = table_remove(session->activatable, untrusted_name->text, untrusted_name->n);
-        if (name && !is)
-                session->handlers->activatable(session->userdata, name, false);
-        if (!is) {
-                free(name);
-                return 0;
-        }
-        if (!name && table_count(session->activatable) >= WIRE_NAMES_MAX)
-                return -EMLINK;
-        if (!name)
-                name = text_copy(untrusted_name);
-        r = name ? table_add_string(session->activatable, name, name) : -ENOMEM;
-        if (r < 0)
-                free(name);
-        else if (guard_allows_name(session->options.guard, name))
-                session->handlers->activatable(session->userdata, name, true);
-        return r;
 }
 
 int names_policy_changed(struct session *session) {

@@ -9,6 +9,7 @@
  *     session-locals.c    who of this bus the other domain knows, and the names they own
  *     session-remotes.c   ghosts
  *     session-names.c     the names they own
+ *     session-activatable.c   services that could be started, of both sides
  *     session-out.c       messages from this bus to the other domain
  *     session-in.c        messages from the other domain to this bus
  *     session-rules.c     what each side has asked the other for
@@ -147,6 +148,7 @@ struct session {
         struct table *owners;           /* of this bus's well-known names: strings, by name */
         struct table *imports;          /* struct owned by name */
         struct table *activatable;      /* names that the other domain would start */
+        struct table *told;             /* that this one would, and the other knows */
         struct table *calls;            /* by id */
         struct table *rules;            /* struct rule by text: what the other domain wants to hear of */
         struct table *rules_by_id;
@@ -199,8 +201,13 @@ void owned_free(struct owned *owned);
 int remote_name(struct session *session, uint32_t id, const struct frame_text *name);
 int remote_name_gone(struct session *session, const struct frame_text *name);
 void remote_name_changed(struct session *session, const char *name, const char *owner);        /* on this bus; NULL: nobody has it now, and we may */
-int remote_activatable(struct session *session, const struct frame_text *name, bool is);
 int names_policy_changed(struct session *session);
+
+/* session-activatable.c */
+int activatables_look(struct session *session);         /* what this bus would start now: what has changed is told */
+int remote_activatable(struct session *session, const struct frame_text *name, bool is, unsigned hops);
+int activatables_policy_changed(struct session *session);
+void activatables_done(struct session *session);
 
 /* session-out.c. data is taken. */
 void out_from_ghost(struct remote *remote, uint8_t *data, size_t size, const struct message *message);

@@ -287,7 +287,6 @@ void remotes_end(struct session *session, const char *reason) {
 
 void remotes_done(struct session *session) {
         struct remote *remote;
-        char *name;
         size_t iterator;
 
         for (iterator = 0; session->remotes && (remote = table_next(session->remotes, &iterator));) {
@@ -298,10 +297,7 @@ void remotes_done(struct session *session) {
                 session->leaving = remote->next_leaving;
                 remote_free(remote);
         }
-        for (iterator = 0; session->activatable && (name = table_next(session->activatable, &iterator));)
-                free(name);
         table_free(session->remotes);
         table_free(session->ghosts);
         table_free(session->imports);
-        table_free(session->activatable);
 }

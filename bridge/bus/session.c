@@ -301,7 +301,9 @@ int session_policy_changed(struct session *session) {
                 return 0;
         limits_policy_changed(session);
         r = names_policy_changed(session);
-        return r < 0 ? r : locals_policy_changed(session);
+        if (r >= 0)
+                r = locals_policy_changed(session);
+        return r < 0 ? r : activatables_policy_changed(session);
 }
 
 /* The beginning */
@@ -365,7 +367,7 @@ static int on_demux_credit(void *userdata, uint32_t stream, uint32_t n_bytes) {
 static int make_tables(struct session *session) {
         struct table **tables[] = {
                 &session->locals, &session->locals_by_id, &session->remotes, &session->ghosts, &session->exports,
-                &session->owners, &session->imports, &session->activatable, &session->calls, &session->rules, &session->rules_by_id,
+                &session->owners, &session->imports, &session->activatable, &session->told, &session->calls, &session->rules, &session->rules_by_id,
                 &session->wanted,
         };
 
@@ -470,6 +472,7 @@ struct session *session_free(struct session *session) {
         stop_io(session);
         remotes_done(session);
         locals_done(session);
+        activatables_done(session);
         rules_done(session);
         table_free(session->calls);
         streams_free(session->streams);

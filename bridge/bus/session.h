@@ -58,6 +58,9 @@ struct session_figures {
         uint64_t n_queued;              /* bytes that wait for it, or that it has sent and that wait */
 };
 
+/* Of a name that this bus starts in another domain: may the other domain be told of it, as one that is a link further away? */
+enum session_bridged { SESSION_BRIDGED = 1, SESSION_BRIDGED_NOT_FOR_IT };
+
 #define SESSION_FIGURES_MAX 1024u       /* WIRE_PEERS_MAX */
 
 struct session_options {
@@ -70,6 +73,7 @@ struct session_options {
         struct guard *guard;            /* what policy says */
         const struct table *foreign;    /* connections of this bus that other sessions' domains have: their hops plus one, by unique name */
         const struct table *moving;     /* names that move to the other domain, and are taken from whoever has them */
+        const struct table *bridged;    /* names that this bus starts in other domains: enum session_bridged */
         const struct wants *wants;      /* what clients of this bus want to hear */
         uint64_t *counters;             /* _COUNTER_N of them, 0 at first */
         struct session_figures *figures;        /* SESSION_FIGURES_MAX of them */
@@ -94,7 +98,7 @@ struct session_handlers {
         void (*name)(void *userdata, const char *name, const char *unique);
 
         /* The other domain would start a service of this name, and may own the name; or no longer. */
-        void (*activatable)(void *userdata, const char *name, bool is);
+        void (*activatable)(void *userdata, const char *name, bool is, unsigned hops);
 
         /* How session_start_service() went: error is "" if it started. */
         void (*started)(void *userdata, uint64_t tag, const char *error, const char *text);
@@ -119,6 +123,9 @@ int session_start_service(struct session *session, uint64_t tag, const char *nam
 
 /* A rule was added to the wants, or taken out of them. To be called also while it settles. */
 int session_wants(struct session *session, const struct match *match, bool wanted);
+
+/* What this bus would start has changed, or what is to be told of it. */
+int session_activatables_changed(struct session *session);
 
 /* The policy has changed: names that may no longer be owned or exported go, others come. */
 int session_policy_changed(struct session *session);

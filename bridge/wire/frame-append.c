@@ -147,8 +147,8 @@ int frame_append_name_gone(struct frame_buffer *buffer, const char *name) {
         return frame_append(buffer, WIRE_NAME_GONE, &wire, sizeof wire, name, n, NULL, 0);
 }
 
-int frame_append_activatable(struct frame_buffer *buffer, const char *name, bool is) {
-        struct wire_activatable wire = { .is = is };
+int frame_append_activatable(struct frame_buffer *buffer, const char *name, bool is, uint8_t hops) {
+        struct wire_activatable wire = { .is = is, .hops = hops };
         uint16_t n;
         int r;
 

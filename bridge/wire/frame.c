@@ -145,6 +145,7 @@ static bool parse_activatable(struct cursor *cursor, struct frame_content *conte
         if (!take_fixed(cursor, &activatable, sizeof activatable))
                 return false;
         content->is = activatable.is == 1;
+        content->hops = activatable.hops;
         return activatable.is <= 1 && take_text(cursor, le16toh(activatable.n_name), 1, WIRE_NAME_MAX, &content->text);
 }
 

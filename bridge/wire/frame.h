@@ -63,7 +63,7 @@ struct frame_content {
                         uint16_t n;             /* descriptors */
                 } data;
         };
-        uint8_t hops;                   /* peer */
+        uint8_t hops;                   /* peer, activatable */
         bool is;                        /* activatable */
         struct frame_text text;         /* name, rule or sentence */
         struct frame_text error;        /* an error's name */
@@ -101,7 +101,7 @@ int frame_append_peer(struct frame_buffer *buffer, uint32_t id, uint8_t hops, co
 int frame_append_peer_gone(struct frame_buffer *buffer, uint32_t id);
 int frame_append_name(struct frame_buffer *buffer, uint32_t id, const char *name);
 int frame_append_name_gone(struct frame_buffer *buffer, const char *name);
-int frame_append_activatable(struct frame_buffer *buffer, const char *name, bool is);
+int frame_append_activatable(struct frame_buffer *buffer, const char *name, bool is, uint8_t hops);
 int frame_append_start(struct frame_buffer *buffer, uint64_t tag, const char *name);
 int frame_append_result(struct frame_buffer *buffer, uint16_t type, uint64_t tag, const char *error, const char *text);
 int frame_append_subscribe(struct frame_buffer *buffer, uint32_t id, const char *rule);

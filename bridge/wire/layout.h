@@ -133,7 +133,7 @@ _Static_assert(sizeof(struct wire_name_gone) == 4, "docs/bridge-protocol.md");
 struct wire_activatable {
         uint16_t n_name;
         uint8_t is;                             /* 1 or 0 */
-        uint8_t reserved;
+        uint8_t hops;                           /* how many links the domain is away in which it would be started: 0 or 1 */
 } WIRE_PACKED;
 _Static_assert(sizeof(struct wire_activatable) == 4, "docs/bridge-protocol.md");
 

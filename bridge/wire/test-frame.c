@@ -72,7 +72,7 @@ static void append_one_of_each(struct frame_buffer *buffer) {
         g_assert_cmpint(frame_append_peer_gone(buffer, 1), ==, 0);
         g_assert_cmpint(frame_append_name(buffer, 1, "a.b"), ==, 0);
         g_assert_cmpint(frame_append_name_gone(buffer, "a.b"), ==, 0);
-        g_assert_cmpint(frame_append_activatable(buffer, "a.b", true), ==, 0);
+        g_assert_cmpint(frame_append_activatable(buffer, "a.b", true, 1), ==, 0);
         g_assert_cmpint(frame_append_start(buffer, 9, "a.b"), ==, 0);
         g_assert_cmpint(frame_append_result(buffer, WIRE_STARTED, 9, "", ""), ==, 0);
         g_assert_cmpint(frame_append_subscribe(buffer, 2, "type='signal'"), ==, 0);

@@ -577,6 +577,69 @@ class Activation(BridgeTest):
         wait_until(lambda: "org.xen.xcp.example" not in bus.driver("ListActivatableNames")[0], "the name to go", deadline=20)
 
 
+class Activatable(BridgeTest):
+    """Services that are installed and removed while links are up."""
+
+    domains = 2
+    policy = POLICY + ALLOW_EXAMPLE
+    NAME = "org.xen.xcp.example"
+
+    def install(self, domain, there=True):
+        """Installs it in a domain, or removes it; and has the bus look."""
+        services = self.directory(domain) / "services"
+        services.mkdir(mode=0o755, exist_ok=True)
+        file = services / f"{self.NAME}.service"
+        if there:
+            file.write_text(f"[D-BUS Service]\nName={self.NAME}\nExec=\"{EXAMPLE}\" --state-dir {self.directory(domain) / 'example-state'}\n")
+        else:
+            file.unlink()
+        self.bus(domain).driver("ReloadConfig")
+
+    def wait_listed(self, domain, there=True):
+        bus = self.bus(domain)
+        wait_until(lambda: (self.NAME in bus.driver("ListActivatableNames")[0]) == there,
+                   f"{self.NAME} to {'become' if there else 'be no longer'} activatable in domain {domain}", deadline=60)
+
+    def test_one_comes_and_goes(self):
+        self.install(1)
+        for domain in (0, 2):
+            self.wait_listed(domain)
+        self.assertEqual(self.bus(0).call(*MANAGER, "GetServiceDomain", "s", self.NAME), (1, False))
+        self.assertIn("ObjectManager", self.bus(2).call(self.NAME, "/org/xen/xcp/example", "org.freedesktop.DBus.Introspectable", "Introspect")[0])
+        self.assertIsNotNone(self.bus(1).owner(self.NAME))
+        self.assertNotIn("xcp-bridge", (self.directory(1) / f"services/{self.NAME}.service").read_text())  # nobody has offered it back
+        self.install(1, there=False)
+        for domain in (0, 2):
+            self.wait_listed(domain, there=False)
+        self.assertEqual([list(self.directory(domain).glob("services/*.service")) for domain in range(3)], [[], [], []])
+
+    def test_of_two_that_have_one_either_does(self):
+        where = (*MANAGER, "GetServiceDomain", "s", self.NAME)
+        for domain in (1, 2):
+            self.install(domain)
+        self.wait_listed(0)
+        first, runs = self.bus(0).call(*where)
+        self.assertFalse(runs)
+        other = 3 - first
+        bus = self.bus(0)
+        self.install(first, there=False)
+
+        def is_others():
+            try:
+                return bus.call(*where) == (other, False)
+            except CallFailed:  # it had not been told of that yet
+                return False
+
+        wait_until(is_others, "the other domain's to be the one", deadline=60)
+        self.assertIn("ObjectManager", bus.call(self.NAME, "/org/xen/xcp/example", "org.freedesktop.DBus.Introspectable", "Introspect")[0])
+        self.assertIsNotNone(self.bus(other).owner(self.NAME))
+        self.wait_listed(first)  # by way of domain 0, as it has none of its own any longer
+
+
+class ActivatableOnDbusBroker(Activatable):
+    broker = "dbus-broker"
+
+
 class Objects(BridgeTest):
     """The service of docs/writing-a-service.md, which knows nothing of bridges, as somebody in another domain sees it."""
 
