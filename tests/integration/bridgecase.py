@@ -65,7 +65,7 @@ class BridgeCase(TestCase):
 
     deadline = 120
     domains = 1
-    broker = "dbus-daemon"
+    broker = os.environ.get("XCP_BROKER", "dbus-daemon")
     policy = POLICY
     xenemu = ()  # more arguments for xenemu up
 
