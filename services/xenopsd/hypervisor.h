@@ -133,6 +133,13 @@ struct hypervisor {
         /* Refuses a configuration that it could not run. */
         int (*check)(void *backend, const struct xcp_vm_spec *spec, struct idl_error *error);
 
+        /*
+         * How it reaches a disk of this VM, as in paths, where that depends on the VM. is_served: it can be read and written as soon as it
+         * is attached; else that comes later, as with a guest that is received. NULL, or returning it: as in paths.
+         */
+        const enum xcp_data_path_kind *(*disk_paths)(void *backend, const struct xcp_vm_spec *spec, const struct xcp_disk_spec *disk,
+                                                     bool is_served);
+
         /* Removes all guests that belong to no VM. Before the first guest_new(). */
         int (*sweep)(void *backend, bool (*is_known)(void *userdata, const char *uuid), void *userdata);
 

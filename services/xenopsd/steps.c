@@ -67,6 +67,15 @@ static int make_way(struct job *job, struct idl_error *error) {
         return strcmp(attachment->vdi, job->attaching.vdi) == 0 ? 1 : attachment_detach(attachment, on_made_way, job, error);
 }
 
+static const enum xcp_data_path_kind *paths_of(const struct job *job, const struct xcp_disk_spec *disk) {
+        const struct hypervisor *hypervisor = hypervisor_of(job);
+        const enum xcp_data_path_kind *paths = NULL;
+
+        if (hypervisor->disk_paths)
+                paths = hypervisor->disk_paths(job->vm->backend->backend, &job->vm->spec, disk, job->activates);
+        return paths ?: hypervisor->paths;
+}
+
 static int begin_attach(struct job *job, struct idl_error *error) {
         const struct xcp_disk_spec *disk = &job->attaching;
         char reader[64];
@@ -81,7 +90,7 @@ static int begin_attach(struct job *job, struct idl_error *error) {
         snprintf(reader, sizeof reader, "vm-%s-%016" PRIx64, job->vm->uuid, job->number);
         r = attachment_new(job->vm, disk->name, disk->vdi, job->id == OPERATION_RECEIVE ? reader : NULL, &job->attachment, error);
         if (r >= 0)
-                r = attachment_attach(job->attachment, disk->mode, hypervisor_of(job)->paths, on_attached, job, error);
+                r = attachment_attach(job->attachment, disk->mode, paths_of(job, disk), on_attached, job, error);
         if (r >= 0)
                 job->cancel = job_cancel_attachment;
         return r;

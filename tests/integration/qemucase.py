@@ -109,3 +109,14 @@ class QemuTest(XenopsdTest):
         self.done(vm.start())
         console.hear(b"tiny\r\n")
         return vm, console
+
+    def let_go(self, console, unplugging):
+        """A guest's kernel lets go of a device when it is told; this one when it is told on its console."""
+        def asked():
+            console.say(b"e")
+            console.hear(b"E")
+            self.caller.iterate()
+            return any(path == unplugging.path and member == "Finished" for path, _, member, _ in self.caller.signals)
+
+        self.caller.wait_until(asked, "the guest to let go of the device")
+        self.done(unplugging)

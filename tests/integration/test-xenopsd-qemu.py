@@ -6,9 +6,10 @@ import os
 import shutil
 import signal
 
+import storageclient
 import xenopsdclient
 from harness import run
-from qemucase import QemuTest
+from qemucase import TINY_SIZE, QemuTest
 from xenopsdcase import MIB, SOURCE
 
 STATUS = '{"return": {"status": "%s", "singlestep": false, "running": false}, "id": %%ID%%}'
@@ -66,17 +67,6 @@ class Machines(QemuTest):
         self.done(second.begin("Plug"))
         self.assertTrue(second.get("Plugged"))
         self.done(vm.begin("Destroy"))
-
-    def let_go(self, console, unplugging):
-        """A guest's kernel lets go of a device when it is told; this one when it is told on its console."""
-        def asked():
-            console.say(b"e")
-            console.hear(b"E")
-            self.caller.iterate()
-            return any(path == unplugging.path and member == "Finished" for path, _, member, _ in self.caller.signals)
-
-        self.caller.wait_until(asked, "the guest to let go of the device")
-        self.done(unplugging)
 
     def test_a_guest_that_is_moved_with_what_was_plugged(self):
         """Devices are where they were: what came later, and what is gone."""
@@ -146,6 +136,96 @@ class Machines(QemuTest):
         name = self.root / 'a,file="b" c,,d'
         shutil.copy(self.image, name)
         vm, console = self.booted(disks=[{"path": str(name), "boot_index": 0}])
+        self.done(vm.begin("Destroy"))
+
+
+class DataPaths(QemuTest):
+    """Disks of the storage service, by all ways to them: the guest boots from one, and writes to it."""
+
+    def setUp(self):
+        super().setUp()
+        self.start_service("storage/xcp-storage", "org.xen.xcp.storage", "storage")
+        self.client = storageclient.Client(self.address)
+        self.addCleanup(self.client.close)
+        self.sr = self.client.create_sr("local", "directory", path=self.root / "sr")
+
+    def vdi(self, name="boot"):
+        with open(self.image, "rb") as file:
+            return self.client.import_vdi(self.sr, file.fileno(), name=name, size=TINY_SIZE)
+
+    def of(self, vdi, kind):
+        """How and by whom a disk is read and written."""
+        return [(way, state) for _, state, way, _ in self.client.get(vdi, storageclient.VDI, "DataPaths")] == [(kind, "Activated")]
+
+    def life(self, kind, option):
+        vdi = self.vdi()
+        vm, console = self.booted(options={"data-path": option}, disks=[{"name": "boot", "vdi": vdi, "boot_index": 0}])
+        self.assertTrue(self.of(vdi, kind), kind)
+        self.restart()
+        console = self.console(vm)
+        console.say(b"w")
+        console.hear(b"W")
+        self.done(vm.begin("Reset"))
+        console.hear(b"tiny\r\n")
+        self.done(vm.stop(20000))
+        self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Halted", "Requested"))
+        self.assertEqual(self.client.get(vdi, storageclient.VDI, "DataPaths"), [])
+        content = self.client.content(vdi, self.root)
+        self.assertEqual(content[512:640], content[:128])  # what the guest wrote there is what it was booted from
+        self.assertEqual(self.leftovers(), [])
+
+    def test_files(self):
+        self.life("File", "file")
+
+    def test_nbd(self):
+        self.life("Nbd", "nbd")
+
+    def test_vhost_user(self):
+        self.life("VhostUser", "vhost-user")
+
+    def test_plugged_and_unplugged(self):
+        for option, kind in (("vhost-user", "VhostUser"), ("nbd", "Nbd")):
+            with self.subTest(option=option):
+                vm, console = self.booted(option, options={"data-path": option, "machine": "pc"})
+                vdi = self.vdi(f"more-{option}")
+                self.done(vm.begin("AddDisk", "(a{sv})", xenopsdclient.pack(xenopsdclient.DISK_SPEC, {"name": "more", "vdi": vdi})))
+                self.assertTrue(self.of(vdi, kind), kind)
+                disk = vm.device("disk", "more")
+                unplugging = disk.begin("Unplug", "(b)", False)
+                self.caller.wait_until(lambda task=unplugging: task.get("State") == "Running", "the unplugging to begin")
+                self.let_go(console, unplugging)
+                self.assertEqual(self.client.get(vdi, storageclient.VDI, "DataPaths"), [])
+                self.done(disk.begin("Plug"))
+                self.assertTrue(self.of(vdi, kind), kind)
+                self.done(vm.begin("Destroy"))
+
+    def test_a_guest_that_is_saved(self):
+        for option in ("vhost-user", "nbd"):
+            with self.subTest(option=option):
+                vdi = self.vdi(f"disk-{option}")
+                saved = self.client.create(self.sr, name=f"saved-{option}", size=64 * MIB, format="Raw")
+                vm, console = self.booted(option, options={"data-path": option}, disks=[{"vdi": vdi, "boot_index": 0}])
+                self.done(vm.begin("Save", "(o)", saved))
+                self.done(vm.begin("Restore", "(b)", True))
+                console = self.console(vm)
+                self.done(vm.begin("Resume"))
+                console.say(b"w")
+                console.hear(b"W")
+                self.done(vm.begin("Destroy"))
+                self.assertEqual(self.leftovers(), [])
+
+    def test_a_guest_that_is_moved(self):
+        """A disk that has a server where it comes from is a file where it goes; a socket has to be at both ends, and cannot be yet."""
+        self.start("org.xen.xcp.xenopsd2", "other")
+        other = self.connect("org.xen.xcp.xenopsd2")
+        vdi = self.vdi("nbd")
+        vm, console = self.booted("nbd", options={"data-path": "nbd"}, disks=[{"vdi": vdi, "boot_index": 0}])
+        self.done(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}))
+        self.assertTrue(self.of(vdi, "File"))
+        other.call(vm.path, xenopsdclient.VM, "Destroy")
+        vm, console = self.booted("socket", options={"data-path": "vhost-user"}, disks=[{"vdi": self.vdi("socket"), "boot_index": 0}])
+        self.failed(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}), "NotSupported", "vhost-user")
+        self.assertEqual(vm.call("QueryState")[0], "Running")
         self.done(vm.begin("Destroy"))
 
 

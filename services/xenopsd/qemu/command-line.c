@@ -12,6 +12,7 @@
 #include <json-c/json.h>
 
 #include "devices.h"
+#include "source.h"
 
 struct words {
         char **argv;
@@ -92,11 +93,14 @@ static void add_machine(struct words *words, const struct command_line *line) {
 
         add_format(words, "-name", "guest=%s,debug-threads=on", spec->name);    /* spec.h: no commas */
         add_pair(words, "-uuid", spec->uuid);
-        add_format(words, "-machine", "%s,accel=%s%s%s", qemu_machine_to_string(machine), accelerator,
+        add_format(words, "-machine", "%s,accel=%s%s%s%s", qemu_machine_to_string(machine), accelerator,
                    machine == QEMU_MICROVM ? ",acpi=on,pit=on,pic=on,rtc=on,isa-serial=on" : ",vmport=off",
-                   spec->firmware == XCP_FIRMWARE_UEFI ? ",pflash0=firmware,pflash1=variables" : "");
+                   spec->firmware == XCP_FIRMWARE_UEFI ? ",pflash0=firmware,pflash1=variables" : "",
+                   line->options->data_path == QEMU_VHOST_USER ? ",memory-backend=memory" : "");      /* servers of disks map it */
         add_pair(words, "-cpu", cpu_model(line));
         add_format(words, "-m", "%" PRIu64 "M", spec->memory / (UINT64_C(1) << 20));
+        if (line->options->data_path == QEMU_VHOST_USER)
+                add_format(words, "-object", "memory-backend-memfd,id=memory,size=%" PRIu64 ",share=on", spec->memory);
         add_format(words, "-smp", "%" PRIu32, spec->vcpus);
         add_pair(words, "-rtc", "base=utc");
         if (machine == QEMU_MICROVM)
@@ -176,8 +180,11 @@ static void add_disks(struct words *words, const struct command_line *line) {
                 device_id(true, disk->spec->name, id);
                 if (facts_is_unplugged(line->facts, id))
                         continue;
-                if (disk->path)
-                        add_json(words, "-blockdev", device_describe_node(disk));
+                if (source_is_socket(disk->path)) {
+                        add(words, "-chardev");
+                        take(words, source_print_chardev(disk));
+                } else if (disk->path)
+                        add_json(words, "-blockdev", source_describe_node(disk));
                 add_json(words, "-device", device_describe_disk(disk, place(line, id)));
         }
 }

@@ -2,12 +2,12 @@
 
 #include "devices.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <json-c/json.h>
+
+#include "source.h"
 
 #define FIRST_ADDRESS 4u                /* of a bus: below are the machine's own devices */
 #define PORTS_OF_ADDRESS 8u             /* functions of a PCI device */
@@ -19,15 +19,6 @@ void device_id(bool is_disk, const char *name, char *ret_id) {
 
 void device_netdev(const char *name, char *ret_id) {
         snprintf(ret_id, QEMU_ID_SIZE, "netdev-%.32s", name);
-}
-
-/* Names of nodes have 31 bytes, and those of disks up to 32. */
-void device_node(const char *name, char *ret_id) {
-        uint64_t sum = UINT64_C(0xcbf29ce484222325);
-
-        for (const char *p = name; *p; p++)
-                sum = (sum ^ (unsigned char) *p) * UINT64_C(0x100000001b3);
-        snprintf(ret_id, QEMU_ID_SIZE, "node-%016" PRIx64, sum);
 }
 
 static void add_string(struct json_object *object, const char *name, const char *value) {
@@ -51,48 +42,6 @@ bool device_disk_has_slot(const struct xcp_disk_spec *spec, enum qemu_machine ma
 }
 
 /* Disks */
-
-static const char *parameter(const struct xcp_data_path *path, const char *key) {
-        for (size_t i = 0; i < path->n_parameters; i++)
-                if (strcmp(path->parameters[i].key, key) == 0)
-                        return path->parameters[i].value;
-        return NULL;
-}
-
-static void add_part(struct json_object *node, const struct xcp_data_path *path) {
-        const char *offset = parameter(path, "offset"), *size = parameter(path, "size");
-
-        if (offset)
-                add_number(node, "offset", strtoull(offset, NULL, 10));
-        if (size)
-                add_number(node, "size", strtoull(size, NULL, 10));
-}
-
-struct json_object *device_describe_node(const struct hypervisor_disk *disk) {
-        const struct xcp_data_path *path = disk->path;
-        struct json_object *node = json_object_new_object(), *file = json_object_new_object();
-        const char *format = parameter(path, "format");
-        bool qcow2 = format && strcmp(format, "qcow2") == 0;
-        char name[QEMU_ID_SIZE];
-
-        if (!node || !file) {
-                json_object_put(node);
-                json_object_put(file);
-                return NULL;
-        }
-        device_node(disk->spec->name, name);
-        add_string(file, "driver", path->kind == XCP_DATA_PATH_KIND_BLOCK_DEVICE ? "host_device" : "file");
-        add_string(file, "filename", path->path);
-        add_string(file, "discard", "unmap");
-        add_string(node, "node-name", name);
-        add_string(node, "driver", qcow2 ? "qcow2" : "raw");
-        add_bool(node, "read-only", path->mode == XCP_DISK_MODE_READ_ONLY);
-        add_string(node, "discard", "unmap");
-        if (!qcow2)
-                add_part(node, path);
-        json_object_object_add(node, "file", file);
-        return node;
-}
 
 /* A q35 has a root port for each slot, of which only the first address is used; a pc has its one bus. */
 static void add_place(struct json_object *device, struct device_place place) {
@@ -124,6 +73,22 @@ static struct json_object *describe(const char *driver, const char *id, struct d
         return device;
 }
 
+/* The other end says how large it is and what its serial number is, and deals with what goes wrong. */
+static struct json_object *describe_socket_disk(const struct xcp_disk_spec *spec, struct device_place place) {
+        char id[QEMU_ID_SIZE], chardev[QEMU_ID_SIZE];
+        struct json_object *device;
+
+        device_id(true, spec->name, id);
+        source_chardev(spec->name, chardev);
+        device = describe(place.machine == QEMU_MICROVM ? "vhost-user-blk" : "vhost-user-blk-pci", id, place, spec->has_boot_index,
+                          spec->boot_index);
+        if (!device)
+                return NULL;
+        add_string(device, "chardev", chardev);
+        add_number(device, "num-queues", 1);    /* what every server has */
+        return device;
+}
+
 struct json_object *device_describe_disk(const struct hypervisor_disk *disk, struct device_place place) {
         const struct xcp_disk_spec *spec = disk->spec;
         const char *driver = place.machine == QEMU_MICROVM ? "virtio-blk-device" : "virtio-blk-pci";
@@ -131,8 +96,10 @@ struct json_object *device_describe_disk(const struct hypervisor_disk *disk, str
         char id[QEMU_ID_SIZE], node[QEMU_ID_SIZE], serial[SERIAL_MAX + 1];
         struct json_object *device;
 
+        if (source_is_socket(disk->path))
+                return describe_socket_disk(spec, place);
         device_id(true, spec->name, id);
-        device_node(spec->name, node);
+        source_node(spec->name, node);
         device = describe(is_disk ? driver : "ide-cd", id, place, spec->has_boot_index, spec->boot_index);
         if (!device)
                 return NULL;

@@ -4,9 +4,8 @@
 /*
  * Devices, as QEMU wants them described: the same on its command line and when they are plugged later.
  *
- * A disk is a block node, whose name is made from the disk's, and a device; a network interface is a network device and a device. On a
- * bus that has addresses, each has the slot that its guest's facts give it, so that a guest that comes from elsewhere finds all devices
- * where they were.
+ * A disk is a source (source.h) and a device; a network interface is a network device and a device. On a bus that has addresses, each has
+ * the slot that its guest's facts give it, so that a guest that comes from elsewhere finds all devices where they were.
  */
 
 #include "options.h"
@@ -17,11 +16,7 @@ struct json_object;
 
 /* Identifiers. ret_id has QEMU_ID_SIZE bytes. */
 void device_id(bool is_disk, const char *name, char *ret_id);
-void device_node(const char *name, char *ret_id);
 void device_netdev(const char *name, char *ret_id);
-
-/* The block node of a disk that has a path. NULL: without memory. */
-struct json_object *device_describe_node(const struct hypervisor_disk *disk);
 
 /* Where a device is plugged in. slot: -1 where there are none. */
 struct device_place {

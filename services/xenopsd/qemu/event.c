@@ -8,7 +8,7 @@
 #include <json-c/json.h>
 
 #include "action.h"
-#include "devices.h"
+#include "source.h"
 #include "utf8.h"
 
 static const char *string_of(struct json_object *data, const char *name) {
@@ -43,7 +43,7 @@ static void name_disk(const struct qemu_guest *guest, const char *untrusted_node
 
                 if (strncmp(device, "disk-", 5) != 0)
                         continue;
-                device_node(device + 5, node);
+                source_node(device + 5, node);
                 if (strcmp(node, untrusted_node) == 0) {
                         snprintf(text, size, "%s", device + 5);
                         return;

@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "devices.h"
+#include "source.h"
 #include "operations.h"
 #include "tap.h"
 
@@ -57,14 +58,20 @@ static void on_taken_back(struct qemu_action *action, int r, struct json_object 
         end_plug(action, reason ?: "the device was refused");
 }
 
+/* What is behind a device tells by its name what it is. */
+static void execute_removal(struct qemu_action *action, action_reply_t reply) {
+        if (strncmp(action->node, "node-", 5) == 0)
+                action_execute(action, "blockdev-del", arguments_1("node-name", action->node), -1, reply);
+        else
+                action_execute(action, strncmp(action->node, "vhost-", 6) == 0 ? "chardev-remove" : "netdev_del",
+                               arguments_1("id", action->node), -1, reply);
+}
+
 /* The device was refused: what is behind it goes too. */
 static void take_back(struct qemu_action *action, const char *why) {
-        bool is_disk = strncmp(action->id, "disk-", 5) == 0;
-
         json_object_put(action->first);
         action->first = json_object_new_string(why);
-        action_execute(action, is_disk ? "blockdev-del" : "netdev_del", arguments_1(is_disk ? "node-name" : "id", action->node), -1,
-                       on_taken_back);
+        execute_removal(action, on_taken_back);
 }
 
 static void on_linked(struct qemu_action *action, int r, struct json_object *value, const char *why) {
@@ -143,12 +150,19 @@ int hotplug_plug_disk(void *guest, struct hypervisor_call *call, const struct hy
         if (disk->spec->kind != XCP_DISK_KIND_DISK)
                 return idl_error_set_not_supported(error, "Plugging a CD drive into a machine that is there");
         device_id(true, disk->spec->name, id);
-        r = begin_plug(guest, call, "plug a disk", id, &action, &place, error);
+        r = source_check(disk->path, error);
+        if (r >= 0)
+                r = begin_plug(guest, call, "plug a disk", id, &action, &place, error);
         if (r < 0)
                 return r;
-        device_node(disk->spec->name, action->node);
         action->second = device_describe_disk(disk, place);
-        action_execute(action, "blockdev-add", device_describe_node(disk), -1, on_behind);
+        if (source_is_socket(disk->path)) {
+                source_chardev(disk->spec->name, action->node);
+                action_execute(action, "chardev-add", source_describe_chardev(disk), -1, on_behind);
+        } else {
+                source_node(disk->spec->name, action->node);
+                action_execute(action, "blockdev-add", source_describe_node(disk), -1, on_behind);
+        }
         return 0;
 }
 
@@ -201,11 +215,19 @@ static void on_behind_gone(struct qemu_action *action, int r, struct json_object
         idl_error_done(&error);
 }
 
+/* A disk that is over no socket has a node. */
+static void on_no_socket(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0) {
+                source_node(action->id + strlen("disk-"), action->node);
+                execute_removal(action, on_behind_gone);
+        } else
+                on_behind_gone(action, r, value, why);
+}
+
 static void remove_behind(struct qemu_action *action) {
         bool is_disk = strncmp(action->id, "disk-", 5) == 0;
 
-        action_execute(action, is_disk ? "blockdev-del" : "netdev_del", arguments_1(is_disk ? "node-name" : "id", action->node), -1,
-                       on_behind_gone);
+        execute_removal(action, is_disk ? on_no_socket : on_behind_gone);
 }
 
 static bool hear_deleted(struct qemu_action *action, const char *event, struct json_object *data) {
@@ -244,7 +266,7 @@ static int unplug(struct qemu_guest *guest, struct hypervisor_call *call, const 
         if (r < 0)
                 return r;
         device_id(is_disk, name, action->id);
-        (is_disk ? device_node : device_netdev)(name, action->node);
+        (is_disk ? source_chardev : device_netdev)(name, action->node);
         action->timeout_ms = force ? FORCED_UNPLUG_MS : UNPLUG_MS;
         action->hear = hear_deleted;
         action_wait(action, action->timeout_ms, on_not_deleted);
@@ -308,12 +330,14 @@ int hotplug_change_medium(void *userdata, struct hypervisor_call *call, const st
 
         if (!guest->qmp)
                 return idl_error_set_backend_failed(error, "qemu", "change a medium", "its monitor is not connected");
-        r = action_begin(guest, call, "change a medium", &action);
+        r = source_check(disk->path, error);
+        if (r >= 0)
+                r = action_begin(guest, call, "change a medium", &action);
         if (r < 0)
                 return r;
         device_id(true, disk->spec->name, action->id);
-        device_node(disk->spec->name, action->node);
-        action->first = disk->path ? device_describe_node(disk) : NULL;
+        source_node(disk->spec->name, action->node);
+        action->first = disk->path ? source_describe_node(disk) : NULL;
         arguments = arguments_1("id", action->id);
         if (arguments)
                 json_object_object_add(arguments, "force", json_object_new_boolean(true));

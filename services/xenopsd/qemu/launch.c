@@ -16,6 +16,7 @@
 #include "command-line.h"
 #include "devices.h"
 #include "log.h"
+#include "source.h"
 #include "tap.h"
 
 #define LAUNCH_MS 60000u                /* from its start to the first answer: some ten ms, on a machine that does nothing else */
@@ -103,6 +104,10 @@ static int make_all(struct launch *launch, const struct hypervisor_config *confi
         if (r < 0)
                 return r;
         launch->accelerator = options.accelerator == QEMU_AUTO ? accelerator_best(guest->qemu->accelerator) : options.accelerator;
+        for (size_t i = 0; i < spec->n_disks && r >= 0; i++)
+                r = source_check(config->disks[i].path, error);
+        if (r < 0)
+                return r;
         guest->facts = layout ? *layout : (struct facts) {};
         r = command_line_place(config, &options, &guest->facts, error);
         if (r >= 0)

@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "devices.h"
 #include "operations.h"
+#include "source.h"
 #include "stream.h"
 
 #define PROGRAM "qemu-system-x86_64"
@@ -132,6 +133,17 @@ static int qemu_check(void *backend, const struct xcp_vm_spec *spec, struct idl_
         return r < 0 ? r : check_disks(spec, options.machine, error);
 }
 
+static const enum xcp_data_path_kind *qemu_disk_paths(void *backend, const struct xcp_vm_spec *spec, const struct xcp_disk_spec *disk,
+                                                      bool is_served) {
+        struct idl_error ignored = IDL_ERROR_NULL;
+        struct qemu_options options;
+        int r;
+
+        r = qemu_options_read(&options, spec->backend_options, spec->n_backend_options, &ignored);
+        idl_error_done(&ignored);
+        return r < 0 ? NULL : source_kinds(&options, disk, is_served);
+}
+
 static int qemu_connect_console(void *guest, const char *name, int *ret_fd) {
         return guest_connect(guest, name, ret_fd);
 }
@@ -147,6 +159,7 @@ const struct hypervisor qemu_hypervisor = {
         .features = features,
         .options = qemu_option_list,
         .paths = paths,
+        .disk_paths = qemu_disk_paths,
         .consoles = consoles,
         .open = qemu_open,
         .close = qemu_close,

@@ -14,6 +14,7 @@
 
 #include "cleanup.h"
 #include "launch.h"
+#include "source.h"
 
 #define HEADER_FORMAT "xcp-qemu-stream 1 %08x\n"
 #define HEADER_SIZE 27u
@@ -399,6 +400,10 @@ int stream_restore(void *guest, struct hypervisor_call *call, const struct hyper
         return begin_in(guest, call, config, "restore its guest", fd, true);
 }
 
+/* Nobody serves its sockets before the other manager has let go of the disks, and QEMU does not begin without them. */
 int stream_receive(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error) {
+        for (size_t i = 0; i < config->spec->n_disks; i++)
+                if (source_is_socket(config->disks[i].path))
+                        return idl_error_set_not_supported(error, "Receiving a guest that has disks over vhost-user");
         return begin_in(guest, call, config, "receive its guest", fd, false);
 }

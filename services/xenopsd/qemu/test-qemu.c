@@ -14,6 +14,7 @@
 
 #include "command-line.h"
 #include "devices.h"
+#include "source.h"
 #include "status.h"
 
 /* Options */
@@ -202,7 +203,7 @@ static void assert_disk(char **argv) {
         g_autofree char *blockdev = NULL, *device = NULL;
         char node[QEMU_ID_SIZE];
 
-        device_node(disk_specs[0].name, node);
+        source_node(disk_specs[0].name, node);
         g_assert_cmpuint(strlen(node), <, 32);
         blockdev = g_strdup_printf("{\"node-name\":\"%s\",\"driver\":\"qcow2\",\"read-only\":false,\"discard\":\"unmap\",\"file\":"
                                    "{\"driver\":\"file\",\"filename\":\"/a,b=\\\"c\\\"\",\"discard\":\"unmap\"}}", node);
