@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Domain 0's bus and its services: a storage repository, disks in it, and VMs of the noop backend that have them.
+"""Domain 0's bus and its services: a storage repository, disks in it, VMs of the noop backend that have them, and one with a kernel.
 
 The first call to a service starts it. xcpctl is the operator's command; busctl stands for whatever else speaks D-Bus.
 """
@@ -11,6 +11,7 @@ import signal
 from harness.emulation import build_directory
 from harness.process import Process, run
 
+from . import guest
 from .stage import echo, heading, say
 
 BUS_RUN = "bus/xcp-bus-run"
@@ -24,20 +25,20 @@ class Operator:
     """Somebody in domain 0 who types commands."""
 
     def __init__(self, xen):
-        self._environment = {"XCP_RUNDIR": str(xen.rundir)}
+        self.environment = {"XCP_RUNDIR": str(xen.rundir)}
         self.address = f"unix:path={xen.rundir}/dom0/bus"
 
     def xcpctl(self, *arguments, status=0):
         """Types an xcpctl command, and prints what it says."""
         echo("xcpctl", *arguments)
-        result = run(build_directory() / XCPCTL, *arguments, env=self._environment, check=status)
+        result = run(build_directory() / XCPCTL, *arguments, env=self.environment, check=status, deadline=120)
         say(result.stdout + result.stderr)
 
     def log_in(self, vm, user):
         """Types a name at a VM's console, and leaves when there is an answer."""
         argv = ("vm", "console", vm)
         echo("xcpctl", *argv)
-        with Process([build_directory() / XCPCTL, *argv], env=self._environment) as console:
+        with Process([build_directory() / XCPCTL, *argv], env=self.environment) as console:
             console.write(f"{user}\n")
             console.wait_output(f"Welcome, {user}")
             say(console.stdout)
@@ -51,7 +52,7 @@ class Operator:
         return run("busctl", f"--address={self.address}", "status", name, check=None).status == 0
 
     def vm_path(self, name):
-        vms = json.loads(run(build_directory() / XCPCTL, "--json", "vm", "list", env=self._environment).stdout)
+        vms = json.loads(run(build_directory() / XCPCTL, "--json", "vm", "list", env=self.environment).stdout)
         return next(vm["vm"] for vm in vms if vm["name"] == name)
 
 
@@ -122,3 +123,4 @@ def perform(xen):
         refusals(operator)
         heading("One guest powers down when it is asked to, the other is switched off when its time is up")
         end(operator)
+        guest.perform(operator, directory)
