@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "name.h"
@@ -24,6 +25,7 @@ static struct toy toy;
 static uint32_t order = 9;
 static bool reuse;
 static struct spin spin;
+static long n_preempted;
 
 static _Noreturn void fail(const char *what) {
         exit(rounds_fail("bench-pvcalls-guest", what));
@@ -182,6 +184,15 @@ static uint64_t now_usec(void) {
         return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
 }
 
+static bool was_preempted(void) {
+        long before = n_preempted;
+        struct rusage usage;
+
+        if (getrusage(RUSAGE_SELF, &usage) == 0)
+                n_preempted = usage.ru_nivcsw;
+        return n_preempted != before;
+}
+
 /* Waits until the ring has something, or an end: at first by looking, which spares the backend the notification. */
 static void wait_for_data(struct toy_socket *socket) {
         uint64_t since = now_usec();
@@ -193,6 +204,8 @@ static void wait_for_data(struct toy_socket *socket) {
                 if (now_usec() - since >= spin_next(&spin) && data_consumer_sleep(&socket->in) == 0)
                         toy_wait_event(&toy, TOY_DEADLINE_MS);
         } while (data_consumer_next(&socket->in, pieces, &n, &error) == 0 && n == 0 && error == 0);
+        if (spin_next(&spin) > 0 && was_preempted())
+                spin_tell_crowded(&spin);
         spin_tell(&spin, now_usec() - since);
 }
 

@@ -104,6 +104,7 @@ struct guest {
         struct attachment kept[KEPT_MAX];       /* the oldest first */
         unsigned n_kept;
         struct spin spin;
+        long n_preempted;               /* how often the CPU was taken away, when it was last looked at */
         uint64_t idle_since;            /* 0: there is work, or was when it was last looked for */
         uint32_t n_ports_missing;       /* sockets that try for theirs */
         struct pvcalls_name absent;     /* where nobody was who can be joined; */

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -190,6 +191,16 @@ static void end_wait(struct guest *guest, uint64_t now) {
         guest->idle_since = 0;
 }
 
+/* Whether this process had to give up its CPU to others since the last time. */
+static bool was_preempted(struct guest *guest) {
+        long before = guest->n_preempted;
+        struct rusage usage;
+
+        if (getrusage(RUSAGE_SELF, &usage) == 0)
+                guest->n_preempted = usage.ru_nivcsw;
+        return guest->n_preempted != before;
+}
+
 /* Looks for more for a while, as to sleep and to be woken takes longer. Returns whether some came. */
 static bool spin(struct guest *guest) {
         uint64_t end;
@@ -202,6 +213,8 @@ static bool spin(struct guest *guest) {
         end = guest->idle_since + spin_next(&guest->spin);
         while (!paid && !guest->violation && now_usec() < end)
                 paid = run_round(guest);
+        if (was_preempted(guest))
+                spin_tell_crowded(&guest->spin);
         if (paid)
                 end_wait(guest, now_usec());
         return paid;
