@@ -11,6 +11,7 @@ import socket
 import time
 
 from harness import Process, TestCase, run, wait_path, wait_until
+from harness.linux import COMMAND_LINE, linux_guest
 
 BUILD = pathlib.Path(os.environ["XCP_BUILDDIR"]) / "vhost"
 TREE = pathlib.Path(__file__).resolve().parents[2]
@@ -342,6 +343,76 @@ class RealFrontEnd(Backend):
             self.wait_for_writes()
         self.write_sector(1, b"\xee" * 512)
         qemu.wait(60).check(33)
+        self.end(backend)
+
+
+class Linux(Backend):
+    """QEMU's vhost-user-blk with Linux as its guest, over packed rings: what is negotiated, and that nobody sees the back-end die."""
+
+    deadline = 600
+
+    # Writes, and reads from the disk what it has written, until somebody writes "end" to its first sector.
+    SCRIPT = """\
+dd if=/dev/urandom of=/data bs=64k count=16 2>/dev/null
+sum=$(md5sum < /data)
+echo guest begins
+while dd if=/data of=/dev/vda bs=64k seek=16 conv=fsync 2>/dev/null; do
+        [ "$(dd if=/dev/vda bs=64k skip=16 count=16 iflag=direct 2>/dev/null | md5sum)" = "$sum" ] || break
+        echo round
+        if [ "$(dd if=/dev/vda bs=512 count=1 iflag=direct 2>/dev/null | head -c 3)" = end ]; then echo guest is right; break; fi
+done
+poweroff -f
+"""
+
+    def boot(self):
+        kernel, initramfs = linux_guest(self.SCRIPT)
+        qemu = Process([
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", "2", "-m", "256M", "-machine", "q35,memory-backend=mem", "-nodefaults",
+            "-display", "none", "-no-reboot", "-object", "memory-backend-memfd,id=mem,size=256M,share=on", "-serial", "stdio",
+            "-kernel", kernel, "-initrd", initramfs, "-append", COMMAND_LINE, "-qmp", f"unix:{self.directory}/qmp,server=on,wait=off",
+            "-chardev", f"socket,id=c0,path={self.socket},reconnect=1", "-device", "vhost-user-blk-pci,chardev=c0,num-queues=2,packed=on,id=disk",
+        ])
+        self.addCleanup(qemu.kill)
+        qemu.wait_output("guest begins\r?\n", 300)
+        return qemu
+
+    def ask(self, **command):
+        """What QEMU answers to a command on a connection of its own."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(60)
+            connection.connect(f"{self.directory}/qmp")
+            with connection.makefile("rw") as file:
+                for line in {"execute": "qmp_capabilities"}, command:
+                    print(json.dumps(line), file=file, flush=True)
+                    answer = next(a for a in map(json.loads, file) if "return" in a or "error" in a)  # and not a greeting, or an event
+        return answer["return"]
+
+    def assert_negotiated(self):
+        (device,) = self.ask(execute="x-query-virtio")
+        status = self.ask(execute="x-query-virtio-status", arguments={"path": device["path"]})
+        names = lambda texts: {text.split(":")[0] for text in texts}
+        features, protocol = status["guest-features"], status["vhost-dev"]["protocol-features"]["protocols"]
+        ring = {"VIRTIO_F_RING_PACKED", "VIRTIO_RING_F_EVENT_IDX", "VIRTIO_RING_F_INDIRECT_DESC", "VIRTIO_F_VERSION_1"}
+        disk = {f"VIRTIO_BLK_F_{name}" for name in ("SEG_MAX", "BLK_SIZE", "TOPOLOGY", "MQ", "FLUSH", "CONFIG_WCE", "DISCARD", "WRITE_ZEROES")}
+        back_end = {f"VHOST_USER_PROTOCOL_F_{name}" for name in ("MQ", "REPLY_ACK", "CONFIG", "INFLIGHT_SHMFD", "CONFIGURE_MEM_SLOTS")}
+        self.assertTrue(status["vhost-started"])
+        self.assertEqual((names(features["transports"]), names(features["dev-features"])), (ring, disk))
+        self.assertLessEqual(back_end, names(protocol))
+
+    def test_packed_rings_and_death(self):
+        options = ("--num-queues", "2")
+        backend = self.blk(*options)
+        qemu = self.boot()
+        self.assert_negotiated()
+        for _ in range(3):
+            rounds = qemu.wait_output(r"(?s)\A.*")[0].count("round")
+            backend.kill()
+            backend = self.blk(*options)
+            qemu.wait_output(rf"(?s)\A(?:.*?round\r?\n){{{rounds + 2}}}", 120)
+        with open(self.file, "r+b") as file:
+            os.pwrite(file.fileno(), b"end", 0)
+        qemu.wait_output("guest is right\r?\n", 120)
+        qemu.wait(120).check()
         self.end(backend)
 
 
