@@ -180,8 +180,11 @@ static int64_t call_bind(struct supervisor *supervisor, struct call *call, const
                 return datagrams_bind(supervisor, call, &address, fd, carried);
         if (!is_stream(fd, address.any.sa_family) || !ranges_have_listener(&call->program->ranges, &address))
                 return CALL_CONTINUES;
-        if (carried && carried->socket)
+        if (carried && (carried->socket || carried->leader))
                 return -EINVAL;
+        r = carried ? 0 : shared_join(supervisor, fd, &address);
+        if (r != 0)
+                return r < 0 ? r : 0;
         r = carry(supervisor, fd, &carried);
         if (r < 0)
                 return r;
@@ -193,6 +196,7 @@ static int64_t call_bind(struct supervisor *supervisor, struct call *call, const
                 return r;
         }
         carried->kind = CARRIED_BOUND;
+        shared_begin(carried, fd);
         carried->local = address;
         carried->local_known = address.any.sa_family == AF_UNIX || pvcalls_name_port(&address) != 0;
         carried_wait(carried, call);
@@ -203,7 +207,7 @@ static int64_t call_listen(struct call *call, int fd, struct carried *carried) {
         int backlog = (int) call->data.args[1], r;
 
         if (call->started) {
-                r = xcp_pvcalls_result(carried->socket);
+                r = xcp_pvcalls_result(shared_socket(carried));
                 if (r == -EINPROGRESS) {
                         carried_wait(carried, call);
                         return CALL_WAITS;
@@ -219,7 +223,7 @@ static int64_t call_listen(struct call *call, int fd, struct carried *carried) {
                 return r;
         carried->port = (uint32_t) r;
         carried->backlog = backlog > 0 ? (unsigned) backlog : backlog < 0 ? SOMAXCONN : 1;
-        r = xcp_pvcalls_listen(carried->socket, backlog);
+        r = xcp_pvcalls_listen(shared_socket(carried), backlog);
         if (r != -EINPROGRESS)
                 return r;
         carried->kind = CARRIED_LISTENING;

@@ -104,9 +104,12 @@ void carried_release(struct carried *carried) {
 void carried_end(struct carried *carried) {
         struct supervisor *supervisor = carried->supervisor;
 
+        struct carried *left;
+
         if (carried->dead)
                 return;
         forget(carried);
+        left = shared_leave(carried);
         carried_release(carried);
         if (carried->listener) {
                 supervisor->by_port[carried->own_port] = NULL;
@@ -128,6 +131,8 @@ void carried_end(struct carried *carried) {
         carried->next_dead = supervisor->dead;
         supervisor->dead = carried;
         calls_retry(carried);
+        if (left)
+                listener_deliver(left);         /* what came to one that could not take it, such as one that did not listen */
 }
 
 void carried_free_dead(struct supervisor *supervisor) {

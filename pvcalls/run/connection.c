@@ -228,17 +228,20 @@ static int deliver(struct carried *listener, struct carried *connection) {
 
 /* No more than the program's backlog: others wait at the backend. */
 void listener_deliver(struct carried *listener) {
-        while (!listener->dead && !listener->shut && listener->n_delivered < listener->backlog) {
+        struct carried *leader = listener->leader ?: listener;
+
+        while (!leader->dead && (listener = shared_next(leader))) {
                 struct carried *connection = carried_new(listener->supervisor);
                 int r;
 
                 if (!connection)
                         return;
-                r = xcp_pvcalls_accept(listener->socket, connection, &connection->socket);
+                r = xcp_pvcalls_accept(leader->socket, connection, &connection->socket);
                 if (r < 0) {
                         free(connection);
                         return;
                 }
+                leader->turn = listener == leader ? NULL : listener;
                 if (deliver(listener, connection) < 0)
                         carried_end(connection);
         }
@@ -257,8 +260,11 @@ void connection_happened(struct carried *carried) {
         case CARRIED_CONNECTED:
                 connection_run(carried);
                 break;
+        case CARRIED_BOUND:
         case CARRIED_LISTENING:
                 listener_deliver(carried);
+                if (!carried->dead)
+                        shared_retry(carried);
                 break;
         default:
                 break;

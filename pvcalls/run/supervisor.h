@@ -11,6 +11,7 @@
  *      timeouts.c      those that wait for a limited time
  *      connection.c    a connection's bytes, and its end
  *      datagrams.c     UDP sockets
+ *      shared.c        listeners that share an address
  *      loopback.c      the other end of a program's socket
  *
  * A program's socket stays the kernel's socket that it made, so that all it does with it is the kernel's own doing: reading and writing,
@@ -86,6 +87,11 @@ struct carried {
         uint32_t port;                  /* listener: of its twin on the loopback */
         unsigned backlog, n_delivered;  /* listener: connections on the loopback that the program has not accepted */
 
+        bool shares;                    /* bound: others may be bound to the same address (SO_REUSEPORT) */
+        struct carried *leader;         /* bound: has the backend's socket for both; NULL: this one has it */
+        struct carried *followers, *next_follower;
+        struct carried *turn;           /* leader: who got the last connection; NULL: itself */
+
         struct carried *spares;         /* listener: connections whose accept was interrupted at the last moment; the next accepts get them */
 
         int spare;                      /* connection: such a one's descriptor; -1 */
@@ -160,6 +166,18 @@ int address_write(const struct target *target, uint64_t address, uint64_t length
 
 /* An address that can be carried; IPv4's also in IPv6's clothes. Returns 0; 1: another kind of address; or -EFAULT. */
 int address_read(const struct target *target, uint64_t address, uint64_t length, struct pvcalls_name *ret_address);
+
+/*
+ * shared.c: that it is bound, and may have others beside it; 1 if another of this address has it beside it now (0: there is none); the backend's socket
+ * of those that share one; whose turn is the next connection (NULL: nobody has room for one); calls that wait at followers; and the end of one, which
+ * returns the leader of those that are left, if there are.
+ */
+void shared_begin(struct carried *carried, int fd);
+int shared_join(struct supervisor *supervisor, int fd, const struct pvcalls_name *address);
+struct xcp_pvcalls_socket *shared_socket(const struct carried *carried);
+struct carried *shared_next(struct carried *leader);
+void shared_retry(struct carried *leader);
+struct carried *shared_leave(struct carried *carried);
 
 /* connection.c */
 void connection_begin(struct carried *carried, int fd);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """
-What IPv6, UDP and UNIX sockets do, one line for each check: NAME RESULT. Run as it is and carried, the lines are to be the same.
+What IPv6, UDP and UNIX sockets do, and listeners that share an address, one line for each check: NAME RESULT. Run as it is and carried, the lines are to be the same.
 
     families.py DIRECTORY [NAME...]
 """
@@ -161,6 +161,40 @@ def datagrams_without_waiting():
         nothing = outcome(one.recvfrom, 10)
         one.sendto(b"to itself", one.getsockname())
         return nothing, bool(select.select([one], [], [], PATIENCE)[0]), one.recvfrom(100)[0], outcome(one.send, b"to nobody")
+
+
+def reuse_port(port):
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.settimeout(PATIENCE)
+    listener.bind(("127.0.0.1", port))
+    return listener
+
+
+def accepted(listeners, address):
+    """Which of the listeners gets a connection, that works."""
+    with socket.create_connection(address, PATIENCE) as one:
+        ready = select.select(listeners, [], [], PATIENCE)[0]
+        with ready[0].accept()[0] as other:
+            one.sendall(b"x")
+            return listeners.index(ready[0]) if other.recv(1) == b"x" else None
+
+
+@check
+def listeners_that_share_an_address():
+    first = reuse_port(0)
+    address = first.getsockname()
+    with first, reuse_port(address[1]) as second, reuse_port(address[1]) as third, socket.socket() as stranger:
+        first.listen(5)
+        alone = {accepted([first], address) for _ in range(5)}
+        second.listen(5)
+        third.listen(5)
+        all_three = {accepted([first, second, third], address) for _ in range(60)}
+        taken = outcome(stranger.bind, address), second.getsockname() == address
+        first.close()
+        without_first = {accepted([second, third], address) for _ in range(40)}
+        third.close()
+        return alone, all_three, taken, without_first, {accepted([second], address) for _ in range(5)}
 
 
 def pair(address):
