@@ -32,6 +32,7 @@ struct offered {
 
 /* Of this bus */
 
+/* 0, -EDQUOT if it knows too many already, or another negative errno: the link cannot go on. */
 static int tell(struct session *session, const char *name, unsigned hops) {
         struct told *told = table_get_string(session->told, name);
         int r = 0;
@@ -42,7 +43,7 @@ static int tell(struct session *session, const char *name, unsigned hops) {
         }
         if (!told) {
                 if (table_count(session->told) >= WIRE_NAMES_MAX)
-                        return 0;
+                        return -EDQUOT;
                 told = malloc(sizeof *told + strlen(name) + 1);
                 if (!told)
                         return -ENOMEM;
@@ -60,6 +61,7 @@ static int tell(struct session *session, const char *name, unsigned hops) {
 
 static int tell_listed(struct session *session, struct message_strings *names) {
         const char *name;
+        unsigned n_too_many = 0;
         int r = 0;
 
         while (r >= 0 && (name = message_strings_next(names))) {
@@ -67,7 +69,12 @@ static int tell_listed(struct session *session, struct message_strings *names) {
 
                 if (bridged != SESSION_BRIDGED_NOT_FOR_IT && strcmp(name, BUS_NAME) != 0 && guard_exports(session->options.guard, name))
                         r = tell(session, name, bridged == SESSION_BRIDGED ? 1 : 0);
+                n_too_many += r == -EDQUOT;
+                r = r == -EDQUOT ? 0 : r;
         }
+        if (n_too_many > 0)
+                log_event(LOG_WARNING, NULL, "%u services that could be started here are not shown to domain %u: it is shown %u already", n_too_many,
+                          session->options.domain, WIRE_NAMES_MAX);
         return r;
 }
 

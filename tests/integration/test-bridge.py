@@ -636,6 +636,17 @@ class Activatable(BridgeTest):
         self.wait_listed(first)  # by way of domain 0, as it has none of its own any longer
 
 
+    def test_policy_decides_anew(self):
+        """The names that may be owned in the one domain, and those that may be called in the other."""
+        self.install(1)
+        for domain in (0, 1):
+            self.wait_listed(0)
+            for policy, there in ((POLICY, False), (self.policy, True)):
+                self.write_policy(domain, policy)
+                self.bus(domain).call(*MANAGER, "ReloadPolicy")
+                self.wait_listed(0, there)
+
+
 class ActivatableOnDbusBroker(Activatable):
     broker = "dbus-broker"
 
