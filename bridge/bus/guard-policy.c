@@ -20,6 +20,7 @@ struct guard {
         struct bridge_domain domain;
         struct bridge_policy *policy;
         struct bridge_rates *rates;
+        uint64_t limits[_BRIDGE_LIMIT_N];       /* of the policy, for the domain: each message is held to some */
         struct bridge_bucket records;   /* that may be made of what the domain does */
         uint64_t n_unrecorded;
         guard_denied_t denied;
@@ -46,6 +47,8 @@ int guard_use(struct guard *guard, struct bridge_policy *policy) {
         bridge_policy_free(guard->policy);
         guard->rates = rates;
         guard->policy = policy;
+        for (unsigned limit = 0; limit < _BRIDGE_LIMIT_N; limit++)
+                guard->limits[limit] = bridge_policy_limit(policy, &guard->domain, limit);
         return 0;
 }
 
@@ -193,5 +196,5 @@ bool guard_exports(struct guard *guard, const char *name) {
 }
 
 uint64_t guard_limit(const struct guard *guard, enum bridge_limit limit) {
-        return bridge_policy_limit(guard->policy, &guard->domain, limit);
+        return guard->limits[limit];
 }
