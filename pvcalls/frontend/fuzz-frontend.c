@@ -2,7 +2,8 @@
 
 /*
  * Attacks the frontend: a program that calls the library in any order, and a backend that answers as it should, or writes whatever the input says to
- * the command ring, the indexes, the data, the store and the event channels. Operations are a byte each and what they need behind it.
+ * the command ring, the indexes, the data, the store and the event channels, and pages, ports and memory that end. Operations are a byte each and what they
+ * need behind it.
  *
  * Invariants are the sanitizers' and toy-xen's, and that nothing is left of pages and ports when the device is closed.
  */
@@ -20,6 +21,16 @@
 #define REQUESTS 32u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The linker puts this one in place of calloc(3) (--wrap): the library allocates by it alone what it needs besides strings. */
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+static uint32_t calls_left;             /* until one fails; 0: none will */
+
+void *__wrap_calloc(size_t n, size_t size) {
+        return calls_left > 0 && --calls_left == 0 ? NULL : __real_calloc(n, size);
+}
 
 struct input {
         const uint8_t *data;
@@ -163,7 +174,10 @@ static void backend_step(struct world *world, struct input *input) {
         case 2: write_data(world, input); break;
         case 3: toy_xen_write_number("/b/state", next(input, 1) % 10); break;
         case 4: toy_xen_event(next(input, 4)); break;
-        case 5: toy_xen_limit(next(input, 1), next(input, 1)); break;
+        case 5:
+                calls_left = next(input, 1);
+                toy_xen_limit(next(input, 1), next(input, 1));
+                break;
         case 6: toy_xen_write("device/pvcalls/0/backend", next(input, 1) & 1 ? "/b" : NULL); break;
         case 7: follow(world); break;
         }
@@ -235,6 +249,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct input input = { data, size };
         struct world world = {};
 
+        calls_left = 0;
         toy_xen_init();
         setup_nodes(&input);
         if (xcp_pvcalls_open(0, &world.pvcalls) < 0)

@@ -187,6 +187,7 @@ static int ask_option(struct xcp_pvcalls_socket *socket, uint32_t level, uint32_
 static int introduce(struct xcp_pvcalls_socket *socket) {
         int r = socket_ask(socket, PVCALLS_SOCKET);
 
+        socket->known = r == 0;
         if (r == 0 && socket->v6_only && socket->family == AF_INET6)
                 r = ask_option(socket, 41, 26, &(uint32_t) { 1 }, sizeof(uint32_t));
         return r;
@@ -198,7 +199,6 @@ int socket_ask_known(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
 
         if (r < 0)
                 return r;
-        socket->known = true;
         socket->refused = 0;
         if (cmd == PVCALLS_CONNECT || cmd == PVCALLS_BIND)
                 r = name_send(socket, cmd == PVCALLS_CONNECT ? &socket->wanted : &socket->address);
