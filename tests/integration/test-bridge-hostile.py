@@ -5,7 +5,7 @@ import os
 import struct
 
 from bridgecase import ECHO, MANAGER, echo
-from bridgewire import (CREDIT, FRAGMENT, GOODBYE, MESSAGE, PEER, PEER_GONE, PING, PONG, REFUSED, frame, hello, message, name, peer,
+from bridgewire import (ACTIVATABLE, CREDIT, FRAGMENT, GOODBYE, MESSAGE, PEER, PEER_GONE, PING, PONG, REFUSED, frame, hello, message, name, peer,
                         subscribe)
 from dbuswire import CALL, ERROR, RETURN, SIGNAL, Message, encode
 from harness import wait_until
@@ -15,7 +15,9 @@ ACCESS_DENIED = "org.freedesktop.DBus.Error.AccessDenied"
 NO_ANSWER = "org.freedesktop.DBus.Error.NoReply"
 
 
-class Hostile(ImpostorCase):
+class Ring(ImpostorCase):
+    """What the bridge makes of it before its bus hears anything."""
+
     def test_what_is_no_protocol_ends_the_link(self):
         one = peer(1, ":1.1")
         small = encode(Message(SIGNAL, 1, path="/", interface=ECHO, member="Tick"))
@@ -31,6 +33,7 @@ class Hostile(ImpostorCase):
             "a peer with the number 0": hello() + peer(0, ":1.1"),
             "a peer twice": hello() + one + one,
             "a peer from too far": hello() + peer(1, ":1.1", hops=2),
+            "a service from too far": hello() + frame(ACTIVATABLE, struct.pack("<HBB", 11, 1, 2) + b"org.example"),
             "the end of nobody": hello() + frame(PEER_GONE, struct.pack("<I", 7)),
             "a name of nobody": hello() + name(1, "org.example.Name"),
             "a name that is none": hello() + one + name(1, "..."),
@@ -64,6 +67,32 @@ class Hostile(ImpostorCase):
     def test_another_uuid_is_another_domain(self):
         self.meet(hello(uuid=bytes(range(16))))
         self.assertEqual(self.wait_frame(GOODBYE)[0], 5)
+
+    def test_corrupt_ring_indexes_are_noticed(self):
+        self.meet(hello(), peer(1, ":1.1"), name(1, "org.example.Mine"))
+        self.wait_name(0, "org.example.Mine")
+        bus = self.bus(0)
+        serial = bus.call_async("org.example.Mine", "/", ECHO, "Echo")
+        self.wait_frame(MESSAGE)
+        self.impostor.write("corrupt\n")
+        self.assertEqual(bus.reply_to(serial).error, NO_ANSWER)
+        self.wait_name(0, "org.example.Mine", there=False)
+        self.assertRegex(self.bridges[0].stderr, "the ring's indexes are corrupt")
+        self.assert_others_are_well()
+
+    def test_a_domain_that_does_not_read(self):
+        self.meet(hello(), peer(1, ":1.1"), name(1, "org.example.Mine"))
+        self.wait_name(0, "org.example.Mine")
+        self.impostor.write("deaf\n")
+        bus = self.bus(0)
+        serial = bus.call_async("org.example.Mine", "/", ECHO, "Echo", "ay", bytes(1 << 20))
+        wait_until(lambda: self.link_property(1, "State") == "Stalled", "the link to be stalled", deadline=20)
+        self.assert_others_are_well()
+        self.assertEqual(bus.reply_to(serial, deadline=40).error, NO_ANSWER)
+
+
+class Hostile(ImpostorCase):
+    """What would get to the bus."""
 
     def test_names_that_it_may_not_own(self):
         self.meet(hello(), peer(1, ":1.1"), name(1, "org.freedesktop.systemd1"), name(1, "org.xen.xcp.bridge"), name(1, "org.example.Mine"))
@@ -115,25 +144,3 @@ class Hostile(ImpostorCase):
         wait_until(lambda: self.counters(1)["replies.unexpected"] == 2, "both to be counted")
         bus.driver("GetId")
         self.assertEqual([m for m in bus.queue if m.type in (RETURN, ERROR)], [])
-
-    def test_corrupt_ring_indexes_are_noticed(self):
-        self.meet(hello(), peer(1, ":1.1"), name(1, "org.example.Mine"))
-        self.wait_name(0, "org.example.Mine")
-        bus = self.bus(0)
-        serial = bus.call_async("org.example.Mine", "/", ECHO, "Echo")
-        self.wait_frame(MESSAGE)
-        self.impostor.write("corrupt\n")
-        self.assertEqual(bus.reply_to(serial).error, NO_ANSWER)
-        self.wait_name(0, "org.example.Mine", there=False)
-        self.assertRegex(self.bridges[0].stderr, "the ring's indexes are corrupt")
-        self.assert_others_are_well()
-
-    def test_a_domain_that_does_not_read(self):
-        self.meet(hello(), peer(1, ":1.1"), name(1, "org.example.Mine"))
-        self.wait_name(0, "org.example.Mine")
-        self.impostor.write("deaf\n")
-        bus = self.bus(0)
-        serial = bus.call_async("org.example.Mine", "/", ECHO, "Echo", "ay", bytes(1 << 20))
-        wait_until(lambda: self.link_property(1, "State") == "Stalled", "the link to be stalled", deadline=20)
-        self.assert_others_are_well()
-        self.assertEqual(bus.reply_to(serial, deadline=40).error, NO_ANSWER)
