@@ -238,8 +238,9 @@ class Many(Joined):
         self.pass_on(5000, self.client, self.server, number=numbers[-1])
         self.xen.destroy(doomed)
         self.assertEqual(self.backends[doomed].process.wait(60).status, 0)
-        for number in numbers:
+        for number in numbers[::20]:
             self.assertIn(frontend.transfer("receive", number, 1)[1], ("ECONNRESET", "ENOTCONN"))
+        for number in numbers:
             self.assertEqual(frontend.call("release", number), 0)
         return before, descriptors
 

@@ -397,6 +397,26 @@ except TimeoutError:
         self.run_carried(sys.executable, "-c", script)
         self.wait_tidy()  # some 5 s later: server.connections is still open
 
+    def test_what_cannot_be_carried_says_so(self):
+        script = """
+import ctypes, errno, socket
+libc = ctypes.CDLL(None, use_errno=True)
+
+def name_of(result):
+    return errno.errorcode[ctypes.get_errno()] if result < 0 else "0"
+
+print("io_uring", name_of(libc.syscall(425, 1, None)))
+print("x32", name_of(libc.syscall(0x40000000 | 41, socket.AF_INET, socket.SOCK_STREAM, 0)))
+for what, flags in (("fast open", socket.MSG_FASTOPEN), ("urgent", socket.MSG_OOB)):
+    with socket.socket() as one:
+        try:
+            one.sendto(b"x", flags, ("127.0.0.1", 9))
+        except OSError as error:
+            print(what, errno.errorcode[error.errno])
+"""
+        said = self.run_carried(sys.executable, "-c", script).stdout.splitlines()
+        self.assertEqual(said, ["io_uring ENOSYS", "x32 ENOSYS", "fast open ENOTSUP", "urgent ENOTSUP"])
+
     def test_a_second_time_around_a_program(self):
         said = self.run_carried(RUN, "--all", "--", "true", check=125)
         self.assertIn("has a supervisor already", said.stderr)
