@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Requests of a block device over vhost-user, from a driver that has so many in flight: bench-vhost SOCKET read|write|sequential BYTES DEPTH. */
+/*
+ * Requests of a block device over vhost-user, from a driver that has so many in flight: bench-vhost SOCKET read|write|sequential|id BYTES DEPTH [packed].
+ *
+ * id: GET_ID, for which no back-end looks at its disk, so that the rings are all there is to it; BYTES are not.
+ */
 
 #include <errno.h>
 #include <linux/virtio_blk.h>
@@ -21,7 +25,7 @@ struct bench {
         struct vhost_driver driver;
         uint8_t *headers, *data;
         uint32_t type, size, depth;
-        bool is_sequential;
+        bool is_sequential, is_packed;
         uint64_t random, next;
 };
 
@@ -39,14 +43,24 @@ static int set_up(struct bench *bench, const char *path) {
         if (r < 0)
                 return r;
         frontend->protocol_features = wanted;
-        r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_FEATURES, features & ~(VHOST_BIT(VHOST_F_LOG_ALL) | VHOST_BIT(VHOST_F_PACKED)));
+        r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_FEATURES, features & ~(VHOST_BIT(VHOST_F_LOG_ALL) | (bench->is_packed ? 0 : VHOST_BIT(VHOST_F_PACKED))));
         if (r >= 0)
                 r = vhost_driver_memory_new(&bench->memory, 16u << 20);
         if (r >= 0)
-                r = vhost_driver_new(&bench->driver, &bench->memory, 0, 256, true);
+                r = (bench->is_packed ? vhost_driver_new_packed : vhost_driver_new)(&bench->driver, &bench->memory, 0, 256, true);
         if (r >= 0)
                 r = vhost_driver_memory_lend(&bench->memory, frontend);
-        return r < 0 ? r : vhost_driver_start(&bench->driver, frontend, 0, true);
+        return r < 0 ? r : vhost_driver_start(&bench->driver, frontend, vhost_driver_base(&bench->driver), true);
+}
+
+/* As a guest does it for each request anew: of a split ring, descriptors that stay as they are would cost less than they do. */
+static void describe(struct bench *bench, uint32_t slot) {
+        uint16_t first = (uint16_t) (3 * slot);
+
+        vhost_driver_describe(&bench->driver, first, bench->headers + 64 * slot, 16, false, false);
+        vhost_driver_describe(&bench->driver, (uint16_t) (first + 1), bench->data + (size_t) bench->size * slot,
+                              bench->type == VIRTIO_BLK_T_GET_ID ? VIRTIO_BLK_ID_BYTES : bench->size, bench->type != VIRTIO_BLK_T_OUT, false);
+        vhost_driver_describe(&bench->driver, (uint16_t) (first + 2), bench->headers + 64 * slot + 32, 1, true, true);
 }
 
 static void put(struct bench *bench, uint32_t slot) {
@@ -59,6 +73,7 @@ static void put(struct bench *bench, uint32_t slot) {
         bench->random ^= bench->random << 17;
         header->type = bench->type;
         header->sector = (bench->is_sequential ? bench->next++ % n : bench->random % n) * bench->size / 512;
+        describe(bench, slot);
         vhost_driver_put(&bench->driver, (uint16_t) (3 * slot));
 }
 
@@ -98,10 +113,11 @@ int main(int argc, char **argv) {
         static struct bench bench = { .frontend = VHOST_FRONTEND_NONE, .random = 88172645463325252 };
         int r;
 
-        if (argc != 5)
+        if (argc != 5 && !(argc == 6 && strcmp(argv[5], "packed") == 0))
                 return 2;
+        bench.is_packed = argc == 6;
         bench.is_sequential = strcmp(argv[2], "sequential") == 0;
-        bench.type = strcmp(argv[2], "write") == 0 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN;
+        bench.type = strcmp(argv[2], "write") == 0 ? VIRTIO_BLK_T_OUT : strcmp(argv[2], "id") == 0 ? VIRTIO_BLK_T_GET_ID : VIRTIO_BLK_T_IN;
         bench.size = (uint32_t) atoi(argv[3]);
         bench.depth = (uint32_t) atoi(argv[4]);
         if (bench.depth == 0 || bench.depth > DEPTH_MAX || bench.size == 0 || bench.size % 512 != 0 || bench.size > (128u << 10))
@@ -113,13 +129,5 @@ int main(int argc, char **argv) {
         }
         bench.headers = vhost_driver_memory_take(&bench.memory, 64 * DEPTH_MAX);
         bench.data = vhost_driver_memory_take(&bench.memory, (size_t) bench.size * bench.depth);
-        for (uint32_t i = 0; i < bench.depth; i++) {
-                uint16_t first = (uint16_t) (3 * i);
-
-                vhost_driver_describe(&bench.driver, first, bench.headers + 64 * i, 16, false, false);
-                vhost_driver_describe(&bench.driver, (uint16_t) (first + 1), bench.data + (size_t) bench.size * i, bench.size,
-                                      bench.type == VIRTIO_BLK_T_IN, false);
-                vhost_driver_describe(&bench.driver, (uint16_t) (first + 2), bench.headers + 64 * i + 32, 1, true, true);
-        }
         return rounds_serve("bench-vhost", operate, &bench);
 }

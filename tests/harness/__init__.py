@@ -16,7 +16,7 @@ from .bus import Bus
 from .case import TestCase
 from .emulation import Emulation, build_directory
 from .process import Failed, Process, Result, run
-from .wait import TimedOut, wait_path, wait_until
+from .wait import TimedOut, wait_listening, wait_path, wait_until
 
 __all__ = [
     "Bus",
@@ -28,6 +28,7 @@ __all__ = [
     "TimedOut",
     "build_directory",
     "run",
+    "wait_listening",
     "wait_path",
     "wait_until",
 ]

@@ -78,3 +78,15 @@ def wait_path(path, deadline=10.0):
         wait_until(look, path, deadline, fds=(inotify,))
     finally:
         os.close(inotify)
+
+
+def wait_listening(path, deadline=10.0):
+    """Waits until somebody listens at the path of a UNIX socket. The path is there a moment before: who connects then is refused."""
+    listens_flag = 0x10000  # __SO_ACCEPTCON, in the fourth column; the path is the eighth
+
+    def listens():
+        with open("/proc/net/unix", encoding="utf-8", errors="replace") as sockets:
+            columns = [line.split(maxsplit=7) for line in sockets.readlines()[1:]]
+        return any(len(c) == 8 and c[7].rstrip("\n") == str(path) and int(c[3], 16) & listens_flag for c in columns)
+
+    wait_until(listens, f"somebody to listen at {path}", deadline)

@@ -5,10 +5,11 @@ import os
 import pathlib
 import re
 import sys
+import socket
 import textwrap
 import threading
 
-from harness import Emulation, Failed, Process, TestCase, TimedOut, run, wait_path, wait_until
+from harness import Emulation, Failed, Process, TestCase, TimedOut, run, wait_listening, wait_path, wait_until
 
 TESTLOG = pathlib.Path(__file__).resolve().parents[1] / "harness/testlog.py"
 
@@ -40,6 +41,15 @@ class Waiting(TestCase):
         threading.Timer(0.05, path.touch).start()
         wait_path(path)
         wait_path(path)  # and when it is there already
+
+    def test_a_path_is_not_enough_to_connect_to(self):
+        path = f"{self.temporary_directory()}/socket"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path)
+            with self.assertRaisesRegex(TimedOut, "somebody to listen at"):
+                wait_listening(path, deadline=0.05)
+            threading.Timer(0.05, listening.listen).start()
+            wait_listening(path)
 
 
 class Programs(TestCase):

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 
-from harness import Process, TestCase, run, wait_path, wait_until
+from harness import Process, TestCase, run, wait_listening, wait_until
 from harness.linux import COMMAND_LINE, linux_guest
 
 BUILD = pathlib.Path(os.environ["XCP_BUILDDIR"]) / "vhost"
@@ -106,7 +106,7 @@ class Conformance(Backend):
             "--export", f"type=vhost-user-blk,id=e,node-name=file,addr.type=unix,addr.path={self.socket},writable=on,num-queues=2",
         ])
         self.addCleanup(backend.kill)
-        wait_path(self.socket)
+        wait_listening(self.socket)
         return backend
 
     def test_qemu_storage_daemon_fails_what_it_is_known_to(self):
@@ -426,7 +426,7 @@ class Example(Backend):
     def test_random_numbers(self):
         device = Process([BUILD / "example/vhost-rng", self.socket])
         self.addCleanup(device.kill)
-        wait_path(self.socket)
+        wait_listening(self.socket)
         for _ in range(2):
             self.assertIn("answered, 64 bytes", run(BUILD / "example/test-vhost-rng", self.socket).stdout)
         self.assertEqual(self.check("M-1", "M-2", "M-3", "M-4", "M-5", "M-6", "M-7", "M-17")[0].keys(), {"passed"})

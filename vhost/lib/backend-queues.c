@@ -115,6 +115,8 @@ bool vhost_queues_quiet(struct vhost_backend *backend, struct vhost_queue *only)
 }
 
 void vhost_queue_stopped(struct vhost_queue *queue) {
+        /* A device that was just busy had asked for no kicks: whoever goes on with the ring needs them. */
+        vhost_ring_sleep(&queue->ring);
         queue->base = vhost_ring_base(&queue->ring);
         vhost_ring_done(&queue->ring);
         queue->state = VHOST_QUEUE_IDLE;
