@@ -7,11 +7,30 @@
 Says "ready" when they are there. A service that is new in the tree gets a function here.
 """
 
+import functools
+import http.server
+import pathlib
 import sys
+import tempfile
+import threading
 
 from gi.repository import GLib
 
 from gio_client import connect, follow, proxy
+
+
+def images(bus, directory):
+    name = "org.xen.xcp.images"
+    manager = proxy(bus, name, "/org/xen/xcp/images", "org.xen.xcp.images1.Manager")
+    served = tempfile.TemporaryDirectory(prefix="xcp-")  # goes with this process: directory has to stay empty
+    (pathlib.Path(served.name) / "image").write_bytes(b"an image")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=served.name)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    source = f"http://127.0.0.1:{server.server_address[1]}/image"
+    follow(bus, name, manager.Pull("(sa{sv})", source, {}))
+    manager.Pull("(sa{sv})", source, {})  # a task, which stays while its caller does
+    return served
 
 
 def pvcalls(bus, directory):
@@ -53,9 +72,10 @@ def main(address, service, directory):
     if kind not in globals():
         sys.exit(f"{__file__} does not know how to make the objects of {service}: give it a function {kind}()")
     bus = connect(address)
-    globals()[kind](bus, directory)
+    kept = globals()[kind](bus, directory)  # what has to be there meanwhile
     print("ready", flush=True)
     sys.stdin.read()
+    del kept
 
 
 if __name__ == "__main__":

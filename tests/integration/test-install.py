@@ -44,8 +44,8 @@ class Install(TestCase):
         return run(self.prefix / "bin/xenemu", *arguments, env={"XCP_RUNDIR": str(self.rundir)}, **options)
 
     def test_every_part_is_where_it_belongs(self):
-        programs = ("xcp-pvcalls-run", "xenemu", "xcpctl", "xcp-bus-run", "xcp-storage", "xcp-xenopsd")
-        parts = ("xenemud", "xenemu-guest", "xcp-storage-io")
+        programs = ("xcp-pvcalls-run", "xenemu", "xcpctl", "xcp-bus-run", "xcp-images", "xcp-storage", "xcp-xenopsd")
+        parts = ("xenemud", "xenemu-guest", "xcp-images-fetch", "xcp-storage-io")
         for program in (*(self.prefix / "bin" / name for name in programs), *(self.libexec / name for name in parts)):
             self.assertTrue(os.access(program, os.X_OK), program)
         for name in (*LIBRARIES, PRELOAD):

@@ -5,6 +5,7 @@ import json
 import os
 
 from harness import build_directory, run
+from imageserver import Server, sha256
 from xenopsdcase import XenopsdTest
 
 XCPCTL = build_directory() / "tools/xcpctl/xcpctl"
@@ -261,3 +262,52 @@ class Login(UpTest):
         self.caller.wait_until(lambda: "login:" in self.xcpctl("vm", "log", "db").stdout, "the login prompt of db in its log")
         self.xcpctl("vm", "kill", "db")
         self.assertIn("login:", self.xcpctl("vm", "log", "db").stdout)
+
+
+class Images(UpTest):
+    """With the images service, and an image on a web server."""
+
+    def setUp(self):
+        super().setUp()
+        self.start_service("images/xcp-images", "org.xen.xcp.images", "images")
+        self.server = Server(self)
+        self.image = os.urandom(1 << 20) * 2
+        self.server.files["/disk"] = self.image
+        self.source = self.server.url + "/disk"
+        self.change("start: false\n", f"start: false\n    image: {self.source}\n    disks: [ {{ name: copy, image: {self.source}, size: 8MiB }} ]\n")
+
+    def exported(self, name):
+        path = self.root / f"{name}.raw"
+        self.xcpctl("vdi", "export", name, path)
+        return path.read_bytes()
+
+    def test_disks_begin_as_the_image_which_is_pulled_and_imported_once(self):
+        self.up()
+        disks = self.disks()
+        base = "image-" + sha256(self.image).partition(":")[2][:16]
+        self.assertEqual(sorted(disks), sorted(["web-root", "db-root", "db-copy", base]))
+        spec = self.json("vm", "spec", "db")
+        self.assertEqual([(disk["name"], disk["vdi"]) for disk in spec["disks"]], [("root", disks["db-root"]), ("copy", disks["db-copy"])])
+        self.assertEqual(self.exported("db-root"), self.image)
+        self.assertEqual(self.exported("db-copy"), self.image + bytes(6 << 20))
+        self.assertEqual(self.json("vdi", "show", "db-root")["Format"], "Qcow2")  # on top of the image
+        self.server.requests.clear()
+        self.assertEqual(self.up()["db"], ("unchanged", "Halted"))
+        self.assertEqual(self.server.requests, [])
+        self.down("--disks")
+        self.assertEqual(list(self.disks()), [base])
+
+    def test_by_name_and_with_a_checksum(self):
+        self.xcpctl("image", "pull", self.source, "--name", "debian:12", "--checksum", sha256(self.image))
+        [row] = self.json("image", "list")
+        self.assertEqual((row["name"], row["digest"]), ("debian:12", sha256(self.image)))
+        self.change(f"image: {self.source}\n", "image: debian:12\n")
+        self.change(f"image: {self.source},", f"image: {self.source}, checksum: '{sha256(b'other')}',")
+        self.assertIn("org.xen.xcp.Error.Corrupt: ", self.refused("up", self.file))
+        self.assertEqual(self.exported("db-root"), self.image)
+        self.xcpctl("image", "remove", "debian:12")
+        self.assertEqual(self.json("image", "list"), [])
+
+    def test_an_image_that_is_not_there(self):
+        self.change(f"image: {self.source}\n", "image: nobodys\n")
+        self.assertIn("vms.yaml:16:12: ", self.refused("up", self.file))

@@ -12,6 +12,7 @@
 #define CLIENT_PREFIX "org.xen.xcp."
 #define CLIENT_XENOPSD "org.xen.xcp.xenopsd"
 #define CLIENT_STORAGE "org.xen.xcp.storage"
+#define CLIENT_IMAGES "org.xen.xcp.images"
 #define CLIENT_PVCALLS "org.xen.xcp.pvcalls"
 #define CLIENT_BRIDGE "org.xen.xcp.bridge"
 #define CLIENT_BRIDGE_ROOT "/org/xen/xcp/bridge"

@@ -13,6 +13,7 @@ const struct command_group command_groups[] = {
         { "Devices of virtual machines", vm_device_commands },
         { "Storage repositories", sr_commands },
         { "Disks", vdi_commands },
+        { "Images of disks", image_commands },
         { "Sockets in other domains", pvcalls_commands },
         { "Tasks", task_commands },
         { "Links to other domains", bridge_commands },

@@ -30,6 +30,7 @@ enum parameter_kind {
         PARAMETER_NIC,
         PARAMETER_VDI,
         PARAMETER_SR,
+        PARAMETER_IMAGE,
         PARAMETER_TASK,
         PARAMETER_LINK,                 /* of the bridge */
         PARAMETER_ATTACHED,             /* a domain with PV Calls */
@@ -82,6 +83,7 @@ extern const struct command vm_commands[];
 extern const struct command vm_device_commands[];
 extern const struct command sr_commands[];
 extern const struct command vdi_commands[];
+extern const struct command image_commands[];
 extern const struct command task_commands[];
 extern const struct command bridge_commands[];
 extern const struct command policy_commands[];

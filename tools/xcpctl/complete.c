@@ -128,6 +128,7 @@ static void offer_values(struct line *line, const struct parameter *parameter) {
         case PARAMETER_NIC:
         case PARAMETER_VDI:
         case PARAMETER_SR:
+        case PARAMETER_IMAGE:
         case PARAMETER_TASK:
         case PARAMETER_LINK:
         case PARAMETER_ATTACHED:

@@ -9,6 +9,7 @@
 
 #define STORAGE_MANAGER "org.xen.xcp.storage1.Manager"
 #define XENOPSD_MANAGER "org.xen.xcp.xenopsd1.Manager"
+#define DIGEST_PREFIX "sha256:"
 
 /* Kinds of which there are lists, and how people call them. */
 static const struct kind {
@@ -23,6 +24,7 @@ static const struct kind {
         { PARAMETER_NIC, "network interface", "org.xen.xcp.xenopsd1.NetworkInterface", CLIENT_XENOPSD, NULL },
         { PARAMETER_SR, "SR", "org.xen.xcp.storage1.SR", CLIENT_STORAGE, "LookupSR" },
         { PARAMETER_VDI, "VDI", "org.xen.xcp.storage1.VDI", CLIENT_STORAGE, "LookupVDI" },
+        { PARAMETER_IMAGE, "image", "org.xen.xcp.images1.Image", CLIENT_IMAGES, NULL },
         { PARAMETER_TASK, "task", CLIENT_TASK, NULL, NULL },
         { PARAMETER_LINK, "link", LINK_INTERFACE, CLIENT_BRIDGE, NULL },
         { PARAMETER_ATTACHED, "attached domain", ATTACHED_INTERFACE, CLIENT_PVCALLS, NULL },
@@ -147,7 +149,28 @@ static bool add_links(struct context *context, GPtrArray *candidates, GError **e
         return links != NULL;
 }
 
-/* So is an attached domain. */
+/* An image is called by its name, if it has one, and its digest stands for a UUID. */
+static bool add_images(struct context *context, GPtrArray *candidates, GError **error) {
+        g_autofree char *root = client_root(CLIENT_IMAGES);
+        g_autoptr(GVariant) results = client_call(context, CLIENT_IMAGES, root, "org.xen.xcp.images1.Manager", "ListImages", NULL, NULL, NULL, error);
+        const char *path, *name, *digest;
+        GVariantIter *iter;
+
+        if (!results)
+                return false;
+        if (!g_variant_is_of_type(results, G_VARIANT_TYPE("(a(osstts))")))
+                return context_fail(error, CONTEXT_ERROR_FAILED, "ListImages() answered with %s", g_variant_get_type_string(results));
+        g_variant_get(results, "(a(osstts))", &iter);
+        while (g_variant_iter_next(iter, "(&o&s&stt&s)", &path, &name, &digest, NULL, NULL, NULL)) {
+                const char *hex = g_str_has_prefix(digest, DIGEST_PREFIX) ? digest + strlen(DIGEST_PREFIX) : digest;
+
+                candidates_add(candidates, path, hex, *name ? name : hex);
+        }
+        g_variant_iter_free(iter);
+        return true;
+}
+
+/* An attached domain is called by its id. */
 static bool add_attached(struct context *context, GPtrArray *candidates, GError **error) {
         g_autoptr(GPtrArray) domains = pvcalls_domains(context, error);
 
@@ -170,6 +193,8 @@ static bool add_all(struct context *context, enum parameter_kind kind, const cha
         case PARAMETER_SR:
                 listed = call_manager(context, CLIENT_STORAGE, "ListSRs", NULL, error);
                 return add_listed(listed, candidates, error);
+        case PARAMETER_IMAGE:
+                return add_images(context, candidates, error);
         case PARAMETER_VDI:
                 return add_vdis(context, candidates, error);
         case PARAMETER_DISK:
@@ -256,6 +281,8 @@ char *objects_find(struct context *context, enum parameter_kind kind, const char
                 return find_task(text, error);
         if (found->lookup && choice_is_uuid(text))
                 return find_by_uuid(context, found, text, error);
+        if (kind == PARAMETER_IMAGE && g_str_has_prefix(text, DIGEST_PREFIX))
+                text += strlen(DIGEST_PREFIX);
         candidates = objects_list(context, kind, container, error);
         chosen = candidates ? choice_make(candidates, found->name, text, error) : NULL;
         return chosen ? g_strdup(chosen->path) : NULL;

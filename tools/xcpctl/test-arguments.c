@@ -134,6 +134,7 @@ static bool kind_fits(enum parameter_kind kind, const char *type) {
         case PARAMETER_VM:
         case PARAMETER_VDI:
         case PARAMETER_SR:
+        case PARAMETER_IMAGE:
                 return strcmp(type, "o") == 0;
         case PARAMETER_WORD:
                 return strchr(type, '[') != NULL;

@@ -95,10 +95,14 @@ static void test_values_are_of_their_types(void) {
 
 static void test_what_belongs_together(void) {
         check_vm("disks: [ { name: a } ]",
-                 "f:3:12: the disk has neither vdi nor path nor size\n    vdi: a disk that there is, path: a file, or size: of one that is made");
-        check_vm("disks: [ { vdi: a, size: 1GiB } ]", "f:3:12: a disk has one of vdi, path and size");
+                 "f:3:12: the disk has neither vdi nor path nor size nor image\n    vdi: a disk that there is, path: a file, or size or image: of one that is made");
+        check_vm("disks: [ { vdi: a, size: 1GiB } ]", "f:3:12: a disk has one of vdi, path, and size or image");
         check_vm("disks: [ { kind: CdRom } ]", "");
         check_vm("disks: [ { name: a, vdi: x }, { name: a, vdi: y } ]", "f:3:41: there is another 'a' in line 3");
+        check_vm("disks: [ { image: x, vdi: y } ]", "f:3:12: a disk has one of vdi, path, and size or image");
+        check_vm("disks: [ { image: x, size: 1GiB } ]", "");
+        check_vm("disks: [ { size: 1GiB, checksum: x } ]", "f:3:36: checksum is an image's");
+        check_vm("image: x\n  disks: [ { name: root, size: 1GiB } ]", "f:4:20: there is another 'root' in line 3");
         check_vm("network_interfaces: [ { mtu: 1500 } ]",
                  "f:3:25: the network interface has no network\n    network: user, or the name of a bridge");
         check_vm("kernel: /boot/vmlinuz", "f:3:11: kernel goes with firmware: Kernel\n    add firmware: Kernel");

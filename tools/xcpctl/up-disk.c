@@ -80,13 +80,19 @@ static char *make_vdi(const struct up *up, const struct wish *disk, const char *
 /* The disk that up makes, there already or not. */
 static char *own_vdi(const struct up *up, const struct wish *disk, GError **error) {
         g_autofree char *sr = up_find_sr(up, disk, error), *name = vdi_name(up, disk);
-        uint64_t wanted = g_variant_get_uint64(wish_get(disk, "size")), size = 0;
+        uint64_t wanted = wish_get(disk, "size") ? g_variant_get_uint64(wish_get(disk, "size")) : 0, size = 0;
         g_autofree char *path = NULL;
 
         if (!sr || !up_find_vdi(up, sr, name, &path, &size, error))
                 return NULL;
-        if (!path)
+        if (!path && !wish_get(disk, "image"))
                 return make_vdi(up, disk, sr, name, error);
+        if (!path) {
+                g_autofree char *made = up_image_disk(up, disk, sr, name, error);
+
+                if (!made || !up_find_vdi(up, sr, name, &path, &size, error))
+                        return NULL;
+        }
         if (size < wanted && !up_task(up->context, CLIENT_STORAGE, path, VDI, "Resize", g_variant_new("(t)", wanted), NULL, NULL, error)) {
                 up_fail_at(up, wish_place(disk, "size"), error);
                 return NULL;
@@ -106,7 +112,7 @@ GVariant *up_disk(const struct up *up, const struct wish *disk, GError **error) 
                         up_fail_at(up, wish_place(disk, "vdi"), error);
                         return NULL;
                 }
-        } else if (wish_get(disk, "size")) {
+        } else if (wish_get(disk, "size") || wish_get(disk, "image")) {
                 vdi = own_vdi(up, disk, error);
                 if (!vdi)
                         return NULL;
@@ -123,7 +129,7 @@ bool down_disk(const struct up *up, const struct wish *disk, GError **error) {
         g_autofree char *sr = NULL, *name = vdi_name(up, disk), *path = NULL;
         uint64_t size;
 
-        if (!wish_get(disk, "size"))
+        if (!wish_get(disk, "size") && !wish_get(disk, "image"))
                 return true;
         sr = up_find_sr(up, disk, error);
         if (!sr || !up_find_vdi(up, sr, name, &path, &size, error))

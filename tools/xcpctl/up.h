@@ -37,6 +37,9 @@ GVariant *up_disk(const struct up *up, const struct wish *disk, GError **error);
 /* Removes a disk that up has made, if it is there. */
 bool down_disk(const struct up *up, const struct wish *disk, GError **error);
 
+/* Makes a disk of that name that begins as the wish's image. To be freed. */
+char *up_image_disk(const struct up *up, const struct wish *disk, const char *sr, const char *name, GError **error);
+
 /* The disc with the VM's cloud_init, made if need be, as a DiskSpec, which is not floating. is_new: the VM is being made. */
 GVariant *up_seed(const struct up *up, bool is_new, GError **error);
 

@@ -14,6 +14,7 @@
 
 const struct contract_value vm_file_vm_keys[] = {
         { "start", "b", "Whether up starts it.", "true", false },
+        { "image", "s", "What its first disk, root, begins as.", NULL, false },
         { "cloud_init", "a{sv}", "What cloud-init in its guest does at the first boot.", NULL, false },
         {},
 };
@@ -30,6 +31,8 @@ const struct contract_value vm_file_seed_keys[] = {
 
 const struct contract_value vm_file_disk_keys[] = {
         { "size", "t", "Of a disk that up makes.", NULL, false },
+        { "image", "s", "What a disk that up makes begins as: an image's name or digest, or where to pull it from.", NULL, false },
+        { "checksum", "s", "What the image has to be, as in sha256:...", NULL, false },
         { "sr", "s", "The storage repository in which up makes the disk.", NULL, false },
         {},
 };
@@ -193,16 +196,19 @@ static void check_vm_name(const struct document_entry *entry, struct problems *p
 }
 
 static void check_disk(const struct wish *disk, struct problems *problems) {
-        unsigned n = !!wish_get(disk, "vdi") + !!wish_get(disk, "path") + !!wish_get(disk, "size");
+        bool is_made = wish_get(disk, "size") || wish_get(disk, "image");
+        unsigned n = !!wish_get(disk, "vdi") + !!wish_get(disk, "path") + is_made;
         bool is_drive = g_strcmp0(wish_text(disk, "kind"), "CdRom") == 0;
 
         if (n > 1)
-                problems_add(problems, disk->place, NULL, "a disk has one of vdi, path and size");
+                problems_add(problems, disk->place, NULL, "a disk has one of vdi, path, and size or image");
         else if (n == 0 && !is_drive)
-                problems_add(problems, disk->place, g_strdup("vdi: a disk that there is, path: a file, or size: of one that is made"),
-                             "the disk has neither vdi nor path nor size");
-        if (wish_get(disk, "sr") && !wish_get(disk, "size"))
-                problems_add(problems, wish_place(disk, "sr"), NULL, "sr is for a disk that is made, with size");
+                problems_add(problems, disk->place, g_strdup("vdi: a disk that there is, path: a file, or size or image: of one that is made"),
+                             "the disk has neither vdi nor path nor size nor image");
+        if (wish_get(disk, "sr") && !is_made)
+                problems_add(problems, wish_place(disk, "sr"), NULL, "sr is for a disk that is made, with size or image");
+        if (wish_get(disk, "checksum") && !wish_get(disk, "image"))
+                problems_add(problems, wish_place(disk, "checksum"), NULL, "checksum is an image's");
         if (wish_get(disk, "size") && g_variant_get_uint64(wish_get(disk, "size")) == 0)
                 problems_add(problems, wish_place(disk, "size"), NULL, "size has to be more than 0");
 }
@@ -266,6 +272,19 @@ static struct wish *read_seed(const struct document_node *node, struct problems 
         return seed;
 }
 
+/* The VM's own image is its first disk's, root. */
+static void add_image(struct wish *vm) {
+        const char *image = wish_text(vm, "image");
+        struct wish *disk;
+
+        if (!image)
+                return;
+        disk = wish_new(wish_place(vm, "image"));
+        wish_set_text(disk, "name", disk->place, "root");
+        wish_set_text(disk, "image", disk->place, image);
+        g_ptr_array_insert(vm->disks, 0, disk);
+}
+
 static struct wish *read_vm(const struct document_entry *entry, struct problems *problems) {
         struct wish *vm = wish_new(entry->place);
         const struct document_node *node = entry->value;
@@ -288,6 +307,7 @@ static struct wish *read_vm(const struct document_entry *entry, struct problems 
         }
         if (node->kind != DOCUMENT_MAPPING && !(node->kind == DOCUMENT_TEXT && node->is_empty))
                 problems_add(problems, node->place, NULL, "a VM has to be a mapping, and is %s", document_kind_name(node));
+        add_image(vm);
         name_devices(vm->disks, "disk", problems);
         name_devices(vm->nics, "net", problems);
         check_vm(vm, problems);

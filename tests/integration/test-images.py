@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The images service: pulled from a web server and a registry on loopback, verified, gone on with, and kept."""
+
+import hashlib
+import os
+import random
+import subprocess
+
+from gi.repository import GLib
+from imageserver import Server, sha256
+from xenopsdcase import XenopsdTest
+
+NAME = "org.xen.xcp.images"
+ROOT = "/org/xen/xcp/images"
+MANAGER = "org.xen.xcp.images1.Manager"
+IMAGE = "org.xen.xcp.images1.Image"
+MIB = 1 << 20
+
+
+class ImagesTest(XenopsdTest):
+    autostarted = False
+
+    def setUp(self):
+        super().setUp()
+        self.start_images()
+        self.server = Server(self)
+        self.data = random.Random(1).randbytes(3 * MIB)
+        self.server.files["/disk.raw"] = self.data
+        self.source = self.server.url + "/disk.raw"
+
+    def start_images(self):
+        self.manager = self.start_service("images/xcp-images", NAME, "images")
+        self.caller = self.connect(NAME)
+
+    def begin(self, source, **options):
+        packed = {name: GLib.Variant("s", value) for name, value in options.items()}
+        return self.caller.object(ROOT, MANAGER).begin("Pull", "(sa{sv})", source, packed)
+
+    def pull(self, source, **options):
+        """The image, and whether it was here already."""
+        result = self.done(self.begin(source, **options))
+        return result["image"], result.get("cached", False)
+
+    def content(self, image):
+        _, [fd] = self.caller.call_fds(image, IMAGE, "Open")
+        with os.fdopen(fd, "rb") as file:
+            return file.read()
+
+    def get(self, image, name):
+        return self.caller.get(image, IMAGE, name)
+
+    def files(self, directory):
+        path = self.root / "images" / directory
+        return sorted(os.listdir(path)) if path.exists() else []
+
+    def images(self):
+        return self.caller.call(ROOT, MANAGER, "ListImages")[0]
+
+    def requests(self):
+        requests, self.server.requests = self.server.requests, []
+        return requests
+
+
+class Http(ImagesTest):
+    def test_an_image_is_kept_by_its_digest(self):
+        image, cached = self.pull(self.source, name="one", checksum=sha256(self.data))
+        self.assertFalse(cached)
+        self.assertEqual(self.content(image), self.data)
+        self.assertEqual([self.get(image, name) for name in ("Digest", "Name", "Source", "Format", "Size", "FileSize")],
+                         [sha256(self.data), "one", self.source, "Raw", 3 * MIB, 3 * MIB])
+        self.assertEqual(self.files("images"), [hashlib.sha256(self.data).hexdigest()])
+        self.assertEqual(self.files("partial"), [])
+        # Nobody is asked for what has the checksum, wherever it is said to be.
+        self.requests()
+        self.assertEqual(self.pull(self.server.url + "/elsewhere", checksum=sha256(self.data)), (image, True))
+        self.assertEqual(self.requests(), [])
+
+    def test_without_a_checksum_the_server_says_whether_it_is_another(self):
+        image, _ = self.pull(self.source, name="latest")
+        self.assertEqual(self.pull(self.source), (image, True))
+        self.server.files["/disk.raw"] = self.data[::-1]
+        other, cached = self.pull(self.source, name="latest")
+        self.assertFalse(cached)
+        self.assertEqual(self.content(other), self.data[::-1])
+        # The name goes with the last pulled.
+        self.assertEqual((self.get(image, "Name"), self.get(other, "Name")), ("", "latest"))
+        self.assertEqual(self.caller.call(ROOT, MANAGER, "LookupImage", "(s)", "latest")[0], other)
+
+    def test_a_checksum_of_sha512(self):
+        checksum = "sha512:" + hashlib.sha512(self.data).hexdigest()
+        image, _ = self.pull(self.source, checksum=checksum)
+        self.requests()
+        self.assertEqual(self.pull(self.source, checksum=checksum), (image, True))
+        self.assertEqual(self.requests(), [])
+
+    def test_what_is_not_what_it_should_be_is_not_kept(self):
+        self.failed(self.begin(self.source, checksum=sha256(b"other")), "Corrupt", "its checksum is not sha256:")
+        self.failed(self.begin(self.source, checksum="sha512:" + "0" * 128), "Corrupt")
+        self.assertEqual((self.images(), self.files("images"), self.files("partial")), ([], [], []))
+
+    def test_a_connection_that_breaks_off_is_gone_on_with(self):
+        self.server.cuts = [MIB, 10_000]
+        image, _ = self.pull(self.source)
+        self.assertEqual(self.content(image), self.data)
+        ranges = [requested for _, requested in self.requests()]
+        self.assertEqual(ranges[0], None)
+        for requested in ranges[1:]:
+            self.assertRegex(requested, r"^bytes=[1-9]\d*-$")
+
+    def test_what_was_cancelled_is_gone_on_with(self):
+        self.server.stand_still_after = 2 * MIB
+        task = self.begin(self.source)
+        partial = self.root / "images/partial"
+        self.caller.wait_until(lambda: any(file.stat().st_size >= 2 * MIB for file in partial.glob("*")), "two MiB to come")
+        task.cancel()
+        self.failed(task, "Cancelled", state="Cancelled")
+        self.assertEqual(self.images(), [])
+        self.server.stand_still_after = None
+        self.requests()
+        image, _ = self.pull(self.source)
+        self.assertEqual(self.content(image), self.data)
+        self.assertEqual(self.requests(), [("/disk.raw", f"bytes={2 * MIB}-")])
+
+    def test_what_was_begun_is_not_mixed_with_another(self):
+        self.server.stand_still_after = MIB
+        task = self.begin(self.source)
+        partial = self.root / "images/partial"
+        self.caller.wait_until(lambda: any(file.stat().st_size >= MIB for file in partial.glob("*")), "a MiB to come")
+        task.cancel()
+        self.failed(task, "Cancelled", state="Cancelled")
+        self.server.stand_still_after = None
+        self.server.files["/disk.raw"] = self.data[::-1]
+        self.assertEqual(self.content(self.pull(self.source)[0]), self.data[::-1])
+
+    def test_a_server_without_ranges_and_tags(self):
+        self.server.ranges = self.server.etags = False
+        self.server.cuts = [MIB]
+        self.assertEqual(self.content(self.pull(self.source)[0]), self.data)
+
+    def test_what_cannot_be_had_is_said(self):
+        self.failed(self.begin(self.server.url + "/nothing"), "DoesNotExist", "/nothing")
+        self.server.redirects["/loop"] = "/loop"
+        self.failed(self.begin(self.server.url + "/loop"), "Unreachable")
+        self.server.redirects["/file"] = "file:///etc/passwd"
+        self.failed(self.begin(self.server.url + "/file"), "Unreachable")
+        self.assertEqual(self.images(), [])
+
+    def test_redirects_are_followed(self):
+        self.server.redirects["/moved"] = self.source
+        self.assertEqual(self.content(self.pull(self.server.url + "/moved")[0]), self.data)
+
+    def test_https_is_verified(self):
+        certificate = self.root / "certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", certificate, "-out", self.root / "public.pem", "-days", "2",
+                        "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        public = (self.root / "public.pem").read_bytes()
+        with open(certificate, "ab") as file:
+            file.write(public)
+        server = Server(self, certificate)
+        server.files["/disk.raw"] = self.data
+        server.redirects["/down"] = self.source
+        self.failed(self.begin(server.url + "/disk.raw"), "Unreachable", "certificate")
+        os.environ["XCP_CA_FILE"] = str(self.root / "public.pem")
+        self.addCleanup(os.environ.pop, "XCP_CA_FILE")
+        self.manager.kill()
+        self.start_images()
+        self.assertEqual(self.content(self.pull(server.url + "/disk.raw")[0]), self.data)
+        self.failed(self.begin(server.url + "/down"), "Unreachable")  # not from https to http
+
+
+class Formats(ImagesTest):
+    def compress(self, path):
+        return subprocess.run(["zstd", "--quiet", "--stdout", path], check=True, capture_output=True).stdout
+
+    def test_zstd(self):
+        path = self.root / "disk"
+        path.write_bytes(self.data + bytes(20 * MIB) + b"end")
+        compressed = self.compress(path)
+        self.server.files["/disk.zst"] = compressed
+        image, _ = self.pull(self.server.url + "/disk.zst", checksum=sha256(compressed))
+        self.assertEqual(self.content(image), path.read_bytes())
+        self.assertEqual((self.get(image, "Digest"), self.get(image, "Size")), (sha256(compressed), 23 * MIB + 3))
+        [file] = self.files("images")
+        self.assertLess((self.root / "images/images" / file).stat().st_blocks * 512, 10 * MIB)  # zeros take no space
+        self.assertEqual(self.files("partial"), [])
+
+    def test_zstd_that_is_damaged(self):
+        (self.root / "disk").write_bytes(self.data)
+        compressed = self.compress(self.root / "disk")
+        self.server.files["/short.zst"] = compressed[:-1000]
+        self.failed(self.begin(self.server.url + "/short.zst"), "Corrupt", "too early")
+        self.server.files["/bad.zst"] = compressed[:5000] + bytes(5000) + compressed[10000:]
+        self.failed(self.begin(self.server.url + "/bad.zst"), "Corrupt")
+        self.assertEqual(self.files("images"), [])
+
+    def test_qcow2_with_the_size_of_its_disk(self):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", self.root / "disk", "64M"], check=True)
+        self.server.files["/disk"] = (self.root / "disk").read_bytes()
+        image, _ = self.pull(self.server.url + "/disk")
+        self.assertEqual((self.get(image, "Format"), self.get(image, "Size")), ("Qcow2", 64 * MIB))
+
+    def test_qcow2_that_names_another_file(self):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/passwd", "-F", "raw", self.root / "disk", "64M"], check=True)
+        self.server.files["/disk"] = (self.root / "disk").read_bytes()
+        self.failed(self.begin(self.server.url + "/disk"), "Corrupt")
+
+    def test_nothing_is_no_image(self):
+        self.server.files["/empty"] = b""
+        self.failed(self.begin(self.server.url + "/empty"), "Corrupt", "nothing in it")
+
+
+class Registry(ImagesTest):
+    def oci(self, rest):
+        return f"oci+http://127.0.0.1:{self.server.port}/{rest}"
+
+    def test_by_tag_and_by_digest(self):
+        digest = self.server.add_layer(self.data)
+        image, _ = self.pull(self.oci("vm:1"))
+        self.assertEqual((self.content(image), self.get(image, "Digest")), (self.data, sha256(self.data)))
+        self.requests()
+        self.assertEqual(self.pull(self.oci(f"vm@{digest}")), (image, True))
+        self.assertEqual([path for path, _ in self.requests()], [f"/v2/vm/manifests/{digest}"])
+
+    def test_an_index_and_a_token(self):
+        self.server.token = True
+        self.server.add_layer(self.data, index=True)
+        self.assertEqual(self.content(self.pull(self.oci("vm:1"))[0]), self.data)
+        self.assertIn("/token?service=test&scope=repository:vm:pull", [path for path, _ in self.requests()])
+
+    def test_a_blob_that_breaks_off_is_gone_on_with(self):
+        self.server.etags = False  # its digest is enough
+        self.server.add_layer(self.data)
+        manifest = len(self.server.files["/v2/vm/manifests/1"])
+        self.server.cuts = [manifest, MIB]
+        self.assertEqual(self.content(self.pull(self.oci("vm:1"))[0]), self.data)
+        self.assertEqual([requested is not None for _, requested in self.requests()], [False, False, True])
+
+    def test_what_is_not_of_its_digest(self):
+        digest = self.server.add_layer(self.data)
+        self.server.files[f"/v2/vm/blobs/{sha256(self.data)}"] = self.data[::-1]
+        self.failed(self.begin(self.oci("vm:1")), "Corrupt", "checksum")
+        self.server.files[f"/v2/vm/manifests/{digest}"] = b"{}"
+        self.failed(self.begin(self.oci(f"vm@{digest}")), "Corrupt", "manifest")
+
+    def test_what_is_no_disk(self):
+        self.server.add_layer(self.data, media_type="application/vnd.oci.image.layer.v1.tar+gzip")
+        self.failed(self.begin(self.oci("vm:1")), "NotSupported", "tar+gzip")
+        self.server.files["/v2/vm/manifests/1"] = b'{"layers": []}'
+        self.failed(self.begin(self.oci("vm:1")), "NotSupported", "0 layers")
+        self.server.files["/v2/vm/manifests/1"] = b'{"layers": '
+        self.failed(self.begin(self.oci("vm:1")), "Corrupt", "no JSON")
+        self.failed(self.begin(self.oci("vm:2")), "DoesNotExist")
+
+
+class Keeping(ImagesTest):
+    def test_what_is_asked_for_wrongly(self):
+        for source in ("ftp://h/x", "file:///etc/passwd", "disk.raw", "http://h/ x", "oci://h/UPPER", ""):
+            with self.subTest(source=source):
+                self.refused("InvalidArgument", self.begin, source)
+        self.refused("LimitExceeded", self.begin, "http://h/" + "x" * 3000)
+        self.refused("InvalidArgument", self.begin, self.source, checksum="md5:0")
+        self.refused("InvalidArgument", self.begin, self.source, name="a/b")
+
+    def test_one_source_is_pulled_once_at_a_time(self):
+        self.server.stand_still_after = 1000
+        task = self.begin(self.source)
+        self.assertIn(task.path, self.refused("Busy", self.begin, self.source))
+        task.cancel()
+        self.failed(task, "Cancelled", state="Cancelled")
+
+    def test_images_outlive_the_service(self):
+        image, _ = self.pull(self.source, name="one")
+        (self.root / "images/images" / ("0" * 64)).write_bytes(b"of nobody")
+        self.manager.kill()
+        self.start_images()
+        self.assertEqual(len(self.images()), 1)
+        self.assertEqual((self.get(image, "Name"), self.content(image)), ("one", self.data))
+        self.assertEqual(len(self.files("images")), 1)
+        self.assertEqual(self.pull(self.source), (image, True))
+
+    def test_what_was_interrupted_by_a_kill_is_gone_on_with(self):
+        self.server.stand_still_after = 2 * MIB
+        self.begin(self.source)
+        partial = self.root / "images/partial"
+        self.caller.wait_until(lambda: any(file.stat().st_size >= 2 * MIB for file in partial.glob("*")), "two MiB to come")
+        self.manager.kill()
+        self.server.stand_still_after = None
+        self.start_images()
+        self.requests()
+        self.assertEqual(self.content(self.pull(self.source)[0]), self.data)
+        self.assertEqual(self.requests(), [("/disk.raw", f"bytes={2 * MIB}-")])
+
+    def test_removed_it_is_gone(self):
+        image, _ = self.pull(self.source)
+        self.caller.call(image, IMAGE, "Remove")
+        self.assertEqual((self.images(), self.files("images")), ([], []))
+        self.assertFalse(self.pull(self.source)[1])
