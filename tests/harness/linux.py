@@ -17,7 +17,11 @@ from cache import cached, key_of  # noqa: E402
 from packages import package_pick, packages_resolve, packages_unpack  # noqa: E402
 
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
+KERNEL_IMAGE = "linux-image-[0-9]*-cloud-amd64"
 BUSYBOX_PACKAGE = "busybox-static"
+AGENT_PACKAGES = ["qemu-guest-agent", "libc6", "libglib2.0-0", "libnuma1", "libpcre2-8-0", "libudev1", "liburing2"]
+AGENT_FILES = ["sbin/qemu-ga", "*/libudev.so.1", "*/libnuma.so.1", "*/liburing.so.2", "*/libglib-2.0.so.0", "*/libgmodule-2.0.so.0",
+               "*/libpcre2-8.so.0", "*/libm.so.6", "*/libc.so.6", "*/ld-linux-x86-64.so.2"]
 MODULES = ["virtio_pci", "virtio_mmio", "virtio_blk", "virtio_net", "virtio_console", "virtio_balloon", "button", "evdev"]
 
 # What nobody needs in software emulation, where it costs seconds.
@@ -35,10 +39,14 @@ ip link set lo up
 """
 
 
-def linux_guest(script, files=None):
-    """The paths of a kernel and an initramfs whose init ends with the script. files: more of them, bytes by path."""
-    resolved = packages_resolve([KERNEL_PACKAGE, BUSYBOX_PACKAGE])
-    wanted = [package_pick(resolved, "linux-image-[0-9]*-cloud-amd64"), package_pick(resolved, BUSYBOX_PACKAGE)]
+def linux_guest(script, files=None, agent=False):
+    """The paths of a kernel and an initramfs whose init ends with the script.
+
+    files: more of them, bytes by path. agent: with qemu-ga, and the libraries that it needs.
+    """
+    names = [KERNEL_PACKAGE, BUSYBOX_PACKAGE, *(AGENT_PACKAGES if agent else [])]
+    resolved = packages_resolve(names)
+    wanted = [package_pick(resolved, KERNEL_IMAGE if name == KERNEL_PACKAGE else name) for name in names]
     files = {"init": (PROLOGUE + script).encode(), **(files or {})}
 
     def make(folder):
@@ -47,7 +55,7 @@ def linux_guest(script, files=None):
             packages_unpack(wanted, root)
             (folder / "vmlinuz").write_bytes(next((root / "boot").glob("vmlinuz-*")).read_bytes())
             with (folder / "initramfs").open("wb") as file:
-                _write_initramfs(file, root, files)
+                _write_initramfs(file, root, {**files, **(_agent(root) if agent else {})})
 
     key = key_of(*wanted, *MODULES, pathlib.Path(__file__).read_bytes(), *(part for item in sorted(files.items()) for part in item))
     folder = cached("linux-guest", key, make)
@@ -68,6 +76,16 @@ def _write_initramfs(file, root, files):
     for name, data in files.items():
         archive.file(name, data, 0o755)
     archive.close()
+
+
+def _agent(root):
+    """The agent, and its libraries where the dynamic linker looks for them."""
+    found = {}
+    for pattern in AGENT_FILES:
+        path = next(path for path in root.glob(f"**/{pattern}"))
+        folder = {"qemu-ga": "bin", "ld-linux-x86-64.so.2": "lib64"}.get(path.name, "lib/x86_64-linux-gnu")
+        found[f"{folder}/{path.name}"] = path.read_bytes()
+    return found
 
 
 def _modules(root):

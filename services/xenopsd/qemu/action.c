@@ -175,6 +175,14 @@ void actions_drop(struct qemu_guest *guest) {
 
 /* Arguments */
 
+struct json_object *arguments_number(const char *name, uint64_t value) {
+        struct json_object *object = json_object_new_object();
+
+        if (object)
+                json_object_object_add(object, name, json_object_new_uint64(value));
+        return object;
+}
+
 struct json_object *arguments_1(const char *name, const char *value) {
         struct json_object *object = json_object_new_object();
 

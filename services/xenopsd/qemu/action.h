@@ -42,6 +42,7 @@ struct qemu_action {
         bool flag;                      /* paused; force; running before */
         bool *ret_forced;
         uint32_t timeout_ms;
+        uint64_t amount, before;        /* bytes of memory, or virtual CPUs */
         int fd;
         sd_event_source *io;
         struct json_object *first, *second;     /* descriptions of what is to be added */
@@ -78,6 +79,7 @@ bool action_are_quiet(const struct qemu_guest *guest);
 void actions_on_end(struct qemu_guest *guest);
 void actions_drop(struct qemu_guest *guest);
 
-/* JSON objects of one or two strings, for arguments. */
+/* JSON objects of a number, one string or two, for arguments. */
+struct json_object *arguments_number(const char *name, uint64_t value);
 struct json_object *arguments_1(const char *name, const char *value);
 struct json_object *arguments_2(const char *name1, const char *value1, const char *name2, const char *value2);

@@ -90,6 +90,7 @@ static void add_machine(struct words *words, const struct command_line *line) {
         const struct xcp_vm_spec *spec = line->config->spec;
         const char *accelerator = qemu_accelerator_to_string(line->accelerator);
         enum qemu_machine machine = line->options->machine;
+        uint64_t memory = spec->has_memory_max ? spec->memory_max : spec->memory;       /* the balloon takes what it is not to have */
 
         add_format(words, "-name", "guest=%s,debug-threads=on", spec->name);    /* spec.h: no commas */
         add_pair(words, "-uuid", spec->uuid);
@@ -98,10 +99,13 @@ static void add_machine(struct words *words, const struct command_line *line) {
                    spec->firmware == XCP_FIRMWARE_UEFI ? ",pflash0=firmware,pflash1=variables" : "",
                    line->options->data_path == QEMU_VHOST_USER ? ",memory-backend=memory" : "");      /* servers of disks map it */
         add_pair(words, "-cpu", cpu_model(line));
-        add_format(words, "-m", "%" PRIu64 "M", spec->memory / (UINT64_C(1) << 20));
+        add_format(words, "-m", "%" PRIu64 "M", memory / (UINT64_C(1) << 20));
         if (line->options->data_path == QEMU_VHOST_USER)
-                add_format(words, "-object", "memory-backend-memfd,id=memory,size=%" PRIu64 ",share=on", spec->memory);
-        add_format(words, "-smp", "%" PRIu32, spec->vcpus);
+                add_format(words, "-object", "memory-backend-memfd,id=memory,size=%" PRIu64 ",share=on", memory);
+        if (machine != QEMU_MICROVM && spec->has_vcpus_max && spec->vcpus_max > line->facts->vcpus)
+                add_format(words, "-smp", "%" PRIu32 ",maxcpus=%" PRIu32, line->facts->vcpus, spec->vcpus_max);
+        else
+                add_format(words, "-smp", "%" PRIu32, line->facts->vcpus);
         add_pair(words, "-rtc", "base=utc");
         if (machine == QEMU_MICROVM)
                 add_pair(words, "-global", "virtio-mmio.force-legacy=false");
@@ -150,14 +154,16 @@ static void add_channels(struct words *words, const struct command_line *line) {
         add_pair(words, "-serial", "chardev:serial0");
         add_socket(words, "agent", COMMAND_LINE_AGENT);
         add_pair(words, "-device", bus);
-        add_pair(words, "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0");
+        add_pair(words, "-device", "virtserialport,id=agent,chardev=agent,name=org.qemu.guest_agent.0");
 }
 
 static void add_own_devices(struct words *words, const struct command_line *line) {
-        if (line->options->machine == QEMU_MICROVM)
+        if (line->options->machine == QEMU_MICROVM) {
                 add_pair(words, "-device", "virtio-rng-device");
-        else {
-                add_pair(words, "-device", "virtio-rng-pci,addr=0x2");
+                add_pair(words, "-device", "virtio-balloon-device,id=balloon");
+        } else {
+                add_pair(words, "-device", "virtio-rng-pci,addr=0x2.0x0,multifunction=on");
+                add_pair(words, "-device", "virtio-balloon-pci,id=balloon,addr=0x2.0x1");
                 add_pair(words, "-device", "pvpanic");
         }
         if (line->options->watchdog == QEMU_I6300ESB)
@@ -261,6 +267,8 @@ int command_line_place(const struct hypervisor_config *config, const struct qemu
         int r = 0;
 
         facts->machine = options->machine;
+        if (facts->vcpus == 0)
+                facts->vcpus = spec->vcpus;
         if (options->machine == QEMU_MICROVM)
                 return 0;
         if (options->machine == QEMU_PC)

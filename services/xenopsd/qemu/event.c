@@ -10,6 +10,7 @@
 #include "action.h"
 #include "source.h"
 #include "utf8.h"
+#include "watch.h"
 
 static const char *string_of(struct json_object *data, const char *name) {
         struct json_object *value;
@@ -82,6 +83,8 @@ static void on_agent(struct qemu_guest *guest, struct json_object *data) {
         struct json_object *open;
 
         guest->is_agent_open = data && json_object_object_get_ex(data, "open", &open) && json_object_get_boolean(open);
+        if (guest->watch)
+                watch_set_agent(guest->watch, guest->is_agent_open);
         guest_tell(guest, HYPERVISOR_CHANGED, "");
 }
 
@@ -94,6 +97,8 @@ static bool is_by_guest(struct json_object *data) {
 static void on_event(void *userdata, const char *untrusted_name, struct json_object *data) {
         struct qemu_guest *guest = userdata;
 
+        if (guest->watch && strcmp(untrusted_name, "RESET") == 0)
+                watch_forget(guest->watch);
         if (strcmp(untrusted_name, "SHUTDOWN") == 0)
                 on_shutdown(guest, data);
         else if (actions_hear(guest, untrusted_name, data))
@@ -133,6 +138,7 @@ static int on_no_end(sd_event_source *source, uint64_t usec, void *userdata) {
 static void on_gone(void *userdata, bool violated, const char *why) {
         struct qemu_guest *guest = userdata;
 
+        guest->watch = watch_free(guest->watch);
         guest->qmp = qmp_free(guest->qmp);
         if (violated)
                 break_guest(guest, why);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -41,8 +42,11 @@ int facts_print(const struct facts *facts, const char *boot_id, char **ret_text)
         json_object_object_add(root, "start", json_object_new_uint64(facts->process.start));
         json_object_object_add(root, "started_usec", json_object_new_uint64(facts->started_usec));
         json_object_object_add(root, "machine", json_object_new_string(qemu_machine_to_string(facts->machine)));
+        json_object_object_add(root, "vcpus", json_object_new_uint64(facts->vcpus));
         json_object_object_add(root, "slots", print_names(facts->slots[0].device, facts->n_slots, sizeof facts->slots[0]));
         json_object_object_add(root, "unplugged", print_names(facts->unplugged[0], facts->n_unplugged, sizeof facts->unplugged[0]));
+        json_object_object_add(root, "networks", print_names(facts->networks[0].name, facts->n_networks, sizeof facts->networks[0]));
+        json_object_object_add(root, "macs", print_names(facts->networks[0].mac, facts->n_networks, sizeof facts->networks[0]));
         text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN);
         *ret_text = text ? strdup(text) : NULL;
         return *ret_text ? 0 : -ENOMEM;
@@ -89,7 +93,9 @@ static struct json_object *member(struct json_object *root, const char *name, en
         return json_object_object_get_ex(root, name, &value) && json_object_is_type(value, type) ? value : NULL;
 }
 
-static int parse_names(struct json_object *root, const char *name, char *names, size_t n_max, size_t stride, size_t *ret_n) {
+/* Names of up to size bytes, each stride bytes from the one before. */
+static int parse_names(struct json_object *root, const char *name, char *names, size_t size, size_t n_max, size_t stride,
+                       size_t *ret_n) {
         struct json_object *array = member(root, name, json_type_array);
         size_t n = array ? json_object_array_length(array) : 0;
 
@@ -98,17 +104,28 @@ static int parse_names(struct json_object *root, const char *name, char *names, 
         for (size_t i = 0; i < n; i++) {
                 struct json_object *item = json_object_array_get_idx(array, i);
 
-                if (!json_object_is_type(item, json_type_string) || (size_t) json_object_get_string_len(item) >= stride)
+                if (!json_object_is_type(item, json_type_string) || (size_t) json_object_get_string_len(item) >= size)
                         return -EBADMSG;
-                snprintf(names + i * stride, stride, "%s", json_object_get_string(item));
+                snprintf(names + i * stride, size, "%s", json_object_get_string(item));
         }
         *ret_n = n;
         return 0;
 }
 
+static int parse_networks(struct json_object *root, struct facts *facts) {
+        const size_t stride = sizeof facts->networks[0];
+        size_t n;
+
+        if (parse_names(root, "networks", facts->networks[0].name, sizeof facts->networks[0].name, FACTS_NETWORKS_MAX, stride,
+                        &facts->n_networks) < 0 ||
+            parse_names(root, "macs", facts->networks[0].mac, sizeof facts->networks[0].mac, FACTS_NETWORKS_MAX, stride, &n) < 0)
+                return -EBADMSG;
+        return n == facts->n_networks ? 0 : -EBADMSG;
+}
+
 int facts_parse(struct facts *ret_facts, const char *untrusted, const char *boot_id) {
         AUTO(put_json) struct json_object *root = json_tokener_parse(untrusted);
-        struct json_object *boot, *phase, *pid, *start, *started, *machine;
+        struct json_object *boot, *phase, *pid, *start, *started, *machine, *vcpus;
         struct facts facts = {};
 
         if (!root || !json_object_is_type(root, json_type_object) || !(boot = member(root, "boot", json_type_string)))
@@ -120,6 +137,7 @@ int facts_parse(struct facts *ret_facts, const char *untrusted, const char *boot
         start = member(root, "start", json_type_int);
         started = member(root, "started_usec", json_type_int);
         machine = member(root, "machine", json_type_string);
+        vcpus = member(root, "vcpus", json_type_int);
         if (!phase || !pid || !start || !started || !machine ||
             qemu_machine_from_string(json_object_get_string(machine), &facts.machine) < 0)
                 return -EBADMSG;
@@ -127,10 +145,12 @@ int facts_parse(struct facts *ret_facts, const char *untrusted, const char *boot
         if (facts.phase < FACTS_BEGUN || facts.phase > FACTS_STARTED)
                 return -EBADMSG;
         facts.process = (struct process_identity) { json_object_get_int(pid), json_object_get_uint64(start) };
+        facts.vcpus = vcpus ? (uint32_t) json_object_get_uint64(vcpus) : 0;      /* a manager before this one did not write it down */
         facts.started_usec = json_object_get_uint64(started);
-        if (parse_names(root, "slots", facts.slots[0].device, QEMU_SLOTS_MAX, sizeof facts.slots[0], &facts.n_slots) < 0 ||
-            parse_names(root, "unplugged", facts.unplugged[0], HYPERVISOR_DEVICES_MAX, sizeof facts.unplugged[0],
-                        &facts.n_unplugged) < 0)
+        if (parse_names(root, "slots", facts.slots[0].device, QEMU_ID_SIZE, QEMU_SLOTS_MAX, sizeof facts.slots[0], &facts.n_slots) < 0 ||
+            parse_names(root, "unplugged", facts.unplugged[0], QEMU_ID_SIZE, HYPERVISOR_DEVICES_MAX, sizeof facts.unplugged[0],
+                        &facts.n_unplugged) < 0 ||
+            (member(root, "macs", json_type_array) && parse_networks(root, &facts) < 0))
                 return -EBADMSG;
         *ret_facts = facts;
         return 0;
@@ -176,6 +196,33 @@ void facts_set_unplugged(struct facts *facts, const char *id, bool unplugged) {
                 facts->n_unplugged--;
                 memmove(facts->unplugged[i], facts->unplugged[i + 1], (facts->n_unplugged - i) * QEMU_ID_SIZE);
         }
+}
+
+void facts_set_mac(struct facts *facts, const char *name, const char *mac) {
+        size_t i = 0;
+
+        while (i < facts->n_networks && strcmp(facts->networks[i].name, name) != 0)
+                i++;
+        if (i == FACTS_NETWORKS_MAX)
+                return;
+        if (i == facts->n_networks)
+                facts->n_networks++;
+        snprintf(facts->networks[i].name, sizeof facts->networks[i].name, "%s", name);
+        snprintf(facts->networks[i].mac, sizeof facts->networks[i].mac, "%s", mac);
+}
+
+bool facts_has_mac(const struct facts *facts, const char *mac) {
+        for (size_t i = 0; i < facts->n_networks; i++)
+                if (strcasecmp(facts->networks[i].mac, mac) == 0)
+                        return true;
+        return false;
+}
+
+const char *facts_find_mac(const struct facts *facts, const char *name) {
+        for (size_t i = 0; i < facts->n_networks; i++)
+                if (strcmp(facts->networks[i].name, name) == 0)
+                        return facts->networks[i].mac;
+        return NULL;
 }
 
 int facts_find_slot(const struct facts *facts, const char *id) {

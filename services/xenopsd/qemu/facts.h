@@ -16,6 +16,8 @@
 #include "process.h"
 
 #define FACTS_FILE "guest"
+#define FACTS_NETWORKS_MAX 16u          /* spec.h: network interfaces of a VM */
+#define FACTS_MAC_SIZE 18u              /* of a MAC address as text */
 #define FACTS_SIZE_MAX (64u * 1024)    /* of a file; 80 names of 32 bytes and little else */
 
 enum facts_phase {
@@ -28,15 +30,23 @@ struct facts_slot {
         char device[QEMU_ID_SIZE];      /* the identifier of the device in it; empty if there is none */
 };
 
+struct facts_network {
+        char name[QEMU_ID_SIZE];
+        char mac[FACTS_MAC_SIZE];
+};
+
 struct facts {
         enum facts_phase phase;
         struct process_identity process;
         uint64_t started_usec;
         enum qemu_machine machine;
+        uint32_t vcpus;                 /* that it has; those of its configuration may be others, if a change went wrong */
         size_t n_slots;
         struct facts_slot slots[QEMU_SLOTS_MAX];
         size_t n_unplugged;
         char unplugged[HYPERVISOR_DEVICES_MAX][QEMU_ID_SIZE];   /* identifiers of devices that it does not have any more */
+        size_t n_networks;
+        struct facts_network networks[FACTS_NETWORKS_MAX];
 };
 
 /* All of it, or as before. */
@@ -51,6 +61,12 @@ int facts_parse(struct facts *ret_facts, const char *untrusted, const char *boot
 
 bool facts_is_unplugged(const struct facts *facts, const char *id);
 void facts_set_unplugged(struct facts *facts, const char *id, bool unplugged);
+
+/* A network interface, which has its MAC address as long as the guest is there; with a name that is known, another MAC address for it. */
+void facts_set_mac(struct facts *facts, const char *name, const char *mac);
+
+bool facts_has_mac(const struct facts *facts, const char *mac);
+const char *facts_find_mac(const struct facts *facts, const char *name);        /* NULL if there is none; valid until facts_set_mac() */
 
 /* The slot of a device, or with an empty id a free one. -1: there is none. */
 int facts_find_slot(const struct facts *facts, const char *id);

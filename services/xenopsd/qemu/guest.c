@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "event.h"
 #include "log.h"
+#include "watch.h"
 
 #define LOG_READ_MAX (64 * 1024)
 #define BACKLOG 4
@@ -80,6 +81,7 @@ int guest_make_directory(struct qemu_guest *guest) {
 void guest_remove(struct qemu_guest *guest) {
         if (guest->directory_fd < 0)
                 return;
+        guest->watch = watch_free(guest->watch);
         guest->qmp = qmp_free(guest->qmp);
         guest->process = process_free(guest->process);
         guest->timer = sd_event_source_disable_unref(guest->timer);
@@ -174,6 +176,8 @@ int guest_connect_monitor(struct qemu_guest *guest) {
         r = guest_connect(guest, GUEST_MONITOR, &fd);
         if (r >= 0)
                 r = qmp_new(&guest->qmp, guest->qemu->host.event, fd, &event_listener, guest);
+        if (r >= 0 && !guest->watch)
+                r = watch_new(&guest->watch, guest);
         return r;
 }
 
@@ -210,6 +214,7 @@ void guest_on_end(void *userdata, const char *how) {
         guest->timer = sd_event_source_disable_unref(guest->timer);
         guest->reset_window = sd_event_source_disable_unref(guest->reset_window);
         guest->process = process_free(guest->process);
+        guest->watch = watch_free(guest->watch);
         guest->qmp = qmp_free(guest->qmp);
         guest->is_agent_open = false;
         if (guest_read_log(guest, &log, &size) >= 0)
@@ -301,6 +306,7 @@ void guest_free(void *userdata) {
         actions_drop(guest);
         sd_event_source_disable_unref(guest->timer);
         sd_event_source_disable_unref(guest->reset_window);
+        watch_free(guest->watch);
         qmp_free(guest->qmp);
         process_free(guest->process);
         if (guest->directory_fd >= 0)

@@ -16,11 +16,13 @@
 
 #define GUEST_LOG "log"
 #define GUEST_MONITOR "monitor"
+#define GUEST_AGENT "agent"
 #define GUEST_VARIABLES "variables"
 #define GUEST_WORDS_MAX 200u            /* of what went wrong */
 
 struct json_object;
 struct accelerator;
+struct watch;
 
 struct qemu {
         struct hypervisor_host host;
@@ -39,6 +41,7 @@ struct qemu_guest {
         struct facts facts;
         struct process *process;        /* NULL: it is gone, or was never there */
         struct qmp *qmp;                /* NULL: it is not connected */
+        struct watch *watch;            /* of its addresses; NULL without a monitor */
         bool is_broken;                 /* its monitor cannot be talked to any more */
         bool is_agent_open;
         char words[GUEST_WORDS_MAX];    /* how its process ended, or what is wrong with its monitor */

@@ -189,6 +189,7 @@ int hotplug_plug_network(void *userdata, struct hypervisor_call *call, const str
                 r = begin_plug(guest, call, "plug a network interface", id, &action, &place, error);
         if (r < 0)
                 return r;
+        facts_set_mac(&guest->facts, spec->name, spec->mac);
         device_netdev(spec->name, action->node);
         action->flag = !spec->carrier;
         action->first = device_describe_netdev(spec, id);

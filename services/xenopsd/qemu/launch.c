@@ -30,6 +30,7 @@ struct launch {
         size_t n_fds;
         char carrier_off[16][QEMU_ID_SIZE];     /* network interfaces whose cable is out */
         size_t n_carrier_off;
+        uint64_t balloon;               /* bytes that the guest is to have at first; 0: all there are */
         action_step_t on_ready;
 };
 
@@ -48,7 +49,7 @@ struct launch *launch_free(struct launch *launch) {
 /* What it is made of */
 
 static int make_sockets(struct launch *launch) {
-        static const char *const names[SOCKETS] = { GUEST_MONITOR, "serial0", "agent" };
+        static const char *const names[SOCKETS] = { GUEST_MONITOR, "serial0", GUEST_AGENT };
         int r;
 
         for (size_t i = 0; i < SOCKETS; i++) {
@@ -108,10 +109,14 @@ static int make_all(struct launch *launch, const struct hypervisor_config *confi
                 r = source_check(config->disks[i].path, error);
         if (r < 0)
                 return r;
+        if (!is_incoming && spec->has_memory_max && spec->memory_max > spec->memory)
+                launch->balloon = spec->memory;
         guest->facts = layout ? *layout : (struct facts) {};
         r = command_line_place(config, &options, &guest->facts, error);
         if (r >= 0)
                 r = guest_make_directory(guest);
+        for (size_t i = 0; i < spec->n_network_interfaces; i++)
+                facts_set_mac(&guest->facts, spec->network_interfaces[i].name, spec->network_interfaces[i].mac);
         if (r >= 0)
                 r = make_sockets(launch);
         if (r >= 0)
@@ -205,14 +210,33 @@ static void give_up_with(struct qemu_action *action, int r, struct idl_error *er
 
 static void on_link(struct qemu_action *action, int r, struct json_object *value, const char *why);
 
+static void go_on(struct qemu_action *action) {
+        action_stop_waiting(action);
+        action->launch->on_ready(action);
+}
+
+static void on_balloon(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                launch_give_up_because(action, why);
+        else
+                go_on(action);
+}
+
+/* What the guest is not to have yet, its balloon takes when there is a driver for it. */
+static void set_balloon(struct qemu_action *action) {
+        if (action->launch->balloon > 0)
+                action_execute(action, "balloon", arguments_number("value", action->launch->balloon), -1, on_balloon);
+        else
+                go_on(action);
+}
+
 /* Cables are out before the guest can look. */
 static void set_links(struct qemu_action *action) {
         struct launch *launch = action->launch;
         struct json_object *arguments;
 
         if (launch->n_carrier_off == 0) {
-                action_stop_waiting(action);
-                launch->on_ready(action);
+                set_balloon(action);
                 return;
         }
         arguments = arguments_1("name", launch->carrier_off[--launch->n_carrier_off]);

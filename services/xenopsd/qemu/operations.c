@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 
 #include "launch.h"
+#include "watch.h"
 
 #define QUIT_MS 2000u                   /* for QEMU to close its disks; mostly it takes less than 10 */
 #define RESET_MS 5000u
@@ -30,6 +31,7 @@ static void end_query(struct qemu_action *action) {
         struct hypervisor_status *status = &action->call->status;
         const struct facts *facts = &action->guest->facts;
         const char *unplugged[HYPERVISOR_DEVICES_MAX];
+        struct xcp_guest_address addresses[HYPERVISOR_ADDRESSES_MAX];
 
         for (size_t i = 0; i < facts->n_unplugged; i++)        /* without disk- or net- */
                 unplugged[i] = strchr(facts->unplugged[i], '-') ? strchr(facts->unplugged[i], '-') + 1 : facts->unplugged[i];
@@ -38,7 +40,15 @@ static void end_query(struct qemu_action *action) {
         status->started_usec = facts->started_usec;
         status->pid = action->guest->process ? (uint32_t) process_identity(action->guest->process).pid : 0;
         status->ready = status->state == HYPERVISOR_RUNNING && action->guest->is_agent_open;
-        action_end(action, 0, NULL);    /* while the array is there */
+        if (status->state == HYPERVISOR_RUNNING && action->guest->watch) {
+                const struct addresses *known = watch_addresses(action->guest->watch);
+
+                for (size_t i = 0; i < known->n; i++)
+                        addresses[i] = (struct xcp_guest_address) { known->list[i].text, known->list[i].mac, known->list[i].source };
+                status->addresses = addresses;
+                status->n_addresses = known->n;
+        }
+        action_end(action, 0, NULL);    /* while the arrays are there */
 }
 
 /* Whether the agent's end of its channel is open: its events may have come when nobody heard them. */

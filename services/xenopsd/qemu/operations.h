@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is done with a QEMU guest: functions of hypervisor.h, which says what each has to do. hotplug.c has devices, stream.c the rest. */
+/*
+ * What is done with a QEMU guest: functions of hypervisor.h, which says what each has to do. hotplug.c has devices, resize.c memory and
+ * virtual CPUs, stream.c the rest.
+ */
 
 #include "action.h"
 
@@ -19,6 +22,9 @@ int operation_power_button(void *guest, struct idl_error *error);
 int statistics_vm(void *guest, struct hypervisor_call *call, struct idl_error *error);
 int statistics_disk(void *guest, struct hypervisor_call *call, const char *name, struct idl_error *error);
 int statistics_network(void *guest, struct hypervisor_call *call, const char *name, struct idl_error *error);
+
+int resize_set_memory(void *guest, struct hypervisor_call *call, uint64_t memory, struct idl_error *error);
+int resize_set_vcpus(void *guest, struct hypervisor_call *call, uint32_t vcpus, struct idl_error *error);
 
 int hotplug_plug_disk(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);
 int hotplug_unplug_disk(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error);

@@ -64,6 +64,9 @@ static void test_facts(void) {
         g_autofree char *text = NULL;
 
         strcpy(facts.slots[1].device, "disk-a");
+        facts.vcpus = 3;
+        facts_set_mac(&facts, "b", "00:16:3e:00:00:02");
+        facts_set_mac(&facts, "b", "00:16:3e:00:00:03");
         facts_set_unplugged(&facts, "disk-a", true);
         facts_set_unplugged(&facts, "net-b", true);
         facts_set_unplugged(&facts, "disk-a", true);
@@ -79,6 +82,10 @@ static void test_facts(void) {
         g_assert_cmpint(facts_find_slot(&again, ""), ==, 0);
         g_assert_cmpint(facts_find_slot(&again, "disk-b"), ==, -1);
         g_assert_true(facts_is_unplugged(&again, "net-b"));
+        g_assert_cmpuint(again.vcpus, ==, 3);
+        g_assert_cmpstr(facts_find_mac(&again, "b"), ==, "00:16:3e:00:00:03");
+        g_assert_true(facts_has_mac(&again, "00:16:3E:00:00:03"));
+        g_assert_false(facts_has_mac(&again, "00:16:3e:00:00:02"));
 }
 
 static void test_damaged_facts(void) {

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* What is made of what guests and QEMU say about addresses. */
+
+#include <string.h>
+
+#include <glib.h>
+#include <json-c/json.h>
+
+#include "agent.h"
+#include "user-network.h"
+
+#define MAC "00:16:3e:00:00:01"
+
+static struct facts facts_of_one(void) {
+        struct facts facts = {};
+
+        facts_set_mac(&facts, "net0", MAC);
+        return facts;
+}
+
+static void test_list(void) {
+        static const char *const unreachable[] = { "", "x", "10.0.0", "127.0.0.1", "0.0.0.0", "169.254.1.1", "224.0.0.1", "::", "::1", "fe80::1",
+                                                   "ff02::1", "10.0.0.1/8", " 10.0.0.1" };
+        struct addresses addresses = {}, other = {};
+
+        for (size_t i = 0; i < G_N_ELEMENTS(unreachable); i++)
+                addresses_add(&addresses, unreachable[i], MAC, XCP_ADDRESS_SOURCE_AGENT);
+        g_assert_cmpuint(addresses.n, ==, 0);
+        addresses_add(&addresses, "2001:DB8:0::1", MAC, XCP_ADDRESS_SOURCE_AGENT);
+        addresses_add(&addresses, "2001:db8::1", MAC, XCP_ADDRESS_SOURCE_NEIGHBOUR);
+        g_assert_cmpuint(addresses.n, ==, 1);
+        g_assert_cmpstr(addresses.list[0].text, ==, "2001:db8::1");
+        g_assert_cmpint(addresses.list[0].source, ==, XCP_ADDRESS_SOURCE_AGENT);
+        g_assert_false(addresses_equal(&addresses, &other));
+        addresses_add_all(&other, &addresses);
+        g_assert_true(addresses_equal(&addresses, &other));
+}
+
+static void test_full(void) {
+        struct addresses addresses = {};
+
+        for (unsigned i = 0; i < 2 * HYPERVISOR_ADDRESSES_MAX; i++) {
+                g_autofree char *text = g_strdup_printf("10.0.0.%u", i + 1);
+
+                addresses_add(&addresses, text, MAC, XCP_ADDRESS_SOURCE_AGENT);
+        }
+        g_assert_cmpuint(addresses.n, ==, HYPERVISOR_ADDRESSES_MAX);
+}
+
+static void assert_agent(const char *untrusted, const char *expected) {
+        struct json_object *value = json_tokener_parse(untrusted);
+        const struct facts facts = facts_of_one();
+        struct addresses addresses = {};
+
+        agent_read_interfaces(value, &facts, &addresses);
+        g_assert_cmpuint(addresses.n, ==, expected ? 1 : 0);
+        if (expected)
+                g_assert_cmpstr(addresses.list[0].text, ==, expected);
+        json_object_put(value);
+}
+
+static void test_agent(void) {
+        assert_agent("[{\"name\":\"lo\",\"ip-addresses\":[{\"ip-address\":\"127.0.0.1\"}],\"hardware-address\":\"00:00:00:00:00:00\"},"
+                     "{\"hardware-address\":\"00:16:3E:00:00:01\",\"ip-addresses\":[{\"ip-address\":\"10.0.0.5\",\"prefix\":24}]}]", "10.0.0.5");
+        assert_agent("[{\"hardware-address\":\"00:16:3e:00:00:02\",\"ip-addresses\":[{\"ip-address\":\"10.0.0.5\"}]}]", NULL);
+        assert_agent("[{\"hardware-address\":\"" MAC "\",\"ip-addresses\":7}, 1, null, {}, {\"hardware-address\":1}]", NULL);
+        assert_agent("[{\"hardware-address\":\"" MAC "\",\"ip-addresses\":[1, {}, {\"ip-address\":{}}]}]", NULL);
+        assert_agent("{}", NULL);
+        assert_agent("null", NULL);
+}
+
+static void test_user_network(void) {
+        const struct facts facts = facts_of_one();
+        struct addresses addresses = {};
+
+        user_network_read("Hub -1 (netdev-other):\r\n"
+                          "  TCP[ESTABLISHED]   11       10.0.2.14 37282   93.184.216.34    80     0     0\r\n"
+                          "Hub -1 (netdev-net0):\r\n"
+                          "  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n"
+                          "  TCP[HOST_FORWARD]  13               *  2222       10.0.2.15    22     0     0\r\n"
+                          "  UDP[235 sec]       12       10.0.2.16 47000        10.0.2.3    53     0     0\r\n", &facts, &addresses);
+        g_assert_cmpuint(addresses.n, ==, 1);
+        g_assert_cmpstr(addresses.list[0].text, ==, "10.0.2.16");
+        g_assert_cmpstr(addresses.list[0].mac, ==, MAC);
+}
+
+static void test_nonsense(void) {
+        const struct facts facts = facts_of_one();
+        g_autofree char *longest = g_strnfill(100000, 'x');
+        struct addresses addresses = {};
+
+        user_network_read("", &facts, &addresses);
+        user_network_read(longest, &facts, &addresses);
+        user_network_read("Hub -1 (netdev-net0\n]\n] x\n] 1 999.999.999.9999999999999999999999 1\n] 1 10.0.0.1\n", &facts, &addresses);
+        g_assert_cmpuint(addresses.n, ==, 0);
+}
+
+int main(int argc, char **argv) {
+        g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/qemu/addresses/list", test_list);
+        g_test_add_func("/qemu/addresses/list-that-is-full", test_full);
+        g_test_add_func("/qemu/addresses/of-an-agent", test_agent);
+        g_test_add_func("/qemu/addresses/of-a-user-network", test_user_network);
+        g_test_add_func("/qemu/addresses/of-nonsense", test_nonsense);
+        return g_test_run();
+}
