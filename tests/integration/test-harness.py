@@ -4,8 +4,8 @@
 import os
 import pathlib
 import re
-import sys
 import socket
+import sys
 import textwrap
 import threading
 
