@@ -138,8 +138,8 @@ int socket_ask_known(struct xcp_pvcalls_socket *socket, uint32_t cmd);
 int socket_call_end(struct xcp_pvcalls_socket *socket, int r);
 
 /*
- * names.c, with the lock held but for the first: what a program gives as an address, at all and for this socket; that it is of a family from now on; what CONNECT and BIND say of
- * an address, and what has to be sent before them; a GETNAME's answer, and an ACCEPT's.
+ * names.c, with the lock held but for the first: what a program gives as an address, at all and for this socket; that it is of a family from now
+ * on; what CONNECT and BIND say of an address, and what has to be sent before them; a GETNAME's answer, and an ACCEPT's.
  */
 int name_read(const struct sockaddr *address, socklen_t size, struct pvcalls_name *ret_name);
 int name_check(const struct xcp_pvcalls_socket *socket, const struct sockaddr *address, socklen_t size, struct pvcalls_name *ret_name);

@@ -66,7 +66,8 @@ __attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *for
 /* Returns the index of the program's name in argv. */
 static int settings_parse(struct settings *settings, int argc, char **argv) {
         static const struct option options[] = { { "net", required_argument, NULL, 'n' }, { "all", no_argument, NULL, 'a' },
-                                                 { "udp", no_argument, NULL, 'u' }, { "ipv6", no_argument, NULL, '6' }, { "unix", required_argument, NULL, 'x' },
+                                                 { "udp", no_argument, NULL, 'u' }, { "ipv6", no_argument, NULL, '6' },
+                                                 { "unix", required_argument, NULL, 'x' },
                                                  { "wait", required_argument, NULL, 'w' },
                                                  { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'v' }, {} };
         bool ipv6 = false;
