@@ -47,6 +47,7 @@ class Test:
     files: dict[str, str]
     domains: tuple[Domain, ...]
     fails: str | None
+    long: bool
 
     @property
     def id(self) -> str:
@@ -80,10 +81,10 @@ def declaration_load(path: pathlib.Path) -> list[Test]:
 
 
 def tests_select(tests: list[Test], place: str, names: list[str]) -> list[Test]:
-    """The tests for a place: all, or those named. A name without its variant means all variants."""
+    """The tests for a place: all but the long ones, or those named. A name without its variant means all variants."""
     here = [test for test in tests if place in test.where]
     if not names:
-        return here
+        return [test for test in here if not test.long]
     for name in names:
         if not any(_is_named(test, name) for test in here):
             known = ", ".join(test.name for test in here)
@@ -100,7 +101,7 @@ def _name_of(path: pathlib.Path) -> str:
 
 
 def _tests_of(name: str, table: dict[str, Any]) -> list[Test]:
-    keys = {"title", "where", "deadline", "programs", "files", "domain", "variants", "fails"}
+    keys = {"title", "where", "deadline", "programs", "files", "domain", "variants", "fails", "long"}
     _known(table, keys, "the top level")
     variants = table.get("variants")
     if variants is None:
@@ -124,6 +125,7 @@ def _test_of(name: str, table: dict[str, Any], types: dict[str, str]) -> Test:
         files=dict(table.get("files", {})),
         domains=tuple(_domain_of(domain, types) for domain in table["domain"]),
         fails=table.get("fails"),
+        long=table.get("long", False),
     )
     _test_check(test, types)
     return test

@@ -7,6 +7,7 @@ test joined to it: a new build of the project never makes a new base.
 
 import dataclasses
 import gzip
+import os
 import pathlib
 import shutil
 import subprocess
@@ -99,7 +100,7 @@ def _programs_add(archive: Archive, programs: list[str], built: dict[str, pathli
 def _files_add(archive: Archive, files: dict[str, pathlib.Path]) -> None:
     """Files of the tree to where the tests want them, by absolute path."""
     for place, path in sorted(files.items()):
-        archive.file(place.lstrip("/"), path.read_bytes())
+        archive.file(place.lstrip("/"), path.read_bytes(), 0o755 if os.access(path, os.X_OK) else 0o644)
 
 
 def _hypervisor_build() -> pathlib.Path:
@@ -133,6 +134,7 @@ def _base_build(kernel: pathlib.Path) -> pathlib.Path:
                 _files_copy(picked, unpacked, root)
                 modules_install(kernel, modules, root)
                 _own_files_add(kind, own[kind], root)
+                _python_compile(root)
                 _base_write(root, folder / f"{kind}.cpio")
 
     return cached("base", key_of(kernel.name, *packages, *(path.read_bytes() for path in sources)), make)
@@ -164,6 +166,14 @@ def _files_copy(picked: set[pathlib.Path], unpacked: pathlib.Path, root: pathlib
         target = root / path.relative_to(unpacked)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target, follow_symlinks=False)
+
+
+def _python_compile(root: pathlib.Path) -> None:
+    """What Debian does when it configures the packages. The interpreter must be of the same version, or the result is not used."""
+    for folder in recipe.PYTHON_FOLDERS:
+        if (root / folder).exists():
+            command = [f"python{recipe.PYTHON}", "-m", "compileall", "-q", "-s", root, "--invalidation-mode", "unchecked-hash", root / folder]
+            subprocess.run(command, check=True)
 
 
 def _own_files_add(kind: str, own: list[pathlib.Path], root: pathlib.Path) -> None:

@@ -6,6 +6,8 @@ Whatever changes an image is in this file, in dom0/ or in guest/; the cache is k
 
 XEN = "4.17"
 XEN_BIN = f"usr/lib/xen-{XEN}/bin"
+PYTHON = "3.11"
+PYTHON_FOLDERS = ["usr/lib/python3", f"usr/lib/python{PYTHON}"]    # compiled once here, not at every start under emulation
 
 HYPERVISOR_PACKAGE = f"xen-hypervisor-{XEN}-amd64"
 KERNEL_PACKAGES = ["linux-image-amd64", "linux-headers-amd64"]      # not the cloud flavour: that one cannot be dom0
@@ -18,14 +20,27 @@ DOM0_PACKAGES = [
     "busybox-static",           # all the small tools
     "dbus-bin",
     "dbus-daemon",
+    "gir1.2-glib-2.0",          # with Python's, D-Bus for tests that are written in it
+    f"libpython{PYTHON}-minimal",
+    f"libpython{PYTHON}-stdlib",
+    f"python{PYTHON}-minimal",
+    "python3-gi",
+    "python3-minimal",
     "xen-utils-common",
     f"xen-utils-{XEN}",
     "xenstore-utils",
 ]
+# What tests do without: modules, and those that bring libraries along.
+PYTHON_DROP = [
+    "distutils", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "sqlite3", "tkinter", "venv", "wsgiref", "xmlrpc",
+    *(f"lib-dynload/{name}.cpython-{PYTHON.replace('.', '')}-x86_64-linux-gnu.so" for name in [
+        "_curses", "_curses_panel", "_dbm", "_hashlib", "_sqlite3", "_ssl", "nis", "readline",
+    ]),
+]
 DOM0_DROP = [
     "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/bash-completion", "usr/share/info",
-    "usr/share/python3", "usr/lib/python3", f"usr/lib/xen-{XEN}/lib/python", f"usr/lib/xen-{XEN}/boot", "usr/lib/debug",
-    f"{XEN_BIN}/oxenstored", "usr/lib/systemd", "etc/init.d", "etc/grub.d",
+    "usr/share/python3", f"usr/lib/xen-{XEN}/lib/python", f"usr/lib/xen-{XEN}/boot", "usr/lib/debug",
+    *(f"usr/lib/python{PYTHON}/{name}" for name in PYTHON_DROP), f"{XEN_BIN}/oxenstored", "usr/lib/systemd", "etc/init.d", "etc/grub.d",
 ]
 
 # A guest holds these, of the same packages, and the libraries they are linked with.
@@ -37,8 +52,8 @@ LOADED_LIBRARIES = ["libgcc_s.so.1"]
 # Modules by name; what they depend on comes along. Those of PV Calls are built here, from the source of the same kernel.
 XEN_MODULES = ["xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xenfs"]
 PVCALLS_MODULES = ["pvcalls-back", "pvcalls-front", "pvcalls-drive"]
-DOM0_MODULES = [*XEN_MODULES, *PVCALLS_MODULES, "xen-netback", "xen-blkback", "virtio_pci", "virtio_console"]
-GUEST_MODULES = [*XEN_MODULES, *PVCALLS_MODULES]
+DOM0_MODULES = [*XEN_MODULES, *PVCALLS_MODULES, "bridge", "loop", "xen-netback", "xen-blkback", "virtio_pci", "virtio_console"]
+GUEST_MODULES = [*XEN_MODULES, *PVCALLS_MODULES, "xen-blkfront", "xen-netfront"]
 
 # The guests of every boot, named by the type that a test asks for, in the order in which they are created.
 GUEST_TYPES = ["pv", "pvh"]
