@@ -4,9 +4,13 @@
 
 #include "noop/noop.h"
 #include "qemu/qemu.h"
+#include "xen/xen.h"
 
 const struct hypervisor *const hypervisors[] = {
         &noop_hypervisor,
         &qemu_hypervisor,
+#ifdef HAVE_XENLIGHT
+        &xen_hypervisor,
+#endif
         NULL,
 };

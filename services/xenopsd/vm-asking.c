@@ -97,7 +97,11 @@ static void on_facts(struct vm *vm, int r, const struct hypervisor_call *call, v
         if (r < 0)
                 log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", vm->uuid }), "Cannot learn how VM %s is: %s", vm->spec.name,
                           error->message ?: "unknown error");
-        else
+        else if (vm->state == XCP_VM_STATE_HALTED && !vm->job && call->status.state != HYPERVISOR_ABSENT) {
+                /* Somebody else had it run, and its backend has found that. */
+                vm_take_status(vm, &call->status, XCP_VM_STATE_REASON_FOUND);
+                vm_connect_console(vm);
+        } else
                 vm_take_facts(vm, &call->status);
 }
 

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 
+import xencase
 from qemucase import Console, QemuTest
 from xenopsdcase import MIB, VDI, XenopsdTest
 
@@ -414,6 +415,12 @@ class Noop(Conformance, NoopBackend):
 
 class Qemu(Conformance, QemuBackend):
     many = 8
+
+
+if xencase.is_there():  # in the lab: tests/domains/xenopsd-conformance.toml
+
+    class Xen(Conformance, xencase.XenBackend):
+        many = 4
 
 
 del XenopsdTest, QemuTest, NoopBackend, QemuBackend, Conformance

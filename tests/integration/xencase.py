@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A test case with a VM manager whose guests are domains of real Xen, and the tiny guest of guests/tiny-xen.c: for the lab (docs/lab.md)."""
+
+import os
+import pathlib
+import time
+
+from harness import run
+from qemucase import Console
+from xenopsdcase import MIB, XenopsdTest
+
+PRIVCMD = "/dev/xen/privcmd"
+TINY = "/usr/local/bin/tiny-xen"
+MEMORY = 32 * MIB  # with 16, libxl finds no room for the pages that it shares with a PVH guest
+
+
+def is_there():
+    """Whether this is the domain that manages Xen."""
+    return os.path.exists(PRIVCMD)
+
+
+def domains():
+    """All domains: name and state by number, as xl tells them."""
+    lines = [line.split() for line in run("xl", "list").stdout.splitlines()[1:]]
+    return {int(words[1]): (words[0], words[4]) for words in lines}
+
+
+class XenBackend(XenopsdTest):
+    """Guests that are told what to do on their consoles, a letter each."""
+
+    def setUp(self):
+        super().setUp()
+        self.others = set(domains())
+        self.addCleanup(self.end_guests)
+
+    def end_guests(self):
+        """Domains that a test that failed has left."""
+        for domid in set(domains()) - self.others:
+            run("xl", "destroy", str(domid))
+
+    def make(self, name="one", options=None, **spec):
+        return self.create(name, **{"backend": "xen", "memory": MEMORY, "firmware": "Kernel", "kernel": TINY, **spec})
+
+    def console(self, vm):
+        console = Console(self.caller, vm)
+        self.addCleanup(console.close)
+        return console
+
+    banner = b"tiny\r\n"
+    echoed = b"a"
+    keys = {"echo": b"a", "poweroff": b"o", "reboot": b"r", "crash": b"p"}
+
+    def begun(self, console):
+        console.hear(self.banner)
+
+    def tell(self, console, what):
+        console.say(self.keys[what])
+
+    losable = None
+
+    @staticmethod
+    def domid(vm):
+        return vm.get("Domains")[0]
+
+    def lose(self, vm):
+        run("xl", "destroy", str(self.domid(vm)))
+
+    def tell_while_away(self, vm, console, what):
+        domid = self.domid(vm)
+        self.manager.kill()
+        tty = run("xenstore-read", f"/local/domain/{domid}/console/tty").stdout.strip()
+        pathlib.Path(tty).write_bytes(self.keys[what])
+        self.caller.wait_until(lambda: domains()[domid][1][3] != "-", "the guest to have done it")
+        self.manager = self.start()
+        self.caller.forget()
+
+    @staticmethod
+    def vital(header):
+        """Behind what the backend itself writes, libxl's part begins."""
+        line = header.split(b"\n")[0] + b"\n"
+        return len(line) + int(line.split()[2], 16)
+
+    def stubborn(self):
+        return self.make()
+
+    def make_stubborn(self, console):
+        console.say(b"i")
+        console.hear(b"i")
+
+    def leftovers(self):
+        """What is left of guests: domains and files. A domain that was destroyed may take a moment to be gone."""
+        until = time.monotonic() + 10
+        while left := [name for domid, (name, _) in domains().items() if domid not in self.others]:
+            if time.monotonic() > until:
+                break
+            time.sleep(0.1)
+        return left + [str(path) for path in self.root.glob("*/xen/*")]
