@@ -111,10 +111,9 @@ def measure_signals(args, world):
 def measure_carried(args, world):
     progress("calls over a connection that is carried whole")
     ours = world.caller(THERE, ECHO, TEXT)
-    plain, _ = world.proxy(world.bus(1), "carried")
-    stdio, _ = world.proxy(world.stdio_bridge(), "carried-stdio")
     passed, _, _ = world.passed("carried", ECHO, TEXT)
-    for address, peer in ((plain, CARRIED), (stdio, STDIO)):
+    for label, target, peer in (("carried", lambda: world.bus(1), CARRIED), ("carried-stdio", world.stdio_bridge, STDIO)):
+        address, _ = world.proxy(target(), label)  # not before it is needed: a bus does not wait long for who joins it to say who it is
         caller = world.caller(THERE, ECHO, TEXT, address=address)
         compared = compare(args.rounds, microseconds(ours, N_CALLS), microseconds(caller, N_CALLS))
         yield compared.row(FAR_CALL, "µs", peer, at_most=1.2)
