@@ -47,6 +47,7 @@ struct spec_defaults xenopsd_spec_defaults(struct xenopsd *xenopsd) {
         return (struct spec_defaults) { .backend = xenopsd->default_backend, .has_mac = has_mac, .userdata = xenopsd };
 }
 
+/* Most hosts have one hypervisor: that others cannot be used is a problem if a VM is theirs. */
 static void backend_unusable(struct xenopsd *xenopsd, const struct backend *backend) {
         AUTO_FREE char *name = NULL, *text = NULL;
 
@@ -76,8 +77,6 @@ static int open_backend(struct xenopsd *xenopsd, const struct hypervisor *hyperv
                 backend->reason = backend->failure;
         } else
                 backend->available = hypervisor->available(backend->backend, &backend->version, &backend->reason);
-        if (!backend->available)
-                backend_unusable(xenopsd, backend);
         return 0;
 }
 
@@ -123,6 +122,8 @@ static int on_vm(void *userdata, const struct xcp_vm_spec *spec, const struct st
         for (size_t i = 0; i < xenopsd->n_backends; i++)
                 if (strcmp(xenopsd->backends[i].hypervisor->name, spec->backend) == 0)
                         backend = xenopsd->backends + i;
+        if (!backend->available)
+                backend_unusable(xenopsd, backend);
         r = vm_new(&vm, xenopsd, backend, spec);
         if (r < 0)
                 return r;

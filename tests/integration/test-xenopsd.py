@@ -74,7 +74,7 @@ class Contract(XenopsdTest):
         self.assertGreater(info["memory"], info["memory_free"])
         self.assertEqual(info["cpus"], os.sysconf("SC_NPROCESSORS_ONLN"))
         self.assertEqual(self.caller.get(ROOT, MANAGER, "DefaultBackend"), "noop")
-        self.refused("DoesNotExist", self.caller.set, ROOT, MANAGER, "DefaultBackend", "s", "xen")
+        self.refused("DoesNotExist", self.caller.set, ROOT, MANAGER, "DefaultBackend", "s", "none")
         self.refused("DoesNotExist", self.caller.manager, "LookupByDomain", "(u)", 7)
 
     def test_diagnostics(self):

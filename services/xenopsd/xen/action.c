@@ -130,6 +130,12 @@ void xen_action_work(struct xen_action *action, bool in_order, xen_action_work_t
         action->rc = 0;
         action->do_work = do_work;
         action->then = then;
+        if (!action->guest->xen->workers) {     /* without Xen there is no domain */
+                action->rc = ERROR_DOMAIN_NOTFOUND;
+                snprintf(action->work.why, sizeof action->work.why, "%s", action->guest->xen->reason);
+                xen_action_wait(action, 0, then);
+                return;
+        }
         action->is_working = true;
         action->work.run = on_run;
         action->work.end = on_end;

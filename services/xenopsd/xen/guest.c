@@ -226,13 +226,15 @@ static void sweep_one(struct xen *xen, libxl_ctx *ctx, const char *uuid) {
 
 int xen_guest_sweep(void *backend, bool (*is_known)(void *userdata, const char *uuid), void *userdata) {
         struct xen *xen = backend;
-        int fd = openat(xen->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int fd = xen->reason ? -1 : openat(xen->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
         struct xen_logger *logger;
         struct dirent *entry;
         libxl_ctx *ctx;
         int r;
 
+        if (xen->reason)                /* then there is none */
+                return 0;
         if (!dir) {
                 r = -errno;
                 if (fd >= 0)

@@ -128,6 +128,8 @@ static void remove_domain(struct xen_action *action, const struct worker_tools *
 }
 
 static void on_removed(struct xen_action *action) {
+        if (action->rc == ERROR_DOMAIN_NOTFOUND)
+                action->rc = 0;
         if (action->rc == 0)
                 xen_guest_forget(action->guest);
         xen_action_end_with_work(action);
