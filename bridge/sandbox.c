@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <systemd/sd-bus.h>
@@ -21,6 +20,7 @@
 #include "cleanup.h"
 #include "domain-user.h"
 #include "log.h"
+#include "privileges.h"
 #include "syscall-filter.h"
 
 /* Who this would be */
@@ -81,28 +81,21 @@ uid_t sandbox_user(unsigned domain, const char *bus_path) {
 
 /* Giving up */
 
-/* Bits of the first of the two words that capset(2) has for each set. */
-static int set_capabilities(uint32_t permitted) {
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        const struct __user_cap_data_struct data[2] = { { .effective = permitted, .permitted = permitted } };
-
-        return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
-
 int sandbox_begin(uid_t user) {
         const struct rlimit no_core = { 0 };
 
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
                 return -errno;
-        return set_capabilities(user ? 1u << CAP_SETUID | 1u << CAP_SETGID : 0);
+        return privileges_keep(user ? 1u << CAP_SETUID | 1u << CAP_SETGID : 0);
 }
 
 static int become(uid_t user) {
+        int r = privileges_become(user, DOMAIN_GROUP, 0);
+
+        if (r < 0)
+                return r;
         /* Dumpable again: or its /proc/self is root's, where descriptors are opened anew. Nobody else is this user. */
-        if (setgroups(0, NULL) < 0 || setresgid(DOMAIN_GROUP, DOMAIN_GROUP, DOMAIN_GROUP) < 0 || setresuid(user, user, user) < 0 ||
-            prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
-                return -errno;
-        return set_capabilities(0);
+        return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
 /* Descriptors that are carried. */
@@ -134,11 +127,7 @@ static int filter_calls(void) {
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
         if (r == 0)
                 r = allow_open(filter);
-        if (r < 0) {
-                seccomp_release(filter);
-                return r;
-        }
-        return syscall_filter_load(filter);
+        return syscall_filter_load(filter, r);
 }
 
 int sandbox_enter(uid_t user) {

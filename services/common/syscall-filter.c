@@ -60,9 +60,9 @@ int syscall_filter_new(scmp_filter_ctx *ret_filter) {
         return 0;
 }
 
-int syscall_filter_load(scmp_filter_ctx filter) {
-        int r = seccomp_load(filter);
-
+int syscall_filter_load(scmp_filter_ctx filter, int r) {
+        if (r == 0)
+                r = seccomp_load(filter);
         seccomp_release(filter);
         return r;
 }

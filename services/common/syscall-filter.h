@@ -18,5 +18,5 @@ int syscall_filter_new(scmp_filter_ctx *ret_filter);
 int syscall_filter_allow(scmp_filter_ctx filter, const int *calls, size_t n);
 int syscall_filter_allow_sockets(scmp_filter_ctx filter, const unsigned *families, size_t n);
 
-/* Puts it into force, for all threads, and frees it, also on failure. Cannot be undone. */
-int syscall_filter_load(scmp_filter_ctx filter);
+/* Puts it into force, for all threads, unless what added to it has failed with r, and frees it in any case. Cannot be undone. */
+int syscall_filter_load(scmp_filter_ctx filter, int r);

@@ -3,35 +3,19 @@
 #include "sandbox.h"
 
 #include <errno.h>
-#include <grp.h>
-#include <linux/capability.h>
-#include <pwd.h>
 #include <sched.h>
-#include <stddef.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "privileges.h"
 #include "syscall-filter.h"
 
-static int become(const char *user) {
-        const struct passwd *entry;
+static int become(const char *name) {
+        uid_t user;
+        gid_t group;
+        int r = privileges_find_user(name, &user, &group);
 
-        errno = 0;
-        entry = getpwnam(user);
-        if (!entry)
-                return errno ? -errno : -ENOENT;
-        if (setgroups(0, NULL) < 0 || setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) < 0 ||
-            setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) < 0)
-                return -errno;
-        return 0;
-}
-
-static int drop_capabilities(void) {
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        const struct __user_cap_data_struct none[2] = {};
-
-        return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+        return r < 0 ? r : privileges_become(user, group, 0);
 }
 
 /* A thread for each queue, and nothing else: clone3(2) says what it makes in memory, where a filter cannot look, so that the C library must use clone(2). */
@@ -59,11 +43,7 @@ static int filter_calls(void) {
         r = syscall_filter_allow(filter, more, sizeof more / sizeof more[0]);
         if (r == 0)
                 r = allow_threads(filter);
-        if (r < 0) {
-                seccomp_release(filter);
-                return r;
-        }
-        return syscall_filter_load(filter);
+        return syscall_filter_load(filter, r);
 }
 
 int sandbox_enter(const char *user) {
@@ -72,7 +52,7 @@ int sandbox_enter(const char *user) {
         if (user && geteuid() == 0)
                 r = become(user);
         if (r >= 0)
-                r = drop_capabilities();
+                r = privileges_keep(0);
         if (r < 0)
                 return r;
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
