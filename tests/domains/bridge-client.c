@@ -2,17 +2,20 @@
 /*
  * bridge-client ADDRESS NAME DOMAIN quit|die: calls a bridge-service of another domain over this domain's bus, and checks what it sees.
  *
- * It waits for NAME, which a bridge brings from DOMAIN (any, if that is "-"), and has it echo. Then it has the service quit, and must be
- * told once that NAME has no owner any more; or die, and must get the error NoReply for the call, and the end of NAME, both at once: within
- * DEATH_SECONDS.
+ * It waits for NAME, which a bridge brings from DOMAIN (any, if that is "-"), has it echo, and passes it the end of a pipe, which must come back in a
+ * signal to everybody and still be the end of that pipe. Then it has the service quit, and must be told once that NAME has no owner any
+ * more; or die, and must get the error NoReply for the call, and the end of NAME, both at once: within DEATH_SECONDS.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
 #include <time.h>
+#include <unistd.h>
 
 #define INTERFACE "org.example.Test"
 #define N_ECHOES 20
@@ -92,6 +95,72 @@ static int echo(sd_bus *bus, const char *name, unsigned number) {
         return strcmp(same, text) == 0 ? 0 : fail("Echo returns something else", -EPROTO, NULL);
 }
 
+static int on_told(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        int *told = userdata, fd, r;
+
+        r = sd_bus_message_read(m, "h", &fd);
+        if (r >= 0 && *told < 0)
+                *told = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        return r < 0 ? r : 0;
+}
+
+/* What there is to read until the end, which is expected to be this. */
+static int read_all(int fd, const char *expected) {
+        struct pollfd readable = { .fd = fd, .events = POLLIN };
+        char text[64];
+        size_t n = 0;
+        ssize_t length;
+
+        for (; n < sizeof text; n += (size_t) length) {
+                if (poll(&readable, 1, CALL_USEC / 1000) <= 0)
+                        return fail("nothing comes out of the pipe", -ETIMEDOUT, NULL);
+                length = read(fd, text + n, sizeof text - n);
+                if (length < 0)
+                        return fail("the pipe", -errno, NULL);
+                if (length == 0)
+                        break;
+        }
+        return n == strlen(expected) && memcmp(text, expected, n) == 0 ? 0 : fail("something else comes out of the pipe", -EPROTO, NULL);
+}
+
+static int await_told(sd_bus *bus, const char *name, int fd, int *told) {
+        __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
+        __attribute__((cleanup(sd_bus_slot_unrefp))) sd_bus_slot *slot = NULL;
+        char match[512];
+        int r;
+
+        snprintf(match, sizeof match, "type='signal',sender='%s',member='Told'", name);
+        r = sd_bus_add_match(bus, &slot, match, on_told, told);
+        if (r >= 0)
+                r = sd_bus_call_method(bus, name, "/", INTERFACE, "Tell", &error, NULL, "h", fd);
+        if (r < 0)
+                return fail("Tell", r, &error);
+        while (*told < 0) {
+                r = take_message(bus);
+                if (r < 0)
+                        return fail("the signal does not come", r, NULL);
+        }
+        return 0;
+}
+
+static int pass_pipe(sd_bus *bus, const char *name) {
+        static const char text[] = "through two domains and back";
+        int ends[2], told = -1, r;
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return fail("pipe", -errno, NULL);
+        r = await_told(bus, name, ends[0], &told);
+        close(ends[0]);
+        if (r >= 0 && write(ends[1], text, strlen(text)) != (ssize_t) strlen(text))
+                r = fail("write", -EIO, NULL);
+        close(ends[1]);
+        if (r >= 0)
+                r = read_all(told, text);
+        if (told >= 0)
+                close(told);
+        return r;
+}
+
 static int check_domain(sd_bus *bus, const char *name, const char *domain) {
         __attribute__((cleanup(sd_bus_error_free))) sd_bus_error error = SD_BUS_ERROR_NULL;
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
@@ -163,6 +232,8 @@ static int check(sd_bus *bus, char **argv) {
                 r = check_domain(bus, argv[2], argv[3]);
         for (unsigned i = 0; i < N_ECHOES && r >= 0; i++)
                 r = echo(bus, argv[2], i);
+        if (r >= 0)
+                r = pass_pipe(bus, argv[2]);
         return r < 0 ? r : end_service(bus, argv[2], strcmp(argv[4], "die") == 0, &watched);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * bridge-service ADDRESS NAME [PID]: a D-Bus service for those who call it from another domain. It has the methods Echo (a string, which it
- * returns), Quit (it answers, and ends) and Die (it kills the process PID, its domain's bridge, and does not answer).
+ * returns), Tell (a descriptor, which it sends to everybody in the signal Told before it answers), Quit (it answers, and ends) and Die (it
+ * kills the process PID, its domain's bridge, and does not answer).
  */
 #include <errno.h>
 #include <signal.h>
@@ -17,6 +18,15 @@ static int on_echo(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         int r = sd_bus_message_read(m, "s", &text);
 
         return r < 0 ? r : sd_bus_reply_method_return(m, "s", text);
+}
+
+static int on_tell(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        int fd, r;
+
+        r = sd_bus_message_read(m, "h", &fd);
+        if (r >= 0)
+                r = sd_bus_emit_signal(sd_bus_message_get_bus(m), "/", "org.example.Test", "Told", "h", fd);
+        return r < 0 ? r : sd_bus_reply_method_return(m, "");
 }
 
 static int on_quit(sd_bus_message *m, void *userdata, sd_bus_error *error) {
@@ -41,6 +51,8 @@ static int on_die(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD("Echo", "s", "s", on_echo, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD("Tell", "h", "", on_tell, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL("Told", "h", 0),
         SD_BUS_METHOD("Quit", "", "", on_quit, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD("Die", "", "", on_die, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END
