@@ -275,7 +275,7 @@ static void serve(char **words) {
                                 accept_all(listener);
                         else
                                 echo_step(xcp_pvcalls_socket_userdata(socket));
-                poll(&device, 1, -1);
+                xcp_pvcalls_wait_fds(pvcalls, &device, 1, -1);
                 check("dispatch", xcp_pvcalls_dispatch(pvcalls));
         }
 }
@@ -303,7 +303,7 @@ static void wait_ready(struct xcp_pvcalls_socket *socket, int events) {
         struct pollfd device = { .fd = xcp_pvcalls_fd(pvcalls), .events = POLLIN };
 
         while (!(xcp_pvcalls_poll(socket, events) & events)) {
-                if (poll(&device, 1, PATIENCE_MS) == 0)
+                if (xcp_pvcalls_wait_fds(pvcalls, &device, 1, PATIENCE_MS) == 0)
                         fail("poll", -ETIMEDOUT);
                 check("dispatch", xcp_pvcalls_dispatch(pvcalls));
         }
@@ -384,7 +384,7 @@ static void hold(char **words) {
                 check("connect", xcp_pvcalls_finish(connections[0].socket, PATIENCE_MS));
                 printf("connected %u\n", epoch);
                 while ((n = xcp_pvcalls_receive(connections[0].socket, &byte, 1)) == -EAGAIN) {
-                        poll(&device, 1, -1);
+                        xcp_pvcalls_wait_fds(pvcalls, &device, 1, -1);
                         check("dispatch", xcp_pvcalls_dispatch(pvcalls));
                 }
                 printf("ended %s\n", n < 0 ? strerrorname_np(-(int) n) : "0");

@@ -11,6 +11,7 @@
  *      answer.c        what the backend's answers do
  *      data.c          bytes
  *      datagram.c      datagrams, and their sockets
+ *      waiting.c       sleeping, and looking before it
  *
  * lock covers all of it but the data of a socket, whose ring stays where it is for as long as the socket is there, also without a backend.
  */
@@ -25,6 +26,7 @@
 #include "requests.h"
 #include "rings.h"
 #include "store.h"
+#include "waiting.h"
 #include "xcp-pvcalls.h"
 
 #define PARKED_MAX 4u                   /* ACCEPTs of one listener: as many connections can come in a row without a round trip */
@@ -86,6 +88,7 @@ struct xcp_pvcalls {
         pthread_t thread;
         bool has_thread;
         _Atomic bool ending;            /* the thread is to end */
+        struct waiting waiting;         /* has a lock of its own */
         int epoll, wake;                /* wake: an eventfd that makes the thread, or whoever polls, look */
 
         struct store store;

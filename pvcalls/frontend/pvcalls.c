@@ -43,6 +43,7 @@ static void pvcalls_free(struct xcp_pvcalls *pvcalls) {
         if (pvcalls->timer >= 0)
                 close(pvcalls->timer);
         free(pvcalls->ports);
+        waiting_deinit(&pvcalls->waiting);
         pthread_mutex_destroy(&pvcalls->lock);
         free(pvcalls);
 }
@@ -78,6 +79,7 @@ int xcp_pvcalls_open(unsigned device, struct xcp_pvcalls **ret_pvcalls) {
         if (!pvcalls)
                 return -ENOMEM;
         pthread_mutex_init(&pvcalls->lock, NULL);
+        waiting_init(&pvcalls->waiting, waiting_cpus());
         pvcalls->epoll = pvcalls->wake = pvcalls->timer = -1;
         pvcalls->ready_end = &pvcalls->ready;
         pvcalls->page_order = PAGE_ORDER_DEFAULT;
@@ -203,13 +205,18 @@ static int wait_for(struct xcp_pvcalls *pvcalls, bool (*done)(struct xcp_pvcalls
 
                 if (timeout_ms >= 0 && left <= 0)
                         return -ETIMEDOUT;
-                if (poll(fds, 2, (int) left) < 0 && errno != EINTR)
-                        return -errno;
+                r = waiting_poll(&pvcalls->waiting, fds, 2, (int) left);
+                if (r < 0 && r != -EINTR)
+                        return r;
                 r = xcp_pvcalls_dispatch(pvcalls);
                 if (r < 0)
                         return r;
         }
         return 0;
+}
+
+int xcp_pvcalls_wait_fds(struct xcp_pvcalls *pvcalls, struct pollfd *fds, unsigned n, int timeout_ms) {
+        return waiting_poll(&pvcalls->waiting, fds, n, timeout_ms);
 }
 
 static bool is_connected(struct xcp_pvcalls *pvcalls, void *argument) {
@@ -252,7 +259,9 @@ static void *thread_run(void *argument) {
         struct pollfd wait = { .fd = pvcalls->epoll, .events = POLLIN };
 
         while (!atomic_load(&pvcalls->ending)) {
-                if (poll(&wait, 1, -1) < 0 && errno != EINTR)
+                int r = waiting_poll(&pvcalls->waiting, &wait, 1, -1);
+
+                if (r < 0 && r != -EINTR)
                         break;
                 if (xcp_pvcalls_dispatch(pvcalls) < 0)
                         break;

@@ -5,7 +5,7 @@
  * libxcp-pvcalls: sockets that live in another domain, for programs of a guest. It is the frontend of PV Calls (docs/pvcalls-frontend.md).
  *
  * A domain has one PV Calls device, and one process at a time can have it open. All functions return 0 or more, or a negative errno.
- * None waits, except xcp_pvcalls_wait(), xcp_pvcalls_finish() and xcp_pvcalls_close().
+ * None waits, except xcp_pvcalls_wait(), xcp_pvcalls_wait_fds(), xcp_pvcalls_finish() and xcp_pvcalls_close().
  *
  * The device has a descriptor to poll for POLLIN; then xcp_pvcalls_dispatch() does what there is to do, and xcp_pvcalls_next() names
  * the sockets for which something has happened. Or, with xcp_pvcalls_start_thread(), a thread of the library dispatches, and each socket's
@@ -15,6 +15,7 @@
  * receiving functions) is one thread's at a time. And nobody may use a socket while it is released, or a device while it is closed.
  */
 
+#include <poll.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -56,6 +57,12 @@ struct xcp_pvcalls_socket *xcp_pvcalls_next(struct xcp_pvcalls *pvcalls);
 
 /* Waits until the device is connected. -ETIMEDOUT: it was not in time. A negative time is no limit. */
 int xcp_pvcalls_wait(struct xcp_pvcalls *pvcalls, int timeout_ms);
+
+/*
+ * poll(2) for a loop: waits for any of these descriptors, the device's or an epoll set with it among them, and looks for up to 50 microseconds before
+ * it sleeps, if waits have lately been that short, there is more than one CPU, and nobody else wants it. It does not dispatch.
+ */
+int xcp_pvcalls_wait_fds(struct xcp_pvcalls *pvcalls, struct pollfd *fds, unsigned n, int timeout_ms);
 
 enum xcp_pvcalls_state xcp_pvcalls_get_state(struct xcp_pvcalls *pvcalls);
 

@@ -212,6 +212,20 @@ static int sooner(int a, int b) {
         return a < 0 ? b : b < 0 || a < b ? a : b;
 }
 
+/* As epoll_wait(2); before it sleeps, it looks for a moment, where that pays. */
+static int wait_events(struct supervisor *supervisor, struct epoll_event events[EVENTS], int timeout_ms) {
+        struct pollfd set = { .fd = supervisor->epoll, .events = POLLIN };
+        int n = epoll_wait(supervisor->epoll, events, EVENTS, 0), r;
+
+        if (n != 0 || timeout_ms == 0)
+                return n;
+        r = xcp_pvcalls_wait_fds(supervisor->pvcalls, &set, 1, timeout_ms);
+        if (r > 0)
+                return epoll_wait(supervisor->epoll, events, EVENTS, 0);
+        errno = -r;
+        return r < 0 ? -1 : 0;
+}
+
 static void loop(struct supervisor *supervisor) {
         struct epoll_event events[EVENTS];
         bool served = false;
@@ -223,8 +237,8 @@ static void loop(struct supervisor *supervisor) {
 
                 if (idle && served && door_close(supervisor->door, supervisor->lock, supervisor->door_path))
                         return;
-                n = epoll_wait(supervisor->epoll, events, EVENTS,
-                               supervisor->more ? 0 : idle ? served ? ASK_AGAIN_MS : FIRST_MS : sooner(look_ms, timeouts_wait_ms(supervisor)));
+                n = wait_events(supervisor, events,
+                                supervisor->more ? 0 : idle ? served ? ASK_AGAIN_MS : FIRST_MS : sooner(look_ms, timeouts_wait_ms(supervisor)));
                 if (n < 0 && errno != EINTR)
                         return;
                 served |= supervisor->programs || (idle && n == 0);     /* who started this and does not come is not waited for */
