@@ -146,6 +146,9 @@ struct hypervisor {
         int (*guest_new)(void *backend, const char *uuid, void *userdata, void **ret_guest);
         void (*guest_free)(void *guest);                /* what runs goes on running; operations under way are dropped without done() */
 
+        /* The VM is not there any more, and its guest is absent: what is kept of it from one guest to the next goes too. May be NULL. */
+        void (*forget)(void *guest);
+
         void (*cancel)(void *guest, struct hypervisor_call *call);
 
         /* Life */

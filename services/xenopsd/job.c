@@ -89,8 +89,11 @@ static void job_end(struct job *job) {
                 vm->is_going = true;
         vm->job = NULL;
         queue_done(&vm->queue);
-        if (vm->is_going)
-                vm_unpublish(vm);       /* who hears that it is done does not find it any more */
+        if (vm->is_going) {             /* who hears that it is done finds nothing of it any more */
+                vm_unpublish(vm);
+                if (vm->guest && vm->backend->hypervisor->forget)
+                        vm->backend->hypervisor->forget(vm->guest);
+        }
         finish_work(job);
         job_free(job);
         if (vm->is_going)

@@ -3,6 +3,7 @@
 
 import json
 import os
+import pathlib
 import shutil
 import signal
 
@@ -12,6 +13,7 @@ from harness import run
 from qemucase import TINY_SIZE, QemuTest
 from xenopsdcase import MIB, SOURCE
 
+TEMPLATE = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 STATUS = '{"return": {"status": "%s", "singlestep": false, "running": false}, "id": %%ID%%}'
 
 
@@ -137,6 +139,57 @@ class Machines(QemuTest):
         shutil.copy(self.image, name)
         vm, console = self.booted(disks=[{"path": str(name), "boot_index": 0}])
         self.done(vm.begin("Destroy"))
+
+
+class Uefi(QemuTest):
+    """Guests whose firmware is UEFI: it says so on the serial console, and what it writes down belongs to the VM."""
+
+    def create(self, name="one", options=None, **more):
+        return super().create(name, options, firmware="Uefi", memory=128 * MIB, disks=[], **more)
+
+    def variables(self, vm, state="state"):
+        return self.root / f"{state}/qemu/{vm.get_uuid()}.variables"
+
+    def test_variables_stay_with_the_vm(self):
+        """They are there when it starts again, and go along where it goes: then they come with the guest's memory."""
+        self.start("org.xen.xcp.xenopsd2", "other")
+        other = self.connect("org.xen.xcp.xenopsd2")
+        vm = self.create()
+        self.done(vm.begin("Prepare"))
+        console = self.console(vm)
+        template = TEMPLATE.read_bytes()
+        self.assertEqual(self.variables(vm).read_bytes(), template)
+        self.done(vm.start())
+        console.hear(b"BdsDxe", deadline=120)  # the part that looks for something to boot
+        self.caller.wait_until(lambda: self.variables(vm).read_bytes() != template, "the firmware to write down what can be booted", 60)
+        self.restart()
+        self.assertEqual(vm.get("State"), "Running")
+        self.done(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}))
+        written = self.variables(vm).read_bytes()
+        there = other.vm(vm.path)
+        other.wait_until(lambda: self.variables(vm, "other").read_bytes() == written, "the variables to be where the VM is", 60)
+        for what in ("Kill", "Prepare"):
+            self.done(there.begin(what))
+            self.assertEqual(self.variables(vm, "other").read_bytes(), written)
+        self.done(there.begin("Destroy"))
+        self.done(vm.begin("Destroy"))
+        self.assertEqual(self.leftovers(), [])
+
+    def test_variables_of_nobody(self):
+        """What is of no VM, or was not finished, is gone when the manager has started."""
+        vm = self.create()
+        self.done(vm.begin("Prepare"))
+        self.manager.kill()
+        nobody = self.root / "state/qemu/5c7e1a34-6a66-4c0a-8d0b-0d5ff4a1e0b7.variables"
+        unfinished = self.variables(vm).with_suffix(".variables.unfinished")
+        for path in (nobody, unfinished):
+            path.write_bytes(b"")
+        self.manager = self.start()
+        self.caller.forget()
+        self.assertEqual([path.exists() for path in (nobody, unfinished, self.variables(vm))], [False, False, True])
+        self.assertEqual(vm.get("State"), "Prepared")
+        self.done(vm.begin("Destroy"))
+        self.assertEqual(self.leftovers(), [])
 
 
 class DataPaths(QemuTest):

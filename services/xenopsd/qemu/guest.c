@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "event.h"
 #include "log.h"
+#include "variables.h"
 #include "watch.h"
 
 #define LOG_READ_MAX (64 * 1024)
@@ -314,6 +315,12 @@ void guest_free(void *userdata) {
         free(guest);
 }
 
+void guest_forget(void *userdata) {
+        const struct qemu_guest *guest = userdata;
+
+        variables_remove(guest->qemu->directory_fd, guest->uuid);
+}
+
 /* Guests of nobody */
 
 static void sweep_one(struct qemu *qemu, const char *uuid) {
@@ -345,8 +352,9 @@ int guest_sweep(void *backend, bool (*is_known)(void *userdata, const char *uuid
                 return r;
         }
         while ((entry = readdir(dir)))
-                if (strlen(entry->d_name) == sizeof((struct qemu_guest *) NULL)->uuid - 1 && entry->d_name[0] != '.' &&
-                    !is_known(userdata, entry->d_name))
+                if (strlen(entry->d_name) != sizeof((struct qemu_guest *) NULL)->uuid - 1 || entry->d_name[0] == '.')
+                        variables_sweep(qemu->directory_fd, entry->d_name, is_known, userdata);
+                else if (!is_known(userdata, entry->d_name))
                         sweep_one(qemu, entry->d_name);
         closedir(dir);
         return 0;

@@ -4,8 +4,8 @@
 /*
  * QEMU guests: the directory of each, its process, its monitor, and the operations that are under way.
  *
- * All of a guest is in its directory, DIR/UUID: its facts, the sockets that QEMU listens at, its log, and the variables of its UEFI. The
- * directory is there exactly as long as something of the guest may be.
+ * All of a guest is in its directory, DIR/UUID: its facts, the sockets that QEMU listens at, and its log. The directory is there exactly as
+ * long as something of the guest may be. What a VM keeps from one guest to the next is beside it (variables.h).
  */
 
 #include <systemd/sd-event.h>
@@ -17,7 +17,6 @@
 #define GUEST_LOG "log"
 #define GUEST_MONITOR "monitor"
 #define GUEST_AGENT "agent"
-#define GUEST_VARIABLES "variables"
 #define GUEST_WORDS_MAX 200u            /* of what went wrong */
 
 struct json_object;
@@ -54,7 +53,10 @@ struct qemu_guest {
 int guest_new(void *backend, const char *uuid, void *userdata, void **ret_guest);
 void guest_free(void *guest);
 
-/* Takes away guests that are no VM's. */
+/* The VM is gone: so is what it kept. */
+void guest_forget(void *guest);
+
+/* Takes away what is no VM's. */
 int guest_sweep(void *backend, bool (*is_known)(void *userdata, const char *uuid), void *userdata);
 
 /* Its directory, with nothing in it; its removal, when its process is gone. */

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "source.h"
 #include "tap.h"
+#include "variables.h"
 
 #define LAUNCH_MS 60000u                /* from its start to the first answer: some ten ms, on a machine that does nothing else */
 #define SOCKETS _COMMAND_LINE_SOCKET_N
@@ -83,9 +84,12 @@ static int make_command_lines(struct launch *launch, const struct hypervisor_con
                               bool is_incoming) {
         const struct qemu_guest *guest = launch->guest;
         struct command_line line = { .program = guest->qemu->program, .config = config, .options = options, .facts = &guest->facts,
-                                     .firmware = "", .variables = GUEST_VARIABLES, .is_incoming = is_incoming };
+                                     .firmware = VARIABLES_FIRMWARE, .is_incoming = is_incoming };
+        char variables[VARIABLES_PATH_SIZE];
         int r = 0;
 
+        variables_path(guest->uuid, variables);
+        line.variables = variables;
         for (enum qemu_accelerator accelerator = QEMU_TCG; accelerator <= QEMU_KVM && r >= 0; accelerator++) {
                 line.accelerator = accelerator;
                 if (launch->accelerator == QEMU_AUTO || launch->accelerator == accelerator)
@@ -107,6 +111,10 @@ static int make_all(struct launch *launch, const struct hypervisor_config *confi
         launch->accelerator = options.accelerator == QEMU_AUTO ? accelerator_best(guest->qemu->accelerator) : options.accelerator;
         for (size_t i = 0; i < spec->n_disks && r >= 0; i++)
                 r = source_check(config->disks[i].path, error);
+        if (r < 0)
+                return r;
+        if (spec->firmware == XCP_FIRMWARE_UEFI)
+                r = variables_make(guest->qemu->directory_fd, guest->uuid, error);
         if (r < 0)
                 return r;
         if (!is_incoming && spec->has_memory_max && spec->memory_max > spec->memory)

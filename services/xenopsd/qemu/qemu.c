@@ -121,8 +121,6 @@ static int qemu_check(void *backend, const struct xcp_vm_spec *spec, struct idl_
 
         if (spec->kind != XCP_VM_KIND_AUTO && spec->kind != XCP_VM_KIND_HVM)
                 return idl_error_set_invalid_argument(error, "spec.kind", xcp_vm_kind_to_string(spec->kind), "has to be Auto or Hvm with qemu");
-        if (spec->firmware == XCP_FIRMWARE_UEFI)
-                return idl_error_set_invalid_argument(error, "spec.firmware", "Uefi", "has to be Bios or Kernel with qemu");
         r = qemu_options_read(&options, spec->backend_options, spec->n_backend_options, error);
         if (r < 0)
                 return r;
@@ -148,7 +146,7 @@ static int qemu_connect_console(void *guest, const char *name, int *ret_fd) {
         return guest_connect(guest, name, ret_fd);
 }
 
-static const char *const features[] = { "agent", "hotplug", "migrate", "save", NULL };
+static const char *const features[] = { "agent", "hotplug", "migrate", "save", "uefi", NULL };
 
 static const enum xcp_data_path_kind paths[] = { XCP_DATA_PATH_KIND_FILE, XCP_DATA_PATH_KIND_BLOCK_DEVICE, 0 };
 
@@ -168,6 +166,7 @@ const struct hypervisor qemu_hypervisor = {
         .sweep = guest_sweep,
         .guest_new = guest_new,
         .guest_free = guest_free,
+        .forget = guest_forget,
         .cancel = action_cancel,
         .query = operation_query,
         .prepare = operation_prepare,

@@ -268,6 +268,26 @@ static void test_other_machines(void) {
         command_line_free(argv);
 }
 
+static void test_uefi(void) {
+        const struct xcp_vm_spec uefi = { .name = "web", .uuid = "1-2", .memory = UINT64_C(512) << 20, .vcpus = 1,
+                                          .firmware = XCP_FIRMWARE_UEFI };
+        const struct hypervisor_config config = { .spec = &uefi };
+        struct qemu_options options;
+        struct facts facts = {};
+        struct command_line line = { .program = "/qemu", .config = &config, .options = &options, .accelerator = QEMU_TCG,
+                                     .firmware = "/code,of=all", .variables = "../its-own" };
+        char **argv;
+
+        g_assert_cmpint(qemu_options_read(&options, NULL, 0, NULL), ==, 0);
+        argv = make(&line, &facts);
+        g_assert_true(has(argv, "-machine", "q35,accel=tcg,vmport=off,pflash0=firmware,pflash1=variables"));
+        g_assert_true(has(argv, "-blockdev", "{\"node-name\":\"firmware\",\"driver\":\"file\",\"filename\":\"/code,of=all\","
+                                             "\"read-only\":true}"));
+        g_assert_true(has(argv, "-blockdev", "{\"node-name\":\"variables\",\"driver\":\"file\",\"filename\":\"../its-own\","
+                                             "\"read-only\":false}"));
+        command_line_free(argv);
+}
+
 static void test_too_many(void) {
         enum { N = QEMU_PC_SLOTS + 1 };
         struct xcp_disk_spec many[N];
@@ -385,6 +405,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/qemu/last-words", test_last_words);
         g_test_add_func("/qemu/command-line/q35", test_q35);
         g_test_add_func("/qemu/command-line/pc-and-microvm", test_other_machines);
+        g_test_add_func("/qemu/command-line/uefi", test_uefi);
         g_test_add_func("/qemu/command-line/too-many-devices", test_too_many);
         g_test_add_func("/qemu/process/ends", test_process);
         g_test_add_func("/qemu/process/is-killed", test_killed);
