@@ -24,6 +24,8 @@ static const char help[] =
         "  --policy FILE|DIR         what may pass, in files *.policy; can be given up to 6 times. Default: %s\n"
         "  --link DOMAIN             in a guest: be joined to this domain as well, and not only to domain 0. It has to\n"
         "                            be told of this one, too\n"
+        "  --pause-max MSEC          the longest pause before a link whose process ended is tried again: 50 to 60000. The first is\n"
+        "                            50 ms, and each that follows twice as long. Default: 2000\n"
         "\n"
         "It starts a process for each domain that is joined (xcp-bridge --peer), and is started by the bus itself when a service of\n"
         "another domain is called that does not run (xcp-bridge --activate NAME). Neither is for people.\n";
@@ -93,17 +95,43 @@ static int take_link(struct hub_options *options, const char *text) {
         return 0;
 }
 
+static int take_pause(struct hub_options *options, const char *text) {
+        char *end;
+        unsigned long msec = strtoul(text, &end, 10);
+
+        if (*text < '0' || *text > '9' || *end != '\0' || msec < 50 || msec > 60000) {
+                fprintf(stderr, "xcp-bridge: --pause-max '%s': a number of milliseconds from 50 to 60000\n", text);
+                return -EINVAL;
+        }
+        options->pause_max_msec = (unsigned) msec;
+        return 0;
+}
+
+static const struct own_option {
+        const char *name;
+        int (*take)(struct hub_options *options, const char *value);
+} own_options[] = {
+        { "--policy", take_policy },
+        { "--link", take_link },
+        { "--pause-max", take_pause },
+};
+
+static const struct own_option *find_option(const char *argument, size_t n) {
+        for (size_t i = 0; i < sizeof own_options / sizeof own_options[0]; i++)
+                if (n == strlen(own_options[i].name) && strncmp(argument, own_options[i].name, n) == 0)
+                        return &own_options[i];
+        return NULL;
+}
+
 /* Takes the options that are the bridge's alone out of argv. */
 static int take_options(struct hub_options *options, int *argc, char **argv) {
         int n = 1, r = 0;
 
         for (int i = 1; i < *argc && r == 0; i++) {
                 const char *value = argv[i] + strcspn(argv[i], "=");
-                size_t n_key = (size_t) (value - argv[i]);
-                bool policy = n_key == strlen("--policy") && strncmp(argv[i], "--policy", n_key) == 0;
-                bool link = n_key == strlen("--link") && strncmp(argv[i], "--link", n_key) == 0;
+                const struct own_option *option = find_option(argv[i], (size_t) (value - argv[i]));
 
-                if (!policy && !link) {
+                if (!option) {
                         argv[n++] = argv[i];
                         continue;
                 }
@@ -112,7 +140,7 @@ static int take_options(struct hub_options *options, int *argc, char **argv) {
                         fprintf(stderr, "xcp-bridge: %s wants a value\n", argv[i - 1]);
                         return -EINVAL;
                 }
-                r = policy ? take_policy(options, value) : take_link(options, value);
+                r = option->take(options, value);
         }
         argv[n] = NULL;
         *argc = n;
@@ -127,7 +155,7 @@ static bool asks_for_help(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-        struct hub_options options = { .n_policies = 0 };
+        struct hub_options options = { .pause_max_msec = HUB_PAUSE_MAX_MSEC };
         const char *const *defaults;
         int status;
 

@@ -23,8 +23,7 @@
 #include "paths.h"
 
 #define USEC_PER_MSEC UINT64_C(1000)
-#define WAIT_FIRST_USEC (50 * USEC_PER_MSEC)    /* before a process that has ended is replaced; doubled each time, */
-#define WAIT_MAX_USEC (2000 * USEC_PER_MSEC)    /* up to this, */
+#define WAIT_FIRST_USEC (50 * USEC_PER_MSEC)    /* before a process that has ended is replaced; doubled each time, up to --pause-max, */
 #define WELL_USEC (5000 * USEC_PER_MSEC)        /* and from the beginning after one that has lived so long */
 #define END_USEC (1000 * USEC_PER_MSEC)         /* for a process to give all that wait their errors */
 #define PACKETS_MAX 65536u                      /* that wait for one process, before it is ended */
@@ -127,12 +126,15 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static void start_later(struct hub_link *link) {
+        uint64_t max_usec = link->hub->options->pause_max_msec * USEC_PER_MSEC;
         int r;
 
         if (now_usec(CLOCK_MONOTONIC) - link->started_usec > WELL_USEC || link->wait_usec == 0)
                 link->wait_usec = WAIT_FIRST_USEC;
-        else if (link->wait_usec < WAIT_MAX_USEC)
+        else
                 link->wait_usec *= 2;
+        if (link->wait_usec > max_usec)
+                link->wait_usec = max_usec;
         sd_event_source_disable_unref(link->retry);
         link->retry = NULL;
         r = sd_event_add_time_relative(link->hub->event, &link->retry, CLOCK_MONOTONIC, link->wait_usec, 0, on_retry, link);
@@ -323,6 +325,14 @@ void hub_link_start(struct hub_link *link) {
 
 void hub_link_end(struct hub_link *link, const char *reason) {
         hub_link_send(link, CONTROL_END, 0, 0, reason);
+}
+
+void hub_link_renew(struct hub_link *link, const char *reason) {
+        link->wait_usec = 0;
+        if (link->pid)
+                hub_link_end(link, reason);
+        else
+                hub_link_start(link);
 }
 
 static struct hub_found *found_free(struct hub_found *found) {

@@ -140,9 +140,7 @@ static int on_get_counters(void *object, struct idl_call *call, struct idl_error
 static int on_reconnect(void *object, struct idl_call *call, struct idl_error *error) {
         struct hub_link *link = object;
 
-        if (!link->pid)
-                return idl_error_set_bad_state(error, "link", link->path, "Connecting", "Up, Stalled");
-        hub_link_end(link, "somebody asked for a new link");
+        hub_link_renew(link, "somebody asked for a new link");
         return bridge1_link_reply_reconnect(call);
 }
 

@@ -114,6 +114,7 @@ void hub_link_remove(struct hub_link *link);            /* its domain is gone */
 void hub_link_free(struct hub_link *link);              /* at once, with the process if there is one */
 void hub_link_start(struct hub_link *link);             /* a process, if there is none */
 void hub_link_end(struct hub_link *link, const char *reason);
+void hub_link_renew(struct hub_link *link, const char *reason);         /* without the pause that failures have made long */
 void hub_link_send(struct hub_link *link, enum control_type type, uint32_t value, uint64_t number, const char *first);
 
 void hub_link_send_policy(struct hub_link *link);        /* the one in force */
@@ -176,11 +177,14 @@ const char *hub_store_own_uuid(const struct hub_store *store);
 int hub_store_start(struct hub_store *store, const unsigned *links, size_t n_links);
 
 /* hub.c */
+#define HUB_PAUSE_MAX_MSEC 2000u
+
 struct hub_options {
         const char *policies[HUB_POLICIES_MAX];         /* files and directories */
         size_t n_policies;
         unsigned links[64];                             /* of a guest: domains besides domain 0 */
         size_t n_links;
+        unsigned pause_max_msec;        /* before a link whose process has ended is tried again */
 };
 
 int hub_run(const struct hub_options *options, int argc, char **argv);

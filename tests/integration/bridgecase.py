@@ -68,6 +68,7 @@ class BridgeCase(TestCase):
     broker = os.environ.get("XCP_BROKER", "dbus-daemon")
     policy = POLICY
     xenemu = ()  # more arguments for xenemu up
+    bridge_arguments = ()
 
     def setUp(self):
         self.xen = self.enterContext(Emulation(domains=self.domains, arguments=self.xenemu))
@@ -94,7 +95,7 @@ class BridgeCase(TestCase):
 
     def start_bridge(self, domain):
         self.policy_file(domain).write_text(self.policy)
-        bridge = start_ready(self.xen, domain, BRIDGE, "--policy", self.policy_file(domain))
+        bridge = start_ready(self.xen, domain, BRIDGE, "--policy", self.policy_file(domain), *self.bridge_arguments)
         self.addCleanup(self.show_log, domain, bridge)
         self.addCleanup(self.end, bridge)
         self.bridges[domain] = bridge

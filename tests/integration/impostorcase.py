@@ -19,6 +19,7 @@ class ImpostorCase(BridgeCase):
     """Domains 0 and 2 are joined. Domain 1 has no bus, which is nobody's business but its own, and for a bridge it has bridge-impostor.py."""
 
     domains = 2
+    bridge_arguments = ("--pause-max", "50")  # links end here one after the other
     deadline = 240
 
     def setUp(self):

@@ -10,9 +10,10 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import termios
 
-from bridgecase import ECHO, BridgeCase
+from bridgecase import BRIDGE, ECHO, BridgeCase
 from dbuswire import CALL, NO_REPLY
 from harness import Process, TestCase, build_directory, run, wait_until
 
@@ -218,6 +219,19 @@ class OnBridge(XcpctlOnBridge):
         self.xcpctl("bridge", "reconnect", "1")
         wait_until(lambda: self.link_property(1, "Epoch") != epoch and self.link_property(1, "State") == "Up", "a new link", deadline=30)
         self.assertRegex(self.xcpctl("bridge", "reconnect", "9", check=1).stderr, "no link|'9'")
+
+    def test_reconnect_where_the_other_side_is_gone(self):
+        """The hub waits longer each time; who asks for the link need not."""
+        self.bridges[1].kill()
+        wait_until(lambda: self.link_property(1, "State") == "Connecting", "the end of the link", deadline=30)
+        self.xcpctl("bridge", "reconnect", "1")
+        self.start_bridge(1)
+        self.wait_link(1)
+
+    def test_pause_is_checked(self):
+        for pause in ("49", "60001", "1s", "-1", ""):
+            ended = subprocess.run([BRIDGE, "--pause-max", pause], capture_output=True, text=True, timeout=30, check=False)
+            self.assertEqual((ended.returncode, ended.stderr), (2, f"xcp-bridge: --pause-max '{pause}': a number of milliseconds from 50 to 60000\n"))
 
     def test_completion(self):
         offered = self.xcpctl("--complete", "bridge", "reconnect", "").stdout
