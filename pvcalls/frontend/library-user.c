@@ -13,6 +13,7 @@
  *                                                      connected
  *      answer ADDRESS PORT                             sends datagrams back to whom they are from
  *      hold ADDRESS PORT                               tells what becomes of a connection when its backend goes, and connects again
+ *      stop ADDRESS PORT STEP                          goes as far as socket, bind, listen, accept, connect or data, and no further, to be killed there
  */
 
 #include <arpa/inet.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "xcp-pvcalls.h"
 
@@ -393,13 +395,43 @@ static void hold(char **words) {
         }
 }
 
+/* Says that it is there, and does nothing more, if this is the step that is wanted. */
+static void stop_at(const char *wanted, const char *step) {
+        if (strcmp(wanted, step) != 0)
+                return;
+        printf("at %s\n", step);
+        for (;;)
+                pause();
+}
+
+static void stop(char **words) {
+        struct address address = address_of(words), any = address_of((char *[]) { words[0], "0" });
+        const char *wanted = words[2];
+        struct xcp_pvcalls_socket *listener;
+
+        check("socket", xcp_pvcalls_socket_new(pvcalls, NULL, &listener));
+        stop_at(wanted, "socket");
+        (void) xcp_pvcalls_bind(listener, &any.any, any.size);
+        stop_at(wanted, "bind");
+        check("bind", xcp_pvcalls_finish(listener, PATIENCE_MS));
+        (void) xcp_pvcalls_listen(listener, 16);
+        stop_at(wanted, "listen");
+        check("listen", xcp_pvcalls_finish(listener, PATIENCE_MS));
+        stop_at(wanted, "accept");
+        dial(&connections[0], &address);
+        stop_at(wanted, "connect");
+        check("connect", xcp_pvcalls_finish(connections[0].socket, PATIENCE_MS));
+        check("send", (int) xcp_pvcalls_send(connections[0].socket, (uint8_t[CHUNK]) {}, CHUNK));
+        stop_at(wanted, "data");
+}
+
 int main(int argc, char **argv) {
         static const struct {
                 const char *name;
                 int n_words;
                 void (*run)(char **words);
         } commands[] = { { "exchange", 4, exchange }, { "churn", 3, churn }, { "serve", 2, serve }, { "ask", 5, ask },
-                       { "answer", 2, answer }, { "hold", 2, hold } };
+                       { "answer", 2, answer }, { "hold", 2, hold }, { "stop", 3, stop } };
 
         setvbuf(stdout, NULL, _IOLBF, 0);
         for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++) {
