@@ -69,6 +69,10 @@ static int append_not_paused(sd_bus_message *m) {
         return sd_bus_message_append(m, "b", 0);
 }
 
+static int append_no_hurry(sd_bus_message *m) {
+        return sd_bus_message_append(m, "u", UINT32_C(60000));
+}
+
 static int append_vdi_spec(sd_bus_message *m) {
         return sd_bus_message_append(m, "a{sv}", 2, "name", "s", new_name(), "size", "t", UINT64_C(1) << 20);
 }
@@ -98,6 +102,7 @@ static const struct kind kinds[] = {
         { "start-vms", { { "org.xen.xcp.xenopsd1.VM", "Start", append_not_paused, .is_task = true } } },
         { "start-kill-vms", { { "org.xen.xcp.xenopsd1.VM", "Start", append_not_paused, .is_task = true },
                               { "org.xen.xcp.xenopsd1.VM", "Kill", append_nothing, .is_task = true } } },
+        { "stop-vms", { { "org.xen.xcp.xenopsd1.VM", "Stop", append_no_hurry, .is_task = true } } },
         { "create-domains", { { "org.libvirt.Connect", "DomainCreateXML", append_domain } } },
 };
 
