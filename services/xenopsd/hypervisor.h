@@ -122,7 +122,7 @@ struct hypervisor {
         const char *const *features;                    /* NULL ends them: save, migrate, hotplug, ... */
         const struct hypervisor_option *options;        /* the backend_options that it takes; .name NULL ends them */
         const enum xcp_data_path_kind *paths;           /* how it reaches disks, what it likes best first; 0 ends them */
-        const struct xcp_console_info *consoles;        /* of every guest; .name NULL ends them */
+        const struct xcp_console_info *consoles;        /* of every guest, one that is Serial, or none; .name NULL ends them */
 
         int (*open)(const struct hypervisor_host *host, void **ret_backend);
         void (*close)(void *backend);
@@ -139,6 +139,9 @@ struct hypervisor {
          */
         const enum xcp_data_path_kind *(*disk_paths)(void *backend, const struct xcp_vm_spec *spec, const struct xcp_disk_spec *disk,
                                                      bool is_served);
+
+        /* The consoles of this VM, where that depends on it: first as in consoles, then others. NULL, or returning it: as in consoles. */
+        const struct xcp_console_info *(*vm_consoles)(void *backend, const struct xcp_vm_spec *spec);
 
         /* Removes all guests that belong to no VM. Before the first guest_new(). */
         int (*sweep)(void *backend, bool (*is_known)(void *userdata, const char *uuid), void *userdata);
@@ -195,7 +198,8 @@ struct hypervisor {
         int (*disk_statistics)(void *guest, struct hypervisor_call *call, const char *name, struct idl_error *error);
         int (*network_statistics)(void *guest, struct hypervisor_call *call, const char *name, struct idl_error *error);
 
-        /* A new connection to a console of a guest that is prepared or more; the caller's. There is one at a time. */
+        /* A new connection to a console of a guest that is prepared or more; the caller's. There is one at a time to
+         * one that is Serial, which the manager shares; of others, as many as are asked for. */
         int (*connect_console)(void *guest, const char *name, int *ret_fd);
 };
 

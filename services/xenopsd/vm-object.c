@@ -3,6 +3,7 @@
 /* org.xen.xcp.xenopsd1.VM: methods that begin jobs, and those that are answered at once. vm-properties.c has its properties. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -217,38 +218,80 @@ static int on_get_spec(void *object, struct idl_call *call, struct idl_error *er
 
 /* Consoles */
 
-static bool has_console(const struct vm *vm, const char *name) {
-        const struct xcp_console_info *consoles = vm->backend->hypervisor->consoles;
+static int find_console(const struct vm *vm, const char *name, enum xcp_console_kind *ret_kind, struct idl_error *error) {
+        const struct xcp_console_info *consoles;
+        size_t n;
 
-        return consoles && consoles[0].name && strcmp(consoles[0].name, name) == 0;
+        consoles = vm_consoles(vm, &n);
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(consoles[i].name, name) == 0) {
+                        *ret_kind = consoles[i].kind;
+                        return 0;
+                }
+        return idl_error_set_does_not_exist(error, "console", name);
+}
+
+static int no_answer(const struct vm *vm, struct idl_error *error) {
+        return idl_error_set_backend_failed(error, vm->backend->hypervisor->name, "open the console", "it does not answer");
+}
+
+static int open_serial(struct vm *vm, const char *owner, bool read_only, int *ret_fd, struct idl_error *error) {
+        if (!vm->console || !console_is_connected(vm->console))
+                vm_connect_console(vm);
+        if (!vm->console || !console_is_connected(vm->console))
+                return no_answer(vm, error);
+        return console_open(vm->console, owner, read_only, ret_fd, error);
+}
+
+/* A connection of the caller's own: what is said on it is between the two. */
+static int open_other(const struct vm *vm, const char *name, bool read_only, int *ret_fd, struct idl_error *error) {
+        AUTO_CLOSE int fd = -1;
+        int r, flags;
+
+        if (read_only)
+                return idl_error_set_not_supported(error, "Only looking at such a console");
+        r = vm->backend->hypervisor->connect_console(vm->guest, name, &fd);
+        if (r < 0)
+                return no_answer(vm, error);
+        flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)   /* as other sockets are at first */
+                return -errno;
+        *ret_fd = fd;
+        fd = -1;
+        return 0;
 }
 
 static int on_open_console(void *object, struct idl_call *call, const char *name, bool read_only, struct idl_error *error) {
         const char *caller = sd_bus_message_get_sender(idl_call_message(call));
         struct vm *vm = object;
+        enum xcp_console_kind kind;
         AUTO_CLOSE int fd = -1;
         int r;
 
-        if (!has_console(vm, name))
-                return idl_error_set_does_not_exist(error, "console", name);
-        r = vm_check(vm, LIFECYCLE_OPEN_CONSOLE, error);
+        r = find_console(vm, name, &kind, error);
+        if (r >= 0)
+                r = vm_check(vm, LIFECYCLE_OPEN_CONSOLE, error);
         if (r < 0)
                 return r;
-        if (!vm->console || !console_is_connected(vm->console))
-                vm_connect_console(vm);
-        if (!vm->console || !console_is_connected(vm->console))
-                return idl_error_set_backend_failed(error, vm->backend->hypervisor->name, "open the console", "it does not answer");
-        r = console_open(vm->console, caller ?: "", read_only, &fd, error);
+        if (kind == XCP_CONSOLE_KIND_SERIAL)
+                r = open_serial(vm, caller ?: "", read_only, &fd, error);
+        else
+                r = open_other(vm, name, read_only, &fd, error);
         return r < 0 ? r : xenopsd1_vm_reply_open_console(call, fd);
 }
 
 static int on_get_console_log(void *object, struct idl_call *call, const char *name, uint32_t bytes_max, struct idl_error *error) {
         struct vm *vm = object;
+        enum xcp_console_kind kind;
         const char *log = "";
         size_t n = 0;
+        int r;
 
-        if (!has_console(vm, name))
-                return idl_error_set_does_not_exist(error, "console", name);
+        r = find_console(vm, name, &kind, error);
+        if (r < 0)
+                return r;
+        if (kind != XCP_CONSOLE_KIND_SERIAL)
+                return idl_error_set_not_supported(error, "A log of a console that is not Serial");
         if (vm->console)
                 log = console_log(vm->console, bytes_max, &n);
         return xenopsd1_vm_reply_get_console_log(call, (const uint8_t *) log, n);

@@ -74,15 +74,27 @@ int vm_get_addresses(void *object, struct idl_arena *arena, const struct xcp_gue
         return 0;
 }
 
-int vm_get_consoles(void *object, struct idl_arena *arena, const struct xcp_console_info **ret, size_t *ret_n) {
-        const struct vm *vm = object;
-        const struct xcp_console_info *consoles = vm->backend->hypervisor->consoles;
+const struct xcp_console_info *vm_consoles(const struct vm *vm, size_t *ret_n) {
+        const struct hypervisor *hypervisor = vm->backend->hypervisor;
+        const struct xcp_console_info *consoles = NULL;
         size_t n = 0;
 
-        while (lifecycle_is_alive(vm->state) && consoles && consoles[n].name)
+        if (hypervisor->vm_consoles)
+                consoles = hypervisor->vm_consoles(vm->backend->backend, &vm->spec);
+        if (!consoles)
+                consoles = hypervisor->consoles;
+        while (consoles && consoles[n].name)
                 n++;
-        *ret = consoles;
         *ret_n = n;
+        return consoles;
+}
+
+int vm_get_consoles(void *object, struct idl_arena *arena, const struct xcp_console_info **ret, size_t *ret_n) {
+        const struct vm *vm = object;
+
+        *ret = vm_consoles(vm, ret_n);
+        if (!lifecycle_is_alive(vm->state))
+                *ret_n = 0;
         return 0;
 }
 

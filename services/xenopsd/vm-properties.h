@@ -5,6 +5,9 @@
 
 #include "vm.h"
 
+/* The consoles that its guests have. */
+const struct xcp_console_info *vm_consoles(const struct vm *vm, size_t *ret_n);
+
 int vm_get_uuid(void *object, struct idl_arena *arena, const char **ret);
 int vm_get_name(void *object, struct idl_arena *arena, const char **ret);
 int vm_set_name(void *object, const char *name, struct idl_error *error);

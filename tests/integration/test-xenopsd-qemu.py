@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import signal
+import struct
 
 import storageclient
 import xenopsdclient
@@ -190,6 +191,60 @@ class Uefi(QemuTest):
         self.assertEqual(vm.get("State"), "Prepared")
         self.done(vm.begin("Destroy"))
         self.assertEqual(self.leftovers(), [])
+
+
+class Displays(QemuTest):
+    """Screens: connections that carry RFB (RFC 6143)."""
+
+    def receive(self, viewer, size):
+        data = b""
+        while len(data) < size:
+            part = viewer.recv(size - len(data))
+            self.assertNotEqual(part, b"", f"the end after {data}")
+            data += part
+        return data
+
+    def look(self, vm):
+        """Opens the screen, and shakes hands as far as what it is and how large (7.1 to 7.3)."""
+        viewer = vm.open_console(name="vnc0")
+        self.addCleanup(viewer.close)
+        viewer.settimeout(60)
+        self.assertEqual(self.receive(viewer, 12), b"RFB 003.008\n")
+        viewer.sendall(b"RFB 003.008\n")
+        kinds = self.receive(viewer, self.receive(viewer, 1)[0])
+        self.assertIn(b"\1", kinds)  # None
+        viewer.sendall(b"\1")
+        self.assertEqual(self.receive(viewer, 4), bytes(4))
+        viewer.sendall(b"\0")  # to be the only one, which is not heeded
+        width, height, _, size = struct.unpack(">HH16sI", self.receive(viewer, 24))
+        self.assertGreater(min(width, height), 0)
+        return viewer, self.receive(viewer, size)
+
+    def test_vnc(self):
+        for machine in ("q35", "pc"):
+            with self.subTest(machine=machine):
+                vm, console = self.booted(machine, options={"display": "vnc", "machine": machine})
+                self.assertEqual(vm.get("Consoles"), [("serial0", "Serial"), ("vnc0", "Vnc")])
+                first, name = self.look(vm)
+                self.assertEqual(name, f"QEMU ({machine})".encode())
+                self.refused("NotSupported", vm.open_console, name="vnc0", read_only=True)
+                self.refused("NotSupported", vm.call, "GetConsoleLog", "(su)", "vnc0", 100)
+                self.restart()
+                second, name = self.look(vm)  # and the first is still there
+                first.sendall(struct.pack(">BBHHHH", 3, 0, 0, 0, 1, 1))  # 7.5.3: FramebufferUpdateRequest
+                self.assertEqual(self.receive(first, 1), b"\0")  # 7.6.1: FramebufferUpdate
+                self.done(vm.begin("Kill"))
+                self.assertEqual(second.recv(1), b"")
+                self.assertEqual(vm.get("Consoles"), [])
+                self.refused("BadPowerState", vm.open_console, name="vnc0")
+                self.assertEqual(self.leftovers(), [])
+
+    def test_without_one(self):
+        vm = self.running()
+        self.assertEqual(vm.get("Consoles"), [("serial0", "Serial")])
+        self.refused("DoesNotExist", vm.open_console, name="vnc0")
+        self.refused("InvalidArgument", self.create, "two", {"display": "sdl"})
+        self.done(vm.begin("Destroy"))
 
 
 class DataPaths(QemuTest):

@@ -157,6 +157,17 @@ static void add_channels(struct words *words, const struct command_line *line) {
         add_pair(words, "-device", "virtserialport,id=agent,chardev=agent,name=org.qemu.guest_agent.0");
 }
 
+/*
+ * A screen and who looks at it: at a socket that QEMU makes in its directory, as it takes none that is given. The screen has an address
+ * that no machine's own device and no slot has.
+ */
+static void add_display(struct words *words, const struct command_line *line) {
+        if (line->options->display != QEMU_VNC)
+                return;
+        add_pair(words, "-vnc", "unix:" COMMAND_LINE_VNC ",share=ignore");  /* nobody throws others out */
+        add_pair(words, "-device", line->options->machine == QEMU_PC ? "VGA,addr=0x1f" : "VGA,addr=0x1");
+}
+
 static void add_own_devices(struct words *words, const struct command_line *line) {
         if (line->options->machine == QEMU_MICROVM) {
                 add_pair(words, "-device", "virtio-rng-device");
@@ -229,6 +240,7 @@ int command_line_make(const struct command_line *line, char ***ret_argv) {
         add_firmware(&words, line);
         add_channels(&words, line);
         add_own_devices(&words, line);
+        add_display(&words, line);
         if (line->options->machine == QEMU_Q35)
                 for (unsigned i = 0; i < line->facts->n_slots; i++)
                         add_json(&words, "-device", device_describe_port(i));

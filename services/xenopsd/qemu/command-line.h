@@ -13,6 +13,8 @@
 
 #define COMMAND_LINE_FD_FIRST 3u        /* process.h: of the descriptors that QEMU is given */
 
+#define COMMAND_LINE_VNC "vnc0"         /* a socket in the guest's directory, and the name of the console */
+
 /* Listening sockets that QEMU is given, in this order; after them come tap devices, in the order of their interfaces. */
 enum command_line_socket {
         COMMAND_LINE_MONITOR,

@@ -15,6 +15,7 @@ const struct hypervisor_option qemu_option_list[] = {
         { "machine", "q35 (the default), pc, or microvm, which has no PCI and boots a kernel only." },
         { "accelerator", "auto (the default): kvm where it has been seen to work, or tcg; kvm; or tcg, which is software." },
         { "cpu", "The model of its virtual CPUs and their features, as QEMU's -cpu has it; the best there is if absent." },
+        { "display", "vnc, a screen, keyboard and mouse as the console vnc0; or none (the default)." },
         { "watchdog", "i6300esb or ib700, and none (the default)." },
         { "data-path", "How disks of the storage service are reached: file (the default), what there is without a server; nbd; or vhost-user." },
         { "hotplug-slots", "How many devices can be plugged into a q35 while it runs, 0 to 16; 4 if absent." },
@@ -24,6 +25,7 @@ const struct hypervisor_option qemu_option_list[] = {
 static const char *const machines[] = { [QEMU_Q35] = "q35", [QEMU_PC] = "pc", [QEMU_MICROVM] = "microvm" };
 static const char *const accelerators[] = { [QEMU_AUTO] = "auto", [QEMU_TCG] = "tcg", [QEMU_KVM] = "kvm" };
 static const char *const watchdogs[] = { [QEMU_NO_WATCHDOG] = "none", [QEMU_I6300ESB] = "i6300esb", [QEMU_IB700] = "ib700" };
+static const char *const displays[] = { [QEMU_NO_DISPLAY] = "none", [QEMU_VNC] = "vnc" };
 static const char *const data_paths[] = { [QEMU_FILE] = "file", [QEMU_NBD] = "nbd", [QEMU_VHOST_USER] = "vhost-user" };
 
 #define N(list) (sizeof(list) / sizeof(list)[0])
@@ -89,6 +91,8 @@ static int read_one(struct qemu_options *options, const char *name, const char *
         if (strcmp(name, "data-path") == 0)
                 return (options->data_path = find(data_paths, N(data_paths), value))
                                ? 0 : refuse(name, value, "has to be file, nbd or vhost-user", error);
+        if (strcmp(name, "display") == 0)
+                return (options->display = find(displays, N(displays), value)) ? 0 : refuse(name, value, "has to be vnc or none", error);
         if (strcmp(name, "hotplug-slots") == 0)
                 return read_slots(value, &options->hotplug_slots) < 0 ? refuse(name, value, "has to be 0 to 16", error) : 0;
         if (strcmp(name, "cpu") != 0)
@@ -102,7 +106,7 @@ static int read_one(struct qemu_options *options, const char *name, const char *
 int qemu_options_read(struct qemu_options *ret_options, const struct xcp_dict_s_s_entry *entries, size_t n_entries,
                       struct idl_error *error) {
         struct qemu_options options = { .machine = QEMU_Q35, .accelerator = QEMU_AUTO, .watchdog = QEMU_NO_WATCHDOG,
-                                        .data_path = QEMU_FILE, .hotplug_slots = SLOTS_DEFAULT };
+                                        .data_path = QEMU_FILE, .display = QEMU_NO_DISPLAY, .hotplug_slots = SLOTS_DEFAULT };
         int r;
 
         for (size_t i = 0; i < n_entries; i++) {
@@ -112,6 +116,8 @@ int qemu_options_read(struct qemu_options *ret_options, const struct xcp_dict_s_
         }
         if (options.machine == QEMU_MICROVM && options.watchdog != QEMU_NO_WATCHDOG)
                 return refuse("watchdog", watchdogs[options.watchdog], "has to be none with a microvm", error);
+        if (options.machine == QEMU_MICROVM && options.display != QEMU_NO_DISPLAY)
+                return refuse("display", displays[options.display], "has to be none with a microvm", error);
         *ret_options = options;
         return 0;
 }

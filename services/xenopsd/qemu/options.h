@@ -17,6 +17,7 @@
 enum qemu_machine { QEMU_Q35 = 1, QEMU_PC, QEMU_MICROVM };
 enum qemu_accelerator { QEMU_AUTO = 1, QEMU_TCG, QEMU_KVM };
 enum qemu_data_path { QEMU_FILE = 1, QEMU_NBD, QEMU_VHOST_USER };
+enum qemu_display { QEMU_NO_DISPLAY = 1, QEMU_VNC };
 enum qemu_watchdog { QEMU_NO_WATCHDOG = 1, QEMU_I6300ESB, QEMU_IB700 };
 
 struct qemu_options {
@@ -24,6 +25,7 @@ struct qemu_options {
         enum qemu_accelerator accelerator;
         enum qemu_watchdog watchdog;
         enum qemu_data_path data_path;
+        enum qemu_display display;
         const char *cpu;                /* NULL: what is best with the accelerator. Of the entries */
         unsigned hotplug_slots;
 };

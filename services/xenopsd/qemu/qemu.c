@@ -11,6 +11,7 @@
 
 #include "accelerator.h"
 #include "cleanup.h"
+#include "command-line.h"
 #include "devices.h"
 #include "operations.h"
 #include "source.h"
@@ -152,6 +153,18 @@ static const enum xcp_data_path_kind paths[] = { XCP_DATA_PATH_KIND_FILE, XCP_DA
 
 static const struct xcp_console_info consoles[] = { { "serial0", XCP_CONSOLE_KIND_SERIAL }, { NULL, 0 } };
 
+static const struct xcp_console_info *qemu_vm_consoles(void *backend, const struct xcp_vm_spec *spec) {
+        static const struct xcp_console_info with_display[] = { { "serial0", XCP_CONSOLE_KIND_SERIAL },
+                                                                { COMMAND_LINE_VNC, XCP_CONSOLE_KIND_VNC }, { NULL, 0 } };
+        struct idl_error ignored = IDL_ERROR_NULL;
+        struct qemu_options options;
+        int r;
+
+        r = qemu_options_read(&options, spec->backend_options, spec->n_backend_options, &ignored);
+        idl_error_done(&ignored);
+        return r >= 0 && options.display == QEMU_VNC ? with_display : NULL;
+}
+
 const struct hypervisor qemu_hypervisor = {
         .name = "qemu",
         .features = features,
@@ -159,6 +172,7 @@ const struct hypervisor qemu_hypervisor = {
         .paths = paths,
         .disk_paths = qemu_disk_paths,
         .consoles = consoles,
+        .vm_consoles = qemu_vm_consoles,
         .open = qemu_open,
         .close = qemu_close,
         .available = qemu_available,

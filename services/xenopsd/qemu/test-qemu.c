@@ -48,10 +48,14 @@ static void test_bad_options(void) {
         static const char *const bad[][2] = {
                 { "machine", "" }, { "machine", "pc-i440fx" }, { "accelerator", "xen" }, { "watchdog", "yes" }, { "hotplug-slots", "17" },
                 { "hotplug-slots", "" }, { "hotplug-slots", "-1" }, { "hotplug-slots", "1x" }, { "hotplug-slots", "001" }, { "cpu", "" },
-                { "cpu", "-drive" }, { "cpu", "max /etc" }, { "unknown", "1" }, { "", "" },
+                { "cpu", "-drive" }, { "cpu", "max /etc" }, { "display", "" }, { "display", "sdl" }, { "unknown", "1" }, { "", "" },
         };
+        struct xcp_dict_s_s_entry together[] = { { "machine", "microvm" }, { "display", "vnc" } };
+        struct idl_error error = IDL_ERROR_NULL;
         struct qemu_options options;
 
+        g_assert_cmpint(qemu_options_read(&options, together, 2, &error), ==, -EINVAL);
+        idl_error_done(&error);
         for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
                 g_assert_cmpint(read_option(bad[i][0], bad[i][1], &options), ==, -EINVAL);
 }
@@ -237,6 +241,7 @@ static void test_q35(void) {
         g_assert_true(has(argv, "-m", "512M"));
         g_assert_true(has(argv, "-chardev", "socket,id=monitor,fd=3,server=on,wait=off"));
         assert_disk(argv);
+        g_assert_false(has(argv, "-vnc", NULL));
         g_assert_true(has(argv, "-netdev", "{\"id\":\"netdev-up\",\"type\":\"tap\",\"fd\":\"6\"}"));
         g_assert_true(has(argv, "-netdev", "{\"id\":\"netdev-own\",\"type\":\"user\"}"));
         g_assert_false(has(argv, "-incoming", NULL));
@@ -252,7 +257,10 @@ static void test_other_machines(void) {
         char **argv;
 
         g_assert_cmpint(read_option("machine", "pc", &options), ==, 0);
+        options.display = QEMU_VNC;
         argv = make(&line, &facts);
+        g_assert_true(has(argv, "-vnc", "unix:vnc0,share=ignore"));
+        g_assert_true(has(argv, "-device", "VGA,addr=0x1f"));
         g_assert_true(has(argv, "-machine", "pc,accel=kvm,vmport=off"));
         g_assert_true(has(argv, "-cpu", "host"));
         g_assert_true(has(argv, "-incoming", "defer"));
