@@ -53,6 +53,7 @@ class Backend:
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(20)
         self.control.connect(self.path)
+        self.counters()             # it has accepted: from here on it has the descriptors that a test counts
         return self
 
     def __exit__(self, *exception):
