@@ -8,6 +8,8 @@ import random
 import re
 import signal
 import socket
+import struct
+import tempfile
 import time
 
 from harness import Process, TestCase, run, wait_listening, wait_until
@@ -225,6 +227,40 @@ class Commands(Backend):
         counters = dict(re.findall(r"([\w-]+)=(\d+)", backend.wait_output("counters .*\n")[0]))
         self.assertEqual((counters["writes"], counters["reads"], counters["flushes"], counters["errors"]), ("5", "5", "1", "1"))
         self.assertEqual(counters["read-bytes"], counters["written-bytes"])
+        self.end(backend)
+
+    def test_counters_that_others_read(self):
+        """They are in memory that whoever starts it keeps: killed, it goes on counting where it was."""
+        with tempfile.TemporaryFile() as file:
+            file.truncate(16384)
+            for times in 1, 2:
+                backend = self.blk("--counters", "0", fds=(file.fileno(),))
+                self.check("B-1", "B-2", "B-4")
+                backend.kill()
+                lines = struct.iter_unpack("8Q", os.pread(file.fileno(), 16384, 0))
+                reads, writes, flushes, _, _, errors, read_bytes, written_bytes = map(sum, zip(*lines))
+                self.assertEqual((reads, writes, flushes, errors), (5 * times, 5 * times, times, times))
+                self.assertEqual((read_bytes, read_bytes > 0), (written_bytes, True))
+            file.truncate(16383)
+            options = ("--socket-path", self.socket, "--blk-file", self.file, "--counters", "0")
+            result = Process([BLK, *options], stdin=file.fileno()).wait()
+            self.assertEqual(result.status, 1)
+            self.assertIn("cannot count in the file of --counters: Invalid argument", result.stderr)
+
+    def test_rates_that_change_while_somebody_waits(self):
+        """At a byte a second, the first request is not paid for within the hour: only another rate lets the second begin."""
+        backend, control = self.control("--bandwidth", "1")
+        driver = Process([DRIVER, self.socket, "60"])
+        self.addCleanup(driver.kill)
+
+        def wrote():
+            os.write(control, b"counters\n")
+            return re.search(" writes=[1-9]", backend.stdout)
+
+        wait_until(wrote, "a write to be answered", deadline=30)
+        os.write(control, b"rate 1000001 0\nrate 1 9223372036854775808\nrate 1\nrate 0 0\n")
+        backend.wait_output("rate refused: too large\nrate refused: too large\nwhat\\?\nrate 0 0\n", deadline=30)
+        driver.wait().check()
         self.end(backend)
 
     def test_rate(self):

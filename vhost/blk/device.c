@@ -104,7 +104,7 @@ static void on_closed(const char *complaint, void *userdata) {
 
 static const struct vhost_server_listener listener = { .closed = on_closed };
 
-static int init(struct device *device, sd_event *event, int fd, const struct worker_options *options) {
+static int init(struct device *device, sd_event *event, int fd, const struct worker_options *options, disk_counters_line *counters) {
         int r;
 
         device->told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -113,7 +113,7 @@ static int init(struct device *device, sd_event *event, int fd, const struct wor
         for (uint16_t i = 0; i < device->disk->n_queues; i++)
                 device->workers[i].wake_fd = -1;
         for (uint16_t i = 0; i < device->disk->n_queues; i++) {
-                r = worker_init(&device->workers[i], device->disk, options, device->told_fd);
+                r = worker_init(&device->workers[i], device->disk, options, counters[i], device->told_fd);
                 if (r < 0)
                         return r;
         }
@@ -123,7 +123,8 @@ static int init(struct device *device, sd_event *event, int fd, const struct wor
         return vhost_server_new(&device->server, event, fd, &device->table, &listener, device);
 }
 
-int device_new(struct device **ret_device, sd_event *event, int fd, struct disk *disk, const struct worker_options *options) {
+int device_new(struct device **ret_device, sd_event *event, int fd, struct disk *disk, const struct worker_options *options,
+               disk_counters_line *counters) {
         struct device *device = calloc(1, sizeof *device + disk->n_queues * sizeof *device->workers);
         int r;
 
@@ -143,7 +144,7 @@ int device_new(struct device **ret_device, sd_event *event, int fd, struct disk 
                 .start = on_start,
                 .stop = on_stop,
         };
-        r = init(device, event, fd, options);
+        r = init(device, event, fd, options, counters);
         if (r < 0) {
                 device_free(device);
                 return r;
@@ -173,10 +174,7 @@ void device_resized(struct device *device) {
         vhost_backend_config_changed(vhost_server_backend(device->server));
 }
 
-uint64_t device_counter(const struct device *device, enum worker_counter counter) {
-        uint64_t sum = 0;
-
+void device_rates_changed(struct device *device) {
         for (uint16_t i = 0; i < device->disk->n_queues; i++)
-                sum += device->workers[i].counters[counter];
-        return sum;
+                worker_wake(&device->workers[i]);
 }

@@ -5,13 +5,15 @@
 
 #include <systemd/sd-event.h>
 
+#include "disk-counters.h"
 #include "disk.h"
 #include "worker.h"
 
 struct device;
 
-/* fd: of vhost_server_new(), taken over. The disk and the options are kept, not copied. */
-int device_new(struct device **ret_device, sd_event *event, int fd, struct disk *disk, const struct worker_options *options);
+/* fd: of vhost_server_new(), taken over. The disk, the options and the counters are kept, not copied. */
+int device_new(struct device **ret_device, sd_event *event, int fd, struct disk *disk, const struct worker_options *options,
+               disk_counters_line *counters);
 struct device *device_free(struct device *device);
 
 /* Ends the loop once requests are answered. */
@@ -20,5 +22,5 @@ void device_stop(struct device *device);
 /* The disk has another size: the guest is told. */
 void device_resized(struct device *device);
 
-/* The sum over all workers. */
-uint64_t device_counter(const struct device *device, enum worker_counter counter);
+/* The disk has other rates: whoever waits because of the old ones waits no longer. */
+void device_rates_changed(struct device *device);

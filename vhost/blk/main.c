@@ -20,23 +20,24 @@
 
 enum { EXIT_BAD_OPTIONS = 2 };
 
-#define LINE_MAX_BYTES 128u             /* of a command: size and a number */
+#define LINE_MAX_BYTES 128u             /* of a command: a word and two numbers */
 
 struct program {
         struct options options;
         struct disk disk;
         struct device *device;
+        disk_counters_line *counters;
         char line[LINE_MAX_BYTES];
         size_t n_line;
 };
 
 static void tell_counters(const struct program *program) {
-        static const char *const names[_WORKER_COUNTER_N] = { "reads",  "writes", "flushes",    "discards",
+        static const char *const names[_DISK_COUNTER_N] = { "reads",  "writes", "flushes",    "discards",
                                                               "others", "errors", "read-bytes", "written-bytes" };
 
         fputs("counters", stdout);
-        for (int i = 0; i < _WORKER_COUNTER_N; i++)
-                printf(" %s=%" PRIu64, names[i], device_counter(program->device, (enum worker_counter) i));
+        for (int i = 0; i < _DISK_COUNTER_N; i++)
+                printf(" %s=%" PRIu64, names[i], disk_counters_sum(program->counters, (enum disk_counter) i));
         putchar('\n');
 }
 
@@ -53,12 +54,24 @@ static void resize(struct program *program, uint64_t size) {
                 device_resized(program->device);
 }
 
+static void set_rates(struct program *program, uint64_t requests, uint64_t bytes) {
+        if (requests > RATE_REQUESTS_MAX || bytes > INT64_MAX) {
+                puts("rate refused: too large");
+                return;
+        }
+        rate_set(&program->disk.rate, requests, bytes);
+        device_rates_changed(program->device);
+        printf("rate %" PRIu64 " %" PRIu64 "\n", requests, bytes);
+}
+
 static void command(struct program *program, const char *line) {
-        uint64_t size;
+        uint64_t size, requests, bytes;
         char rest;
 
         if (sscanf(line, "size %" SCNu64 "%c", &size, &rest) == 1)
                 resize(program, size);
+        else if (sscanf(line, "rate %" SCNu64 " %" SCNu64 "%c", &requests, &bytes, &rest) == 2)
+                set_rates(program, requests, bytes);
         else if (strcmp(line, "counters") == 0)
                 tell_counters(program);
         else
@@ -131,6 +144,9 @@ static int run(struct program *program, sd_event *event) {
         if (r < 0)
                 return fail("cannot open", options->disk.file, r);
         rate_init(&program->disk.rate, options->iops, options->bandwidth);
+        r = disk_counters_map(options->counters_fd, &program->counters);
+        if (r < 0)
+                return fail("cannot count in", "the file of --counters", r);
         if (options->socket_path) {
                 fd = vhost_server_listen(options->socket_path);
                 if (fd < 0)
@@ -142,7 +158,7 @@ static int run(struct program *program, sd_event *event) {
         r = sandbox_enter(options->user);
         if (r < 0)
                 return fail("cannot give up what is not needed", options->user ? options->user : "", r);
-        r = device_new(&program->device, event, fd, &program->disk, &options->worker);
+        r = device_new(&program->device, event, fd, &program->disk, &options->worker, program->counters);
         if (r < 0)
                 return fail("cannot serve", options->disk.file, r);
         puts("ready");
@@ -152,6 +168,7 @@ static int run(struct program *program, sd_event *event) {
         if (!options->disk.read_only && fdatasync(program->disk.fd) < 0)
                 r = fail("cannot sync", options->disk.file, -errno);
         disk_close(&program->disk);
+        disk_counters_unmap(program->counters);
         return r;
 }
 

@@ -39,7 +39,9 @@ static const char help[] =
         "  --poll-us N           look at a busy ring for so long before sleeping (default: 30; 0 if it has one or two CPUs)\n"
         "  --no-io-uring         do I/O in the queues' threads\n"
         "  --user NAME           if started by root, be this user once the disk is open\n"
-        "  --control FD          read commands from there, a line each: size BYTES (0: the file's), counters. Answers go to standard output\n"
+        "  --control FD          read commands from there, a line each: size BYTES (0: the file's), rate IOPS BANDWIDTH (0: no limit),\n"
+        "                        counters. Answers go to standard output\n"
+        "  --counters FD         count in this file, 16 KiB of zeros or what a predecessor left, from which others read\n"
         "  --help, --version\n"
         "\n"
         "  xcp-vhost-blk --socket-path /run/disk.sock --blk-file /srv/disk.raw\n";
@@ -62,6 +64,7 @@ enum {
         NO_IO_URING,
         USER,
         CONTROL,
+        COUNTERS,
         HELP,
         VERSION,
 };
@@ -84,6 +87,7 @@ static const struct option long_options[] = {
         { "no-io-uring", no_argument, NULL, NO_IO_URING },
         { "user", required_argument, NULL, USER },
         { "control", required_argument, NULL, CONTROL },
+        { "counters", required_argument, NULL, COUNTERS },
         { "help", no_argument, NULL, HELP },
         { "version", no_argument, NULL, VERSION },
         {},
@@ -167,8 +171,12 @@ static int parse_one(struct options *options, int option) {
                 r = number("control", 0, INT32_MAX, &n);
                 options->control_fd = (int) n;
                 break;
+        case COUNTERS:
+                r = number("counters", 0, INT32_MAX, &n);
+                options->counters_fd = (int) n;
+                break;
         case IOPS:
-                return number("iops", 1, 1000000, &options->iops);
+                return number("iops", 1, RATE_REQUESTS_MAX, &options->iops);
         case BANDWIDTH:
                 return number("bandwidth", 1, INT64_MAX, &options->bandwidth);
         case POLL_US:
@@ -210,6 +218,7 @@ int options_parse(struct options *options, int argc, char **argv) {
         *options = (struct options) {
                 .fd = -1,
                 .control_fd = -1,
+                .counters_fd = -1,
                 .disk = { .serial = "", .block_size = 512, .n_queues = (uint16_t) (cpus < 1 ? 1 : cpus > QUEUES_DEFAULT_MAX ? QUEUES_DEFAULT_MAX : cpus) },
                 .worker = { .want_uring = true, .spin_usec = cpus > 2 ? SPIN_USEC : 0 },
         };

@@ -9,7 +9,7 @@
 struct options {
         const char *socket_path;        /* NULL: fd */
         int fd;
-        int control_fd;                 /* -1: none */
+        int control_fd, counters_fd;    /* -1: none */
         const char *user;               /* to be, if started by root; NULL: nobody else */
         struct disk_spec disk;
         struct worker_options worker;

@@ -13,6 +13,14 @@ void rate_init(struct rate *rate, uint64_t requests, uint64_t bytes) {
         rate->free_usec = 0;
 }
 
+void rate_set(struct rate *rate, uint64_t requests, uint64_t bytes) {
+        pthread_mutex_lock(&rate->lock);
+        rate->requests = requests;
+        rate->bytes = bytes;
+        rate->free_usec = 0;
+        pthread_mutex_unlock(&rate->lock);
+}
+
 uint64_t rate_wait(struct rate *rate, uint64_t now_usec) {
         uint64_t wait;
 
@@ -25,14 +33,15 @@ uint64_t rate_wait(struct rate *rate, uint64_t now_usec) {
 }
 
 void rate_take(struct rate *rate, uint64_t bytes, uint64_t now_usec) {
+        uint64_t requests_max = rate->requests, bytes_max = rate->bytes;       /* once: they may change meanwhile */
         uint64_t cost = 0, by_bytes;
 
-        if (rate->requests == 0 && rate->bytes == 0)
+        if (requests_max == 0 && bytes_max == 0)
                 return;
-        if (rate->requests > 0)
-                cost = 1000000u / rate->requests;
-        if (rate->bytes > 0) {
-                by_bytes = (uint64_t) ((double) bytes * 1e6 / (double) rate->bytes);
+        if (requests_max > 0)
+                cost = 1000000u / requests_max;
+        if (bytes_max > 0) {
+                by_bytes = (uint64_t) ((double) bytes * 1e6 / (double) bytes_max);
                 cost = cost > by_bytes ? cost : by_bytes;
         }
         pthread_mutex_lock(&rate->lock);

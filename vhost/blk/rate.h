@@ -9,15 +9,21 @@
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
+
+#define RATE_REQUESTS_MAX 1000000u      /* a second: what is free again after a microsecond */
 
 struct rate {
         pthread_mutex_t lock;
-        uint64_t requests, bytes;       /* per second; 0: as many as it likes */
+        _Atomic uint64_t requests, bytes;       /* per second; 0: as many as it likes */
         uint64_t free_usec;             /* when the debt is paid off */
 };
 
 void rate_init(struct rate *rate, uint64_t requests, uint64_t bytes);
+
+/* Other rates from now on. Debts of the old ones are forgiven. */
+void rate_set(struct rate *rate, uint64_t requests, uint64_t bytes);
 
 /* How long nothing may be done, from now on: 0, not at all. */
 uint64_t rate_wait(struct rate *rate, uint64_t now_usec);

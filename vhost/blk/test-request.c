@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "disk-counters.h"
 #include "request.h"
 
 #define SECTORS 100u
@@ -227,6 +228,52 @@ static void test_rate(void) {
         g_assert_cmpuint(rate_wait(&rate, 1010000), ==, 500000);
 }
 
+static void test_other_rates(void) {
+        struct rate rate;
+
+        rate_init(&rate, 1, 0);
+        for (int i = 0; i < 100; i++)
+                rate_take(&rate, 512, 1000000);
+        g_assert_cmpuint(rate_wait(&rate, 1000000), >, 90000000);
+        rate_set(&rate, 100, 0);                        /* nobody pays the debts of other times */
+        g_assert_cmpuint(rate_wait(&rate, 1000000), ==, 0);
+        for (int i = 0; i < 11; i++)
+                rate_take(&rate, 512, 1000000);
+        g_assert_cmpuint(rate_wait(&rate, 1000000), ==, 10000);
+        rate_set(&rate, 0, 0);
+        rate_take(&rate, 1 << 30, 1000000);
+        g_assert_cmpuint(rate_wait(&rate, 1000000), ==, 0);
+        rate_set(&rate, RATE_REQUESTS_MAX, INT64_MAX);
+        rate_take(&rate, UINT32_MAX, 1000000);
+        g_assert_cmpuint(rate_wait(&rate, 1100000), ==, 0);
+}
+
+static void test_counters(void) {
+        char path[] = "/tmp/test-vhost-blk-XXXXXX";
+        int fd = mkstemp(path);
+        disk_counters_line *mine, *others;
+
+        g_assert_cmpint(fd, >=, 0);
+        g_assert_cmpint(ftruncate(fd, DISK_COUNTERS_SIZE - 1), ==, 0);
+        g_assert_cmpint(disk_counters_map(fd, &mine), ==, -EINVAL);
+        g_assert_cmpint(ftruncate(fd, DISK_COUNTERS_SIZE), ==, 0);
+        g_assert_cmpint(disk_counters_map(fd, &mine), ==, 0);
+        g_assert_cmpint(disk_counters_map(fd, &others), ==, 0);
+        mine[0][DISK_READS] = 1;
+        mine[DISK_COUNTERS_LINES - 1][DISK_READS] += 2;
+        mine[7][DISK_WRITES] = UINT64_C(1) << 40;
+        g_assert_cmpuint(disk_counters_sum(others, DISK_READS), ==, 3);
+        g_assert_cmpuint(disk_counters_sum(others, DISK_WRITES), ==, UINT64_C(1) << 40);
+        g_assert_cmpuint(disk_counters_sum(others, DISK_ERRORS), ==, 0);
+        disk_counters_unmap(mine);
+        disk_counters_unmap(others);
+        g_assert_cmpint(disk_counters_map(-1, &mine), ==, 0);
+        g_assert_cmpuint(disk_counters_sum(mine, DISK_READS), ==, 0);
+        disk_counters_unmap(mine);
+        unlink(path);
+        close(fd);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/request/every-cut", test_every_cut);
@@ -236,5 +283,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/disk/ranges-and-sizes", test_disk);
         g_test_add_func("/disk/topology", test_topology);
         g_test_add_func("/rate/debt", test_rate);
+        g_test_add_func("/rate/other-rates-forgive", test_other_rates);
+        g_test_add_func("/counters/lent-memory", test_counters);
         return g_test_run();
 }

@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "disk-counters.h"
+
 #define BATCH 32u                       /* requests begun before answers are published: a guest is not kept waiting for a full ring's worth */
 
 enum {
@@ -42,18 +44,18 @@ static uint64_t now_usec(void) {
 }
 
 static void count(struct worker *worker, const struct request *request) {
-        static const enum worker_counter by_action[] = {
-                [REQUEST_READ] = WORKER_READS,     [REQUEST_WRITE] = WORKER_WRITES,  [REQUEST_FLUSH] = WORKER_FLUSHES,
-                [REQUEST_PUNCH] = WORKER_DISCARDS, [REQUEST_ZERO] = WORKER_DISCARDS, [REQUEST_ANSWER] = WORKER_OTHERS,
+        static const enum disk_counter by_action[] = {
+                [REQUEST_READ] = DISK_READS,     [REQUEST_WRITE] = DISK_WRITES,  [REQUEST_FLUSH] = DISK_FLUSHES,
+                [REQUEST_PUNCH] = DISK_DISCARDS, [REQUEST_ZERO] = DISK_DISCARDS, [REQUEST_ANSWER] = DISK_OTHERS,
         };
 
         worker->counters[by_action[request->action]]++;
         if (request->status != VIRTIO_BLK_S_OK)
-                worker->counters[WORKER_ERRORS]++;
+                worker->counters[DISK_ERRORS]++;
         else if (request->action == REQUEST_READ)
-                worker->counters[WORKER_READ_BYTES] += request->length;
+                worker->counters[DISK_READ_BYTES] += request->length;
         else if (request->action == REQUEST_WRITE)
-                worker->counters[WORKER_WRITTEN_BYTES] += request->length;
+                worker->counters[DISK_WRITTEN_BYTES] += request->length;
 }
 
 static void answer_ended(struct worker *worker) {
@@ -68,6 +70,14 @@ static void answer_ended(struct worker *worker) {
                 worker->free_requests = request;
         }
         vhost_queue_flush(worker->queue);
+}
+
+/* Whatever the storage has to do is a request; bytes are those that are moved. */
+static void charge(struct disk *disk, const struct request *request) {
+        bool has_bytes = request->action == REQUEST_READ || request->action == REQUEST_WRITE;
+
+        if (request->action != REQUEST_ANSWER)
+                rate_take(&disk->rate, has_bytes ? request->length : 0, now_usec());
 }
 
 /* Begins up to a batch. Returns how many, or -EPROTO: the ring is broken. */
@@ -89,8 +99,7 @@ static int begin_batch(struct worker *worker) {
                 if (r < 0)
                         return -EPROTO;
                 worker->free_requests = request->next;
-                if (request->action == REQUEST_READ || request->action == REQUEST_WRITE)
-                        rate_take(&disk->rate, request->length, now_usec());
+                charge(disk, request);
                 io_start(&worker->io, request);
         }
         return (int) n;
@@ -207,9 +216,10 @@ static void *thread_main(void *userdata) {
         }
 }
 
-int worker_init(struct worker *worker, struct disk *disk, const struct worker_options *options, int told_fd) {
+int worker_init(struct worker *worker, struct disk *disk, const struct worker_options *options, _Atomic uint64_t *counters, int told_fd) {
         worker->disk = disk;
         worker->options = options;
+        worker->counters = counters;
         worker->told_fd = told_fd;
         worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         return worker->wake_fd < 0 ? -errno : 0;
@@ -244,6 +254,10 @@ int worker_start(struct worker *worker, struct vhost_queue *queue) {
 
 void worker_stop(struct worker *worker) {
         command(worker, COMMAND_STOP);
+}
+
+void worker_wake(struct worker *worker) {
+        set(worker->wake_fd);
 }
 
 bool worker_take_ended(struct worker *worker) {

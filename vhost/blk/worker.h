@@ -15,18 +15,6 @@
 #include "backend.h"
 #include "io.h"
 
-enum worker_counter {
-        WORKER_READS,
-        WORKER_WRITES,
-        WORKER_FLUSHES,
-        WORKER_DISCARDS,
-        WORKER_OTHERS,
-        WORKER_ERRORS,
-        WORKER_READ_BYTES,
-        WORKER_WRITTEN_BYTES,
-        _WORKER_COUNTER_N,
-};
-
 struct worker_options {
         bool want_uring;
         uint64_t spin_usec;             /* how long to look at a ring before sleeping */
@@ -44,16 +32,19 @@ struct worker {
         struct vhost_queue *queue;
         struct io io;
         struct request *requests, *free_requests;
-        _Atomic uint64_t counters[_WORKER_COUNTER_N];
+        _Atomic uint64_t *counters;     /* a line of disk-counters.h */
 };
 
-/* told_fd: an eventfd that is written to when a queue has ended. */
-int worker_init(struct worker *worker, struct disk *disk, const struct worker_options *options, int told_fd);
+/* counters: a line, which stays the caller's. told_fd: an eventfd that is written to when a queue has ended. */
+int worker_init(struct worker *worker, struct disk *disk, const struct worker_options *options, _Atomic uint64_t *counters, int told_fd);
 void worker_done(struct worker *worker);
 
 /* Gives it a queue; takes it back, which ends once requests that it has are answered. */
 int worker_start(struct worker *worker, struct vhost_queue *queue);
 void worker_stop(struct worker *worker);
+
+/* Has it look at its disk's rates again. */
+void worker_wake(struct worker *worker);
 
 /* Whether a queue has ended since it was asked. */
 bool worker_take_ended(struct worker *worker);
