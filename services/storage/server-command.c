@@ -24,7 +24,7 @@ static void add(struct command *command, const char *argument) {
                 command->argv[command->n++] = argument;
 }
 
-bool server_takes_sizes(const struct vdi *vdi, const struct data_path *path) {
+bool server_is_ours(const struct vdi *vdi, const struct data_path *path) {
         return path->kind == XCP_DATA_PATH_KIND_VHOST_USER && vdi->format == XCP_VDI_FORMAT_RAW;
 }
 
@@ -42,6 +42,7 @@ static void vhost_blk(struct command *command, const struct vdi *vdi, const stru
         add(command, vdi->sr->storage->vhost_program);
         add(command, "--fd=3");
         add(command, "--control=4");
+        add(command, "--counters=5");
         add(command, plan_text(&command->plan, "--blk-dir=%s", place->directory));
         add(command, plan_text(&command->plan, "--blk-file=%s", place->name));
         add(command, plan_text(&command->plan, "--serial=%s", serial));
@@ -49,17 +50,33 @@ static void vhost_blk(struct command *command, const struct vdi *vdi, const stru
                 add(command, plan_text(&command->plan, "--offset=%llu", (unsigned long long) place->offset));
                 add(command, plan_text(&command->plan, "--size=%llu", (unsigned long long) vdi->size));
         }
+        if (vdi->iops_limit > 0)
+                add(command, plan_text(&command->plan, "--iops=%llu", (unsigned long long) vdi->iops_limit));
+        if (vdi->rate_limit > 0)
+                add(command, plan_text(&command->plan, "--bandwidth=%llu", (unsigned long long) vdi->rate_limit));
         if (path->mode == XCP_DISK_MODE_READ_ONLY)
                 add(command, "--read-only");
 }
 
+/* A node on top of the image, which the export is of. In QEMU, too, 0 is no limit. */
+static void throttle(struct command *command, const struct vdi *vdi, bool read_only) {
+        add(command, "--object");
+        add(command, plan_text(&command->plan, "throttle-group,id=limits,limits.iops-total=%llu,limits.bps-total=%llu",
+                               (unsigned long long) vdi->iops_limit, (unsigned long long) vdi->rate_limit));
+        add(command, "--blockdev");
+        add(command, plan_text(&command->plan, "throttle,node-name=" SERVER_EXPORT ",file=image,throttle-group=limits,discard=unmap,read-only=%s",
+                               read_only ? "on" : "off"));
+}
+
 static void qemu(struct command *command, const struct vdi *vdi, const struct data_path *path, const struct place *place) {
-        bool read_only = path->mode == XCP_DISK_MODE_READ_ONLY;
+        bool read_only = path->mode == XCP_DISK_MODE_READ_ONLY, limited = vdi->iops_limit > 0 || vdi->rate_limit > 0;
 
         add(command, "qemu-storage-daemon");
         add(command, "--blockdev");
-        add(command, plan_text(&command->plan, "%s,node-name=" SERVER_EXPORT ",discard=unmap,read-only=%s", plan_image(&command->plan, place),
-                               read_only ? "on" : "off"));
+        add(command, plan_text(&command->plan, "%s,node-name=%s,discard=unmap,read-only=%s", plan_image(&command->plan, place),
+                               limited ? "image" : SERVER_EXPORT, read_only ? "on" : "off"));
+        if (limited)
+                throttle(command, vdi, read_only);
         if (path->kind == XCP_DATA_PATH_KIND_NBD) {
                 add(command, "--nbd-server");
                 add(command, "addr.type=fd,addr.str=3,max-connections=16");
@@ -76,7 +93,7 @@ int server_command(const struct vdi *vdi, const struct data_path *path, struct i
         struct place place = {};
 
         vdi->sr->driver->place(&command.plan, vdi, false, &place);
-        if (server_takes_sizes(vdi, path))
+        if (server_is_ours(vdi, path))
                 vhost_blk(&command, vdi, path, &place);
         else
                 qemu(&command, vdi, path, &place);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a server is told: the program and its arguments. Its descriptor 3 is the listening socket, 4 a pipe with commands for xcp-vhost-blk. */
+/* What a server is told: the program and its arguments. Its descriptor 3 is the listening socket, 4 a pipe with
+ * commands for xcp-vhost-blk, 5 the memory in which that counts. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,6 +15,8 @@
 
 int server_command(const struct vdi *vdi, const struct data_path *path, struct idl_arena *arena, const char *const **ret_argv);
 
-/* Whether it can be told of a new size, and what that is. */
-bool server_takes_sizes(const struct vdi *vdi, const struct data_path *path);
+/* Whether it is xcp-vhost-blk: it can be told of a new size and other limits, and it counts. */
+bool server_is_ours(const struct vdi *vdi, const struct data_path *path);
+
+/* The size that it is told. */
 uint64_t server_told_size(const struct vdi *vdi);

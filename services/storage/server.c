@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -19,6 +20,8 @@
 
 #include "child.h"
 #include "cleanup.h"
+#include "disk-counters.h"
+#include "idl-errors.h"
 #include "log.h"
 #include "operation.h"
 #include "server-command.h"
@@ -32,10 +35,12 @@ struct server {
         struct data_path path;                  /* its reader is owned */
         char *socket_path;
         int listen_fd, control_fd;
+        int counters_fd;                        /* memory that outlives the process, which counts in it */
         struct child *child;                    /* NULL: to be started again */
         sd_event_source *timer;                 /* that does so, or kills it */
         uint64_t started_usec;
         bool is_ending;
+        const struct operation *ender;          /* that has it end, and until it is done keeps another from taking its place; NULL: none */
 };
 
 static uint64_t now_usec(void) {
@@ -52,6 +57,8 @@ static void server_free(struct server *server) {
                 close(server->listen_fd);
         if (server->control_fd >= 0)
                 close(server->control_fd);
+        if (server->counters_fd >= 0)
+                close(server->counters_fd);
         child_free(server->child);
         sd_event_source_disable_unref(server->timer);
         vdi_unref(server->vdi);
@@ -155,6 +162,10 @@ static void on_end(const struct child_end *end, void *userdata) {
         if (server->control_fd >= 0)
                 close(server->control_fd);
         server->control_fd = -1;
+        if (server->is_ending && server->ender) {
+                server->timer = sd_event_source_disable_unref(server->timer);
+                return;
+        }
         if (server->is_ending) {
                 struct vdi *vdi = vdi_ref(server->vdi);
 
@@ -172,8 +183,8 @@ static const struct child_listener listener = { .end = on_end };
 
 static void start(struct server *server) {
         struct idl_arena arena = {};
-        struct child_spec spec = { .n_fds = 2 };
-        int control[2] = { -1, -1 }, fds[2], r;
+        struct child_spec spec = { .n_fds = 3 };
+        int control[2] = { -1, -1 }, fds[3], r;
 
         server->timer = sd_event_source_disable_unref(server->timer);
         server->started_usec = now_usec();
@@ -181,6 +192,7 @@ static void start(struct server *server) {
         if (r >= 0) {
                 fds[0] = server->listen_fd;
                 fds[1] = control[0];
+                fds[2] = server->counters_fd;
                 spec.fds = fds;
                 r = child_start(&server->child, server->vdi->sr->storage->event, &spec, &listener, server);
         }
@@ -198,6 +210,18 @@ static void start(struct server *server) {
         start_later(server, AGAIN_USEC);
 }
 
+/* Of a size that nobody can change. */
+static int make_counters(void) {
+        AUTO_CLOSE int fd = memfd_create("xcp-disk-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        int made;
+
+        if (fd < 0 || ftruncate(fd, DISK_COUNTERS_SIZE) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+                return -errno;
+        made = fd;
+        fd = -1;
+        return made;
+}
+
 static int add(struct vdi *vdi, const struct data_path *path) {
         struct server *server = calloc(1, sizeof *server);
         int r = 0;
@@ -208,9 +232,11 @@ static int add(struct vdi *vdi, const struct data_path *path) {
         server->path = *path;
         server->path.reader = strdup(path->reader);
         server->socket_path = make_socket_path(vdi, path->reader);
-        server->listen_fd = server->control_fd = -1;
+        server->listen_fd = server->control_fd = server->counters_fd = -1;
         if (!server->path.reader || !server->socket_path)
                 r = -ENOMEM;
+        if (r >= 0)
+                r = server->counters_fd = make_counters();
         if (r >= 0)
                 r = server->listen_fd = listen_at(vdi, server->socket_path);
         if (r < 0) {
@@ -230,23 +256,23 @@ static int on_too_late(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* Returns whether it has gone already. */
-static bool begin_to_end(struct server *server) {
-        if (!server->child) {
+static void begin_to_end(struct server *server) {
+        if (!server->child && !server->ender) {
                 remove_server(server);
-                return true;
+                return;
         }
         if (server->is_ending)
-                return false;
+                return;
         server->is_ending = true;
         unlink(server->socket_path);
         close(server->listen_fd);
         server->listen_fd = -1;
-        kill(child_pid(server->child), SIGTERM);
         server->timer = sd_event_source_disable_unref(server->timer);
+        if (!server->child)
+                return;
+        kill(child_pid(server->child), SIGTERM);
         if (sd_event_add_time_relative(server->vdi->sr->storage->event, &server->timer, CLOCK_MONOTONIC, KILL_USEC, 0, on_too_late, server) < 0)
                 child_kill(server->child);
-        return false;
 }
 
 static bool is_wanted(const struct data_path *path) {
@@ -278,9 +304,11 @@ int server_end(struct operation *operation, struct vdi *vdi, const char *reader)
         struct server *server = find(vdi, reader);
         int fd;
 
-        if (!server || !server->child) {
-                if (server)
-                        begin_to_end(server);
+        if (!server)
+                return 0;
+        server->ender = operation;
+        if (!server->child) {
+                begin_to_end(server);
                 return 0;
         }
         fd = (int) syscall(SYS_pidfd_open, child_pid(server->child), 0);
@@ -294,17 +322,67 @@ int server_end(struct operation *operation, struct vdi *vdi, const char *reader)
         return 0;
 }
 
-void servers_resized(const struct vdi *vdi) {
-        for (struct server *server = vdi->sr->storage->servers; server; server = server->next) {
-                char command[64];
-                int n;
-
-                if (server->vdi != vdi || server->control_fd < 0 || !server_takes_sizes(vdi, &server->path))
+void server_ended(const struct operation *operation, struct vdi *vdi) {
+        for (struct server *server = vdi->sr->storage->servers, *next; server; server = next) {
+                next = server->next;
+                if (server->ender != operation)
                         continue;
-                n = snprintf(command, sizeof command, "size %llu\n", (unsigned long long) server_told_size(vdi));
-                if (write(server->control_fd, command, (size_t) n) != n)
-                        log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", vdi->id}), "What serves the disk cannot be told that it is larger");
+                server->ender = NULL;
+                if (!server->child && server->is_ending)
+                        remove_server(server);
         }
+}
+
+/* One that is started meanwhile has it on its command line. */
+static void tell(const struct vdi *vdi, const char *command, const char *what) {
+        ssize_t n = (ssize_t) strlen(command);
+
+        for (struct server *server = vdi->sr->storage->servers; server; server = server->next)
+                if (server->vdi == vdi && server->control_fd >= 0 && server_is_ours(vdi, &server->path) &&
+                    write(server->control_fd, command, (size_t) n) != n)
+                        log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", vdi->id}), "What serves the disk cannot be told %s", what);
+}
+
+void servers_resized(const struct vdi *vdi) {
+        char command[64];
+
+        snprintf(command, sizeof command, "size %llu\n", (unsigned long long) server_told_size(vdi));
+        tell(vdi, command, "that it is larger");
+}
+
+void servers_limited(const struct vdi *vdi) {
+        char command[64];
+
+        snprintf(command, sizeof command, "rate %llu %llu\n", (unsigned long long) vdi->iops_limit, (unsigned long long) vdi->rate_limit);
+        tell(vdi, command, "its limits");
+}
+
+int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_data_path_statistics *ret_statistics, struct idl_error *error) {
+        const struct data_path *path = data_paths_find(&vdi->paths, reader);
+        const struct server *server = find(vdi, reader);
+        static disk_counters_line lines[DISK_COUNTERS_LINES];
+        ssize_t n;
+
+        if (!path)
+                return idl_error_set_does_not_exist(error, "data path", reader);
+        if (!server_is_ours(vdi, path))
+                return idl_error_set_not_supported(error, "statistics of anything but a Raw disk over VhostUser");
+        if (!server || server->is_ending)
+                return idl_error_set_bad_state(error, "data path", reader, "Activated", xcp_data_path_state_to_string(path->state));
+        n = pread(server->counters_fd, lines, sizeof lines, 0);
+        if (n != sizeof lines)
+                return n < 0 ? -errno : -EIO;
+        *ret_statistics = (struct xcp_data_path_statistics) {
+                .reads = disk_counters_sum(lines, DISK_READS),
+                .read_bytes = disk_counters_sum(lines, DISK_READ_BYTES),
+                .writes = disk_counters_sum(lines, DISK_WRITES),
+                .written_bytes = disk_counters_sum(lines, DISK_WRITTEN_BYTES),
+                .flushes = disk_counters_sum(lines, DISK_FLUSHES),
+                .discards = disk_counters_sum(lines, DISK_DISCARDS),
+                .others = disk_counters_sum(lines, DISK_OTHERS),
+                .errors = disk_counters_sum(lines, DISK_ERRORS),
+        };
+        return 0;
 }
 
 void servers_stop(struct storage *storage) {

@@ -32,11 +32,19 @@ int server_describe(const struct vdi *vdi, const char *reader, struct idl_arena 
 /* Starts what is missing for a disk, and ends what should not be there. */
 void servers_settle(struct vdi *vdi);
 
-/* Asks a reader's server to end, if there is one, and has the operation wait until it has: a step of its plan. */
+/*
+ * Asks a reader's server to end, if there is one, and has the operation wait until it has: a step of its plan. There is no other in its place, whatever
+ * the data path says meanwhile, before server_ended().
+ */
 int server_end(struct operation *operation, struct vdi *vdi, const char *reader);
+void server_ended(const struct operation *operation, struct vdi *vdi);
 
-/* A disk has become larger. */
+/* A disk has become larger; its limits have changed. */
 void servers_resized(const struct vdi *vdi);
+void servers_limited(const struct vdi *vdi);
+
+/* What a reader has done. BadState: it is not Activated. NotSupported: nobody counts. */
+int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_data_path_statistics *ret_statistics, struct idl_error *error);
 
 /* All of them end now. */
 void servers_stop(struct storage *storage);

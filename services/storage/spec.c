@@ -3,6 +3,7 @@
 #include "spec.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,16 @@ int spec_round_size(const char *argument, uint64_t size, uint64_t max, uint64_t 
                 return idl_error_set_limit_exceeded(error, argument, size, max);
         *ret_size = (size + SECTOR - 1) / SECTOR * SECTOR;      /* the limit is a multiple, so it does not get beyond */
         return 0;
+}
+
+int spec_check_limit(const char *argument, uint64_t limit, uint64_t max, struct idl_error *error) {
+        char value[24], words[64];
+
+        if (limit <= max)
+                return 0;
+        snprintf(value, sizeof value, "%" PRIu64, limit);
+        snprintf(words, sizeof words, "has to be from 1 to %" PRIu64 ", or 0 for none", max);
+        return idl_error_set_invalid_argument(error, argument, value, words);
 }
 
 int spec_parse_size(const char *argument, const char *text, uint64_t *ret_size, struct idl_error *error) {

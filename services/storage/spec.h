@@ -16,6 +16,8 @@
 #define SPEC_LABELS_MAX 64u
 #define SPEC_LABEL_NAME_MAX 255u
 #define SPEC_LABEL_VALUE_MAX 4096u
+#define SPEC_IOPS_LIMIT_MAX UINT64_C(1000000)           /* what xcp-vhost-blk takes */
+#define SPEC_RATE_LIMIT_MAX UINT64_C(1000000000000)     /* what QEMU takes, and more than memory does */
 #define SPEC_PATH_MAX 3072u             /* so that the names of files fit behind it in a path of 4096 bytes */
 
 int spec_check_sr_name(const char *argument, const char *name, struct idl_error *error);
@@ -28,6 +30,9 @@ int spec_check_uuid(const char *argument, const char *text, struct uuid *ret_uui
 
 /* A disk's size, rounded up to whole sectors. max: VDI_SIZE_MAX. */
 int spec_round_size(const char *argument, uint64_t size, uint64_t max, uint64_t *ret_size, struct idl_error *error);
+
+/* A limit of a disk's readers: 0 (none) to max. */
+int spec_check_limit(const char *argument, uint64_t limit, uint64_t max, struct idl_error *error);
 
 /* A size with the units K, M, G and T, in an option. */
 int spec_parse_size(const char *argument, const char *text, uint64_t *ret_size, struct idl_error *error);

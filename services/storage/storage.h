@@ -51,6 +51,7 @@ struct vdi {
         enum xcp_vdi_format format;
         uint64_t size;
         uint64_t created_usec;
+        uint64_t iops_limit, rate_limit;        /* requests and bytes a second; 0: none */
         bool read_only, sharable, snapshot, missing, hidden, is_gone;
         struct uuid snapshot_of;        /* null: of nothing. It may be gone */
         unsigned n_snapshots;           /* disks whose snapshot_of this is */

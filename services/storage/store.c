@@ -40,8 +40,10 @@ const struct database_schema store_schema = {
                 "CREATE TABLE intent (uuid TEXT NOT NULL, sr TEXT NOT NULL REFERENCES sr ON DELETE CASCADE, kind TEXT NOT NULL,"
                 "        format TEXT NOT NULL, frozen TEXT NOT NULL, clone TEXT NOT NULL, size INTEGER NOT NULL);"
                 "CREATE INDEX intent_uuid ON intent (uuid);",
+                "ALTER TABLE vdi ADD COLUMN iops_limit INTEGER NOT NULL DEFAULT 0;"
+                "ALTER TABLE vdi ADD COLUMN rate_limit INTEGER NOT NULL DEFAULT 0;",
         },
-        1,
+        2,
 };
 
 /* Storage repositories */
@@ -100,6 +102,11 @@ int store_set_vdi(const struct vdi *vdi) {
         return database_run(vdi->sr->storage->db,
                             "UPDATE vdi SET name = ?, description = ?, size = ?, flags = ?, parent = ? WHERE uuid = ?", "ssxiss", vdi->name,
                             vdi->description, (int64_t) vdi->size, flags_of(vdi), vdi->parent ? vdi->parent->id : NULL, vdi->id);
+}
+
+int store_set_vdi_limits(const struct vdi *vdi) {
+        return database_run(vdi->sr->storage->db, "UPDATE vdi SET iops_limit = ?, rate_limit = ? WHERE uuid = ?", "xxs",
+                            (int64_t) vdi->iops_limit, (int64_t) vdi->rate_limit, vdi->id);
 }
 
 int store_set_labels(const struct vdi *vdi) {
@@ -264,6 +271,8 @@ static int fill_vdi(struct vdi *vdi, struct database_rows *rows) {
         if (snapshot_of && uuid_parse(snapshot_of, &vdi->snapshot_of) < 0)
                 return -EUCLEAN;
         vdi->created_usec = (uint64_t) database_integer(rows, 8);
+        vdi->iops_limit = (uint64_t) database_integer(rows, 9);
+        vdi->rate_limit = (uint64_t) database_integer(rows, 10);
         return 0;
 }
 
@@ -286,7 +295,8 @@ static int load_vdis(struct storage *storage) {
         int r;
 
         r = database_query(storage->db, &rows,
-                           "SELECT uuid, sr, name, description, format, size, flags, snapshot_of, created_usec FROM vdi", NULL);
+                           "SELECT uuid, sr, name, description, format, size, flags, snapshot_of, created_usec, iops_limit, rate_limit"
+                           " FROM vdi", NULL);
         while (r >= 0 && (r = database_next(rows)) > 0)
                 r = load_vdi(storage, rows);
         return r;

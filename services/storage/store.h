@@ -23,6 +23,7 @@ int store_remove_sr(const struct sr *sr);
 
 int store_add_vdi(const struct vdi *vdi);
 int store_set_vdi(const struct vdi *vdi);                       /* name, description, size, flags, parent */
+int store_set_vdi_limits(const struct vdi *vdi);
 int store_set_labels(const struct vdi *vdi);
 int store_remove_vdi(const struct vdi *vdi);
 

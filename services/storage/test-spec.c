@@ -104,6 +104,13 @@ static void test_sizes_of_images(void) {
         g_assert_cmpint(checked(spec_take_image_size(&size, UINT64_MAX, &error)), ==, -E2BIG);
 }
 
+static void test_limits(void) {
+        g_assert_cmpint(checked(spec_check_limit("l", 0, SPEC_IOPS_LIMIT_MAX, &error)), ==, 0);
+        g_assert_cmpint(checked(spec_check_limit("l", SPEC_IOPS_LIMIT_MAX, SPEC_IOPS_LIMIT_MAX, &error)), ==, 0);
+        g_assert_cmpint(checked(spec_check_limit("l", SPEC_IOPS_LIMIT_MAX + 1, SPEC_IOPS_LIMIT_MAX, &error)), ==, -EINVAL);
+        g_assert_cmpint(checked(spec_check_limit("l", UINT64_MAX, SPEC_RATE_LIMIT_MAX, &error)), ==, -EINVAL);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/spec/names", test_names);
@@ -112,5 +119,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/spec/paths", test_paths);
         g_test_add_func("/spec/sizes", test_sizes);
         g_test_add_func("/spec/sizes-of-images", test_sizes_of_images);
+        g_test_add_func("/spec/limits", test_limits);
         return g_test_run();
 }

@@ -10,6 +10,7 @@
 #include "exported.h"
 #include "idl-errors.h"
 #include "operations.h"
+#include "server.h"
 #include "spec.h"
 #include "store.h"
 #include "storage1-vdi.h"
@@ -69,6 +70,14 @@ static int on_destroy(void *object, struct idl_call *call, struct idl_error *err
 
 static int on_get_usage(void *object, struct idl_call *call, struct idl_error *error) {
         return vdi_get_usage(object, call, error);
+}
+
+static int on_get_statistics(void *object, struct idl_call *call, const char *reader, struct idl_error *error) {
+        struct xcp_data_path_statistics statistics;
+        int r;
+
+        r = server_get_statistics(object, reader, &statistics, error);
+        return r < 0 ? r : storage1_vdi_reply_get_statistics(call, &statistics);
 }
 
 static int on_attach(void *object, struct idl_call *call, const char *reader, enum xcp_disk_mode mode, const enum xcp_data_path_kind *kinds,
@@ -168,6 +177,16 @@ static int get_created_us(void *object, struct idl_arena *arena, uint64_t *ret_c
 
 static int get_missing(void *object, struct idl_arena *arena, bool *ret_missing) {
         *ret_missing = ((struct vdi *) object)->missing;
+        return 0;
+}
+
+static int get_iops_limit(void *object, struct idl_arena *arena, uint64_t *ret_limit) {
+        *ret_limit = ((struct vdi *) object)->iops_limit;
+        return 0;
+}
+
+static int get_rate_limit(void *object, struct idl_arena *arena, uint64_t *ret_limit) {
+        *ret_limit = ((struct vdi *) object)->rate_limit;
         return 0;
 }
 
@@ -280,6 +299,40 @@ static int set_read_only(void *object, bool read_only, struct idl_error *error) 
         return 1;
 }
 
+static int set_limits(struct vdi *vdi, uint64_t iops_limit, uint64_t rate_limit, struct idl_error *error) {
+        uint64_t old_iops_limit = vdi->iops_limit, old_rate_limit = vdi->rate_limit;
+        int r;
+
+        if (iops_limit == old_iops_limit && rate_limit == old_rate_limit)
+                return 0;
+        vdi->iops_limit = iops_limit;
+        vdi->rate_limit = rate_limit;
+        r = store_set_vdi_limits(vdi);
+        if (r < 0) {
+                vdi->iops_limit = old_iops_limit;
+                vdi->rate_limit = old_rate_limit;
+                return database_set_error(vdi->sr->storage->db, r, error);
+        }
+        servers_limited(vdi);
+        return 1;
+}
+
+static int set_iops_limit(void *object, uint64_t limit, struct idl_error *error) {
+        struct vdi *vdi = object;
+        int r;
+
+        r = spec_check_limit("IopsLimit", limit, SPEC_IOPS_LIMIT_MAX, error);
+        return r < 0 ? r : set_limits(vdi, limit, vdi->rate_limit, error);
+}
+
+static int set_rate_limit(void *object, uint64_t limit, struct idl_error *error) {
+        struct vdi *vdi = object;
+        int r;
+
+        r = spec_check_limit("RateLimit", limit, SPEC_RATE_LIMIT_MAX, error);
+        return r < 0 ? r : set_limits(vdi, vdi->iops_limit, limit, error);
+}
+
 static const struct storage1_vdi_handlers handlers = {
         .snapshot = on_snapshot,
         .clone = on_clone,
@@ -288,6 +341,7 @@ static const struct storage1_vdi_handlers handlers = {
         .export = on_export,
         .destroy = on_destroy,
         .get_usage = on_get_usage,
+        .get_statistics = on_get_statistics,
         .attach = on_attach,
         .activate = on_activate,
         .deactivate = on_deactivate,
@@ -308,6 +362,10 @@ static const struct storage1_vdi_handlers handlers = {
         .get_snapshot_of = get_snapshot_of,
         .get_created_us = get_created_us,
         .get_missing = get_missing,
+        .get_iops_limit = get_iops_limit,
+        .set_iops_limit = set_iops_limit,
+        .get_rate_limit = get_rate_limit,
+        .set_rate_limit = set_rate_limit,
         .get_data_paths = get_data_paths,
 };
 

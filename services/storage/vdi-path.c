@@ -169,6 +169,11 @@ int vdi_activate(struct vdi *vdi, struct idl_call *call, const char *reader, con
         return operation_start(operation, call, ret_path, error, "Activate %s for %s", vdi->name, reader);
 }
 
+static void settle_ended(struct operation *operation) {
+        server_ended(operation, operation->vdi);
+        servers_settle(operation->vdi);
+}
+
 /* Deactivate and Detach: what a writer has written is on the disk before anybody hears that he is gone. */
 
 static int sync_begin(struct operation *operation, struct idl_error *error) {
@@ -199,7 +204,7 @@ static int deactivate_finish(struct operation *operation, sd_bus_message **ret_r
         return r;
 }
 
-const struct operation_kind operation_vdi_deactivate = { .name = "VDI.Deactivate", .begin = sync_begin, .finish = deactivate_finish, .done = settle };
+const struct operation_kind operation_vdi_deactivate = { .name = "VDI.Deactivate", .begin = sync_begin, .finish = deactivate_finish, .done = settle_ended };
 
 int vdi_deactivate(struct vdi *vdi, struct idl_call *call, const char *reader, const char **ret_path, struct idl_error *error) {
         struct operation *operation;
@@ -222,7 +227,7 @@ static int detach_finish(struct operation *operation, sd_bus_message **ret_resul
         return 0;
 }
 
-const struct operation_kind operation_vdi_detach = { .name = "VDI.Detach", .begin = sync_begin, .finish = detach_finish, .done = settle };
+const struct operation_kind operation_vdi_detach = { .name = "VDI.Detach", .begin = sync_begin, .finish = detach_finish, .done = settle_ended };
 
 int vdi_detach(struct vdi *vdi, struct idl_call *call, const char *reader, const char **ret_path, struct idl_error *error) {
         struct operation *operation;

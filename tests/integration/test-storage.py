@@ -21,6 +21,7 @@ from storageclient import (DIAGNOSTICS, MANAGER, NAME, OBJECT_MANAGER, ROOT, SR,
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 STORAGE = build_directory() / "services/storage/xcp-storage"
 IO = build_directory() / "services/storage/xcp-storage-io"
+DRIVER = build_directory() / "vhost/blk/vhost-toy-driver"
 CHECK = build_directory() / "vhost/check/xcp-vhost-check"
 
 K, M = 1 << 10, 1 << 20
@@ -559,6 +560,100 @@ class Servers(StorageTest):
         self.assertNotEqual(paths[0]["path"], paths[1]["path"])
         for path in paths:
             self.check(path, "B-5")
+
+    def arguments_of(self, program):
+        return pathlib.Path(f"/proc/{self.server_of(program)}/cmdline").read_text().split("\0")
+
+    def set_limits(self, vdi, **limits):
+        for name, value in limits.items():
+            self.client.set(vdi, VDI, name, "t", value)
+            self.assertEqual(self.client.get(vdi, VDI, name), value)
+
+    def test_limits_hold_at_once_for_who_uses_a_disk(self):
+        """At a byte a second nobody gets on, and whoever waits gets on when there is no limit."""
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        path = self.open(vdi, "VhostUser")
+        self.set_limits(vdi, RateLimit=1)
+        driver = Process([DRIVER, path["path"], "60"])
+        self.addCleanup(driver.kill)
+        self.client.wait_until(lambda: self.client.call(vdi, VDI, "GetStatistics", "(s)", "vm").get("writes"), "the first write")
+        self.assertTrue(driver.running())
+        self.set_limits(vdi, RateLimit=0)
+        driver.wait(60).check()
+        self.assertGreater(self.client.call(vdi, VDI, "GetStatistics", "(s)", "vm")["writes"], 1)
+
+    def test_limits_that_cannot_be(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        for name, value in (("IopsLimit", 10**6), ("RateLimit", 10**12)):
+            with self.refused("InvalidArgument"):
+                self.client.set(vdi, VDI, name, "t", value + 1)
+            self.set_limits(vdi, **{name: value})
+        self.check(self.open(vdi, "VhostUser"), "B-1")
+
+    def test_limits_outlive_servers_and_the_service(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        self.set_limits(vdi, IopsLimit=100000, RateLimit=10**9)
+        path = self.open(vdi, "VhostUser")
+        self.assertLess({"--iops=100000", "--bandwidth=1000000000"}, set(self.arguments_of("xcp-vhost-blk")))
+        self.restart()
+        self.client.wait_until(lambda: self.server_of("xcp-vhost-blk"), "the disk to be served again")
+        self.assertLess({"--iops=100000", "--bandwidth=1000000000"}, set(self.arguments_of("xcp-vhost-blk")))
+        self.check(path, "B-1")
+        self.assertEqual((self.client.get(vdi, VDI, "IopsLimit"), self.client.get(vdi, VDI, "RateLimit")), (100000, 10**9))
+
+    def test_limits_of_a_qcow2_disk_hold_from_its_activation_on(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M, format="Qcow2")
+        self.set_limits(vdi, IopsLimit=100000, RateLimit=10**9)
+        for mode, clauses in (("ReadWrite", ("B-1", "B-8", "B-11")), ("ReadOnly", ("B-5",))):
+            path = self.open(vdi, "VhostUser", mode=mode)
+            self.assertIn("throttle-group,id=limits,limits.iops-total=100000,limits.bps-total=1000000000", self.arguments_of("qemu-storage-daemon"))
+            self.check(path, *clauses)
+            with self.refused("NotSupported"):
+                self.client.call(vdi, VDI, "GetStatistics", "(s)", "vm")
+            self.client.step(vdi, "Detach", "vm")
+
+    def test_statistics(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+
+        def statistics():
+            return self.client.call(vdi, VDI, "GetStatistics", "(s)", "vm")
+
+        with self.refused("DoesNotExist"):
+            statistics()
+        self.client.attach(vdi, "vm", kinds=("VhostUser",))
+        with self.refused("BadState"):
+            statistics()
+        path = self.open(vdi, "VhostUser")
+        self.assertEqual(set(statistics().values()), {0})
+        self.check(path, "B-1", "B-2", "B-4")
+        first = statistics()
+        self.assertEqual((first["reads"], first["writes"], first["flushes"], first["errors"]), (5, 5, 1, 1))
+        self.assertEqual((first["read_bytes"], first["read_bytes"] > 0), (first["written_bytes"], True))
+        os.kill(self.server_of("xcp-vhost-blk"), signal.SIGKILL)
+        self.check(path, "B-1", "B-2", "B-4")
+        self.assertEqual(statistics(), {name: 2 * value for name, value in first.items()})
+        self.client.step(vdi, "Deactivate", "vm")
+        with self.refused("BadState"):
+            statistics()
+
+    def test_a_database_of_before_there_were_limits(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        self.stop()
+        database = sqlite3.connect(self.state / "storage.db")
+        for column in ("iops_limit", "rate_limit"):
+            database.execute(f"ALTER TABLE vdi DROP COLUMN {column}")
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+        database.close()
+        self.start()
+        self.assertEqual((self.client.get(vdi, VDI, "IopsLimit"), self.client.get(vdi, VDI, "RateLimit")), (0, 0))
+        self.set_limits(vdi, IopsLimit=7)
 
     def test_a_disk_that_grows(self):
         self.start()

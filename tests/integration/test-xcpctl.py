@@ -429,6 +429,7 @@ STORAGE_CALLS = [
     ("vdi copy root local copy", DISK_PATH, VDI, "Copy", f"(objectpath '{LOCAL_PATH}', {{'name': <'copy'>}})"),
     ("vdi resize root 20GiB", DISK_PATH, VDI, "Resize", "(uint64 21474836480,)"),
     ("vdi destroy root", DISK_PATH, VDI, "Destroy", "()"),
+    ("vdi stats root me", DISK_PATH, VDI, "GetStatistics", "('me',)"),
     ("vdi usage root", DISK_PATH, VDI, "GetUsage", "()"),
     ("vdi attach root me Nbd File", DISK_PATH, VDI, "Attach", "('me', 'ReadOnly', ['Nbd', 'File'])"),
     ("vdi attach root me Nbd --mode ReadWrite", DISK_PATH, VDI, "Attach", "('me', 'ReadWrite', ['Nbd'])"),
@@ -436,6 +437,7 @@ STORAGE_CALLS = [
     ("vdi deactivate root me", DISK_PATH, VDI, "Deactivate", "('me',)"),
     ("vdi detach root me", DISK_PATH, VDI, "Detach", "('me',)"),
     ("vdi set root ReadOnly true", DISK_PATH, VDI, "ReadOnly", "= true"),
+    ("vdi set root IopsLimit 500", DISK_PATH, VDI, "IopsLimit", "= uint64 500"),
     ("vdi set root Labels {'a':'b'}", DISK_PATH, VDI, "Labels", "= {'a': 'b'}"),
 ]
 
@@ -527,6 +529,7 @@ class MockTest(XcpctlTest):
         script.property(DISK_PATH, VDI, "Name", "'root'")
         script.property(DISK_PATH, VDI, "Size", "uint64 10737418240")
         script.reply(DISK_PATH, VDI, "GetUsage", "({'allocated': <uint64 1048576>},)")
+        script.reply(DISK_PATH, VDI, "GetStatistics", "({'reads': <uint64 7>, 'read_bytes': <uint64 28672>},)")
         script.reply(LOCAL_PATH, SR, "ImportVDI", script.task(result=f"{{'vdi': <objectpath '{DISK_PATH}'>}}"))
         script.reply(DISK_PATH, VDI, "Export", script.task())
         self.add_tasks(script, STORAGE_CALLS)

@@ -214,6 +214,12 @@ const struct command vdi_commands[] = {
         { .name = "vdi destroy", .summary = "Remove it.", JUST_VDI, OPERATION(VDI, "Destroy") },
         { .name = "vdi usage", .summary = "Show what it takes of its storage repository.", JUST_VDI, OPERATION(VDI, "GetUsage") },
         {
+                .name = "vdi stats",
+                .summary = "Show what a reader has done.",
+                .parameters = (const struct parameter[]) { VDI_PARAMETER, READER_PARAMETER, {} },
+                OPERATION(VDI, "GetStatistics"),
+        },
+        {
                 .name = "vdi attach",
                 .summary = "Set up a way for a reader, and show it.",
                 .parameters = (const struct parameter[]) {
@@ -249,7 +255,7 @@ const struct command vdi_commands[] = {
                 .summary = "Change a property of it.",
                 .parameters = (const struct parameter[]) {
                         VDI_PARAMETER,
-                        { "PROPERTY", PARAMETER_TEXT, "Name, Description, Labels or ReadOnly." },
+                        { "PROPERTY", PARAMETER_TEXT, "Name, Description, Labels, ReadOnly, IopsLimit or RateLimit." },
                         { "VALUE", PARAMETER_TEXT, "The value; labels as {'key': 'value'}." },
                         {},
                 },
