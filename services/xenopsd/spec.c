@@ -208,6 +208,14 @@ __attribute__((format(printf, 2, 3))) static const char *argument(char *text, co
         return text;
 }
 
+static int check_limit(const char *name, const char *key, bool is_there, uint64_t limit, struct idl_error *error) {
+        char text[ARGUMENT_SIZE];
+
+        if (!is_there || (limit > 0 && limit <= SPEC_LIMIT_MAX))
+                return 0;
+        return refuse_number(error, argument(text, "%s.%s", name, key), limit, "has to be 1 to 1000000000000000");
+}
+
 static int check_disk_source(const struct xcp_disk_spec *disk, const char *name, struct idl_error *error) {
         char text[ARGUMENT_SIZE];
         int r = 0;
@@ -230,6 +238,10 @@ int spec_complete_disk(const struct xcp_vm_spec *spec, const struct xcp_disk_spe
         int r;
 
         r = check_disk_source(disk, name, error);
+        if (r >= 0)
+                r = check_limit(name, "rate_limit", disk->has_rate_limit, disk->rate_limit, error);
+        if (r >= 0)
+                r = check_limit(name, "iops_limit", disk->has_iops_limit, disk->iops_limit, error);
         if (r < 0)
                 return r;
         if (complete.kind == XCP_DISK_KIND_CD_ROM)

@@ -29,6 +29,7 @@
 #define SPEC_COMMAND_LINE_MAX 4096u     /* more than Linux takes (2048 on x86) */
 #define SPEC_MEMORY_UNIT (UINT64_C(1) << 20)
 #define SPEC_MEMORY_MAX (UINT64_C(1) << 44)     /* 16 TiB: Xen's own limit for a host */
+#define SPEC_LIMIT_MAX UINT64_C(1000000000000000)        /* of bytes and requests a second: as much as QEMU takes */
 #define SPEC_VCPUS_MAX 512u             /* of a guest, Xen and QEMU have less or as many */
 #define SPEC_AUTOSTART_DELAY_MAX (3600u * 1000)
 

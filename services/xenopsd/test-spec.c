@@ -137,6 +137,14 @@ static void test_devices(void) {
         spec.n_disks = 1;
         g_assert_cmpint(spec_complete_disk(&spec, &disk, "spec", &arena, &complete, &error), ==, 0);
         g_assert_cmpstr(complete.name, ==, "disk1");
+        disk.has_iops_limit = true;
+        g_assert_cmpint(spec_complete_disk(&spec, &disk, "spec", &arena, &complete, &error), ==, -EINVAL);
+        idl_error_done(&error);
+        disk.iops_limit = SPEC_LIMIT_MAX + 1;
+        g_assert_cmpint(spec_complete_disk(&spec, &disk, "spec", &arena, &complete, &error), ==, -EINVAL);
+        idl_error_done(&error);
+        disk.iops_limit = SPEC_LIMIT_MAX;
+        g_assert_cmpint(spec_complete_disk(&spec, &disk, "spec", &arena, &complete, &error), ==, 0);
         disk.name = "disk0";
         g_assert_cmpint(spec_complete_disk(&spec, &disk, "spec", &arena, &complete, &error), <, 0);
         g_assert_cmpstr(error.name, ==, IDL_ERROR_ALREADY_EXISTS);

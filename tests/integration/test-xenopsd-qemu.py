@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import signal
 import struct
+import time
 
 import storageclient
 import xenopsdclient
@@ -245,6 +246,54 @@ class Displays(QemuTest):
         self.refused("DoesNotExist", vm.open_console, name="vnc0")
         self.refused("InvalidArgument", self.create, "two", {"display": "sdl"})
         self.done(vm.begin("Destroy"))
+
+
+class Limits(QemuTest):
+    """Disks that may do so much in a second."""
+
+    def test_requests_wait(self):
+        vm, console = self.booted(disks=[{**self.disk("slow"), "iops_limit": 4, "rate_limit": MIB}])
+        begin = time.monotonic()
+        for _ in range(8):
+            console.say(b"w")
+            console.hear(b"W")
+        self.assertGreater(time.monotonic() - begin, 1)  # nearly two seconds, and no less on any machine
+        self.start("org.xen.xcp.xenopsd2", "other")
+        other = self.connect("org.xen.xcp.xenopsd2")
+        self.done(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}))
+        there = other.vm(vm.path)
+        console = self.console(there)
+        console.say(b"w")
+        console.hear(b"W")
+        self.done(there.begin("Destroy"))
+        self.done(vm.begin("Destroy"))
+        self.assertEqual(self.leftovers(), [])
+
+    def test_a_disk_that_is_plugged(self):
+        """Its limits come and go with it: what is left of them would be in the way of the next."""
+        vm, console = self.booted(options={"machine": "pc"})
+        disk = {**self.disk("second"), "iops_limit": 100}
+        del disk["boot_index"]
+        self.done(vm.begin("AddDisk", "(a{sv})", xenopsdclient.pack(xenopsdclient.DISK_SPEC, {"name": "second", **disk})))
+        self.restart()
+        console = self.console(vm)
+        second = vm.device("disk", "second")
+        unplugging = second.begin("Unplug", "(b)", False)
+        self.caller.wait_until(lambda: unplugging.get("State") == "Running", "the unplugging to begin")
+        self.let_go(console, unplugging)
+        (self.root / "second.img").rename(self.root / "elsewhere")
+        self.failed(second.begin("Plug"), "DoesNotExist")
+        (self.root / "elsewhere").rename(self.root / "second.img")
+        self.done(second.begin("Plug"))
+        self.assertTrue(second.get("Plugged"))
+        self.done(vm.begin("Destroy"))
+
+    def test_what_cannot_be(self):
+        disk = self.disk("one")
+        vdi = {"vdi": "/org/xen/xcp/storage/vdi/0123", "iops_limit": 10}
+        self.refused("InvalidArgument", self.create, disks=[{**disk, "iops_limit": 0}])
+        self.refused("InvalidArgument", self.create, disks=[{**disk, "rate_limit": 1 << 60}])
+        self.assertIn("vhost-user", self.refused("InvalidArgument", self.create, options={"data-path": "vhost-user"}, disks=[vdi]))
 
 
 class DataPaths(QemuTest):

@@ -15,7 +15,8 @@ NETWORK = "org.xen.xcp.xenopsd1.NetworkInterface"
 TASK = "org.xen.xcp.Task1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 
-DISK_SPEC = {"name": "s", "vdi": "o", "path": "s", "kind": "s", "mode": "s", "boot_index": "u"}
+DISK_SPEC = {"name": "s", "vdi": "o", "path": "s", "kind": "s", "mode": "s", "rate_limit": "t", "iops_limit": "t",
+             "boot_index": "u"}
 NETWORK_SPEC = {"name": "s", "network": "s", "mac": "s", "mtu": "u", "carrier": "b", "rate_limit": "t"}
 VM_SPEC = {
     "name": "s", "uuid": "s", "description": "s", "backend": "s", "kind": "s", "memory": "t", "memory_max": "t", "vcpus": "u",

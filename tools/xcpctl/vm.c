@@ -86,8 +86,8 @@ const struct command vm_commands[] = {
                 .name = "vm create",
                 .summary = "Create a VM, which is Halted, and print its UUID.",
                 .details = "A disk is a VDI, by name or UUID, or path=FILE for a file or block device of the manager's domain; more keys are kind "
-                           "(Disk, CdRom), mode (ReadWrite, ReadOnly), name and boot_index. A network interface is a network's name; more keys "
-                           "are mac, mtu, carrier, rate_limit, name and boot_index. A comma in a value is written \\,.",
+                           "(Disk, CdRom), mode (ReadWrite, ReadOnly), rate_limit, iops_limit, name and boot_index. A network interface is a "
+                           "network's name; more keys are mac, mtu, carrier, rate_limit, name and boot_index. A comma in a value is written \\,.",
                 .parameters = (const struct parameter[]) {
                         { "NAME", PARAMETER_TEXT, "What people call it; of no other VM.", .type = "s", .key = "name" },
                         PARAMETER_KEYS_OF("VmSpec"),

@@ -197,6 +197,8 @@ static void add_disks(struct words *words, const struct command_line *line) {
                 device_id(true, disk->spec->name, id);
                 if (facts_is_unplugged(line->facts, id))
                         continue;
+                if (source_has_limits(disk->spec))
+                        add_json(words, "-object", source_describe_limits(disk->spec));
                 if (source_is_socket(disk->path)) {
                         add(words, "-chardev");
                         take(words, source_print_chardev(disk));

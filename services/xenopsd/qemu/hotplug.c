@@ -52,10 +52,26 @@ static void end_plug(struct qemu_action *action, const char *why) {
         idl_error_done(&error);
 }
 
-static void on_taken_back(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+static void end_take_back(struct qemu_action *action, int r, struct json_object *value, const char *why) {
         AUTO_FREE char *reason = action->first ? strdup(json_object_get_string(action->first)) : NULL;
 
         end_plug(action, reason ?: "the device was refused");
+}
+
+/* A disk's limits go after what is kept to them. Whether there are any, QEMU knows. */
+static void remove_limits(struct qemu_action *action, action_reply_t reply) {
+        char id[QEMU_ID_SIZE];
+
+        if (strncmp(action->id, "disk-", 5) != 0) {
+                reply(action, 0, NULL, "");
+                return;
+        }
+        source_limits(action->id + strlen("disk-"), id);
+        action_execute(action, "object-del", arguments_1("id", id), -1, reply);
+}
+
+static void on_taken_back(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        remove_limits(action, end_take_back);
 }
 
 /* What is behind a device tells by its name what it is. */
@@ -67,10 +83,14 @@ static void execute_removal(struct qemu_action *action, action_reply_t reply) {
                                arguments_1("id", action->node), -1, reply);
 }
 
-/* The device was refused: what is behind it goes too. */
-static void take_back(struct qemu_action *action, const char *why) {
+static void keep_reason(struct qemu_action *action, const char *why) {
         json_object_put(action->first);
         action->first = json_object_new_string(why);
+}
+
+/* The device was refused: what is behind it goes too. */
+static void take_back(struct qemu_action *action, const char *why) {
+        keep_reason(action, why);
         execute_removal(action, on_taken_back);
 }
 
@@ -97,9 +117,10 @@ static void on_device(struct qemu_action *action, int r, struct json_object *val
 }
 
 static void on_behind(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0)
-                end_plug(action, why);
-        else
+        if (r < 0) {
+                keep_reason(action, why);
+                remove_limits(action, end_take_back);
+        } else
                 action_execute(action, "device_add", json_object_get(action->second), -1, on_device);
 }
 
@@ -140,6 +161,18 @@ static int begin_plug(struct qemu_guest *guest, struct hypervisor_call *call, co
         return 0;
 }
 
+static void on_limits(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        struct json_object *node = action->first;
+
+        action->first = NULL;
+        if (r >= 0)
+                action_execute(action, "blockdev-add", node, -1, on_behind);
+        else {
+                json_object_put(node);
+                end_plug(action, why);
+        }
+}
+
 /* Commands without memory for their arguments are refused by QEMU, and taken back. */
 int hotplug_plug_disk(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error) {
         struct qemu_action *action;
@@ -161,7 +194,11 @@ int hotplug_plug_disk(void *guest, struct hypervisor_call *call, const struct hy
                 action_execute(action, "chardev-add", source_describe_chardev(disk), -1, on_behind);
         } else {
                 source_node(disk->spec->name, action->node);
-                action_execute(action, "blockdev-add", source_describe_node(disk), -1, on_behind);
+                action->first = source_describe_node(disk);
+                if (source_has_limits(disk->spec))
+                        action_execute(action, "object-add", source_describe_limits(disk->spec), -1, on_limits);
+                else
+                        on_limits(action, 0, NULL, "");
         }
         return 0;
 }
@@ -203,17 +240,20 @@ int hotplug_plug_network(void *userdata, struct hypervisor_call *call, const str
 
 /* Unplugging */
 
-static void on_behind_gone(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+static void on_all_gone(struct qemu_action *action, int r, struct json_object *value, const char *why) {
         struct idl_error error = IDL_ERROR_NULL;
 
-        if (r < 0) {
-                action_fail(action, why);
-                return;
-        }
         forget_slot(action);
         r = guest_save(action->guest, &error);
         action_end(action, r, &error);
         idl_error_done(&error);
+}
+
+static void on_behind_gone(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                action_fail(action, why);
+        else
+                remove_limits(action, on_all_gone);
 }
 
 /* A disk that is over no socket has a node. */

@@ -106,12 +106,30 @@ static int check_networks(const struct xcp_vm_spec *spec, struct idl_error *erro
         return 0;
 }
 
-static int check_disks(const struct xcp_vm_spec *spec, enum qemu_machine machine, struct idl_error *error) {
-        size_t n_cdroms = 0;
+/* Requests to a disk over vhost-user do not pass through QEMU. */
+static int check_limits(const struct xcp_vm_spec *spec, const struct qemu_options *options, struct idl_error *error) {
+        for (size_t i = 0; i < spec->n_disks; i++) {
+                const struct xcp_disk_spec *disk = spec->disks + i;
+                char name[64];
 
+                if (!source_has_limits(disk) || !disk->vdi || source_kinds(options, disk, true)[0] != XCP_DATA_PATH_KIND_VHOST_USER)
+                        continue;
+                snprintf(name, sizeof name, "spec.disks[%zu].%s_limit", i, disk->has_rate_limit ? "rate" : "iops");
+                return idl_error_set_invalid_argument(error, name, "a limit", "cannot be had with data-path=vhost-user");
+        }
+        return 0;
+}
+
+static int check_disks(const struct xcp_vm_spec *spec, const struct qemu_options *options, struct idl_error *error) {
+        size_t n_cdroms = 0;
+        int r;
+
+        r = check_limits(spec, options, error);
+        if (r < 0)
+                return r;
         for (size_t i = 0; i < spec->n_disks; i++)
                 n_cdroms += spec->disks[i].kind == XCP_DISK_KIND_CD_ROM;
-        if (n_cdroms > 0 && machine == QEMU_MICROVM)
+        if (n_cdroms > 0 && options->machine == QEMU_MICROVM)
                 return idl_error_set_invalid_argument(error, "spec.disks", "CdRom", "cannot be had in a microvm");
         return n_cdroms > DEVICES_CDROMS_MAX ? idl_error_set_limit_exceeded(error, "CD drives", n_cdroms, DEVICES_CDROMS_MAX) : 0;
 }
@@ -129,7 +147,7 @@ static int qemu_check(void *backend, const struct xcp_vm_spec *spec, struct idl_
                 return idl_error_set_invalid_argument(error, "spec.firmware", xcp_firmware_to_string(spec->firmware),
                                                       "has to be Kernel with a microvm");
         r = check_networks(spec, error);
-        return r < 0 ? r : check_disks(spec, options.machine, error);
+        return r < 0 ? r : check_disks(spec, &options, error);
 }
 
 static const enum xcp_data_path_kind *qemu_disk_paths(void *backend, const struct xcp_vm_spec *spec, const struct xcp_disk_spec *disk,

@@ -123,27 +123,79 @@ static int describe_file(struct json_object *file, const struct xcp_data_path *p
         return 0;
 }
 
-struct json_object *source_describe_node(const struct hypervisor_disk *disk) {
+static struct json_object *describe_image(const struct hypervisor_disk *disk, const char *name) {
         const struct xcp_data_path *path = disk->path;
         struct json_object *node = json_object_new_object(), *file = json_object_new_object();
         const char *format = path->kind == XCP_DATA_PATH_KIND_NBD ? NULL : parameter(path, "format");   /* an export is a disk, not an image */
         bool qcow2 = format && strcmp(format, "qcow2") == 0;
-        char name[QEMU_ID_SIZE];
 
         if (!node || !file || describe_file(file, path) < 0) {
                 json_object_put(node);
                 json_object_put(file);
                 return NULL;
         }
-        source_node(disk->spec->name, name);
         add_string(file, "discard", "unmap");
-        add_string(node, "node-name", name);
+        if (name)
+                add_string(node, "node-name", name);
         add_string(node, "driver", qcow2 ? "qcow2" : "raw");
         add_bool(node, "read-only", path->mode == XCP_DISK_MODE_READ_ONLY);
         add_string(node, "discard", "unmap");
         if (!qcow2 && path->kind != XCP_DATA_PATH_KIND_NBD)
                 add_part(node, path);
         json_object_object_add(node, "file", file);
+        return node;
+}
+
+bool source_has_limits(const struct xcp_disk_spec *disk) {
+        return disk->has_rate_limit || disk->has_iops_limit;
+}
+
+void source_limits(const char *disk, char *ret_id) {
+        snprintf(ret_id, QEMU_ID_SIZE, "limits-%.32s", disk);
+}
+
+struct json_object *source_describe_limits(const struct xcp_disk_spec *disk) {
+        struct json_object *object = json_object_new_object(), *limits = json_object_new_object();
+        char id[QEMU_ID_SIZE];
+
+        if (!object || !limits) {
+                json_object_put(object);
+                json_object_put(limits);
+                return NULL;
+        }
+        source_limits(disk->name, id);
+        add_string(object, "qom-type", "throttle-group");
+        add_string(object, "id", id);
+        if (disk->has_rate_limit)
+                add_number(limits, "bps-total", disk->rate_limit);
+        if (disk->has_iops_limit)
+                add_number(limits, "iops-total", disk->iops_limit);
+        json_object_object_add(object, "limits", limits);
+        return object;
+}
+
+/* With limits, above the image is a node that requests wait in. */
+struct json_object *source_describe_node(const struct hypervisor_disk *disk) {
+        struct json_object *node, *image;
+        char name[QEMU_ID_SIZE], limits[QEMU_ID_SIZE];
+
+        source_node(disk->spec->name, name);
+        if (!source_has_limits(disk->spec))
+                return describe_image(disk, name);
+        node = json_object_new_object();
+        image = describe_image(disk, NULL);
+        if (!node || !image) {
+                json_object_put(node);
+                json_object_put(image);
+                return NULL;
+        }
+        source_limits(disk->spec->name, limits);
+        add_string(node, "node-name", name);
+        add_string(node, "driver", "throttle");
+        add_string(node, "throttle-group", limits);
+        add_bool(node, "read-only", disk->path->mode == XCP_DISK_MODE_READ_ONLY);
+        add_string(node, "discard", "unmap");
+        json_object_object_add(node, "file", image);
         return node;
 }
 

@@ -25,6 +25,11 @@ void source_chardev(const char *disk, char *ret_id);
 /* The block node of a disk whose path is no socket. NULL: without memory. */
 struct json_object *source_describe_node(const struct hypervisor_disk *disk);
 
+/* What keeps a disk to its limits: an object that its node refers to, and that is there before it and after it. */
+bool source_has_limits(const struct xcp_disk_spec *disk);
+void source_limits(const char *disk, char *ret_id);
+struct json_object *source_describe_limits(const struct xcp_disk_spec *disk);
+
 /* The character device of one whose path is a socket: as the monitor wants it, and as the command line does (for free()). */
 struct json_object *source_describe_chardev(const struct hypervisor_disk *disk);
 char *source_print_chardev(const struct hypervisor_disk *disk);

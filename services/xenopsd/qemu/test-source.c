@@ -54,6 +54,27 @@ static void test_bad_uris(void) {
 
 static const struct xcp_disk_spec spec = { .name = "a", .kind = XCP_DISK_KIND_DISK }, drive = { .name = "cd", .kind = XCP_DISK_KIND_CD_ROM };
 
+static void test_limits(void) {
+        const struct xcp_disk_spec slow = { .name = "a", .kind = XCP_DISK_KIND_DISK, .has_rate_limit = true, .rate_limit = 1000000,
+                                            .has_iops_limit = true, .iops_limit = 50 };
+        const struct xcp_data_path file = { .kind = XCP_DATA_PATH_KIND_FILE, .mode = XCP_DISK_MODE_READ_WRITE, .path = (char *) "/f" };
+        struct json_object *limits = source_describe_limits(&slow), *node = source_describe_node(&(struct hypervisor_disk) { &slow, &file });
+        char name[QEMU_ID_SIZE];
+        g_autofree char *expected = NULL;
+
+        source_node("a", name);
+        expected = g_strdup_printf("{\"node-name\":\"%s\",\"driver\":\"throttle\",\"throttle-group\":\"limits-a\",\"read-only\":false,"
+                                   "\"discard\":\"unmap\",\"file\":{\"driver\":\"raw\",\"read-only\":false,\"discard\":\"unmap\","
+                                   "\"file\":{\"driver\":\"file\",\"filename\":\"/f\",\"discard\":\"unmap\"}}}", name);
+        g_assert_cmpstr(json_object_to_json_string_ext(node, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE), ==, expected);
+        g_assert_cmpstr(json_object_to_json_string_ext(limits, JSON_C_TO_STRING_PLAIN), ==,
+                        "{\"qom-type\":\"throttle-group\",\"id\":\"limits-a\",\"limits\":{\"bps-total\":1000000,\"iops-total\":50}}");
+        json_object_put(node);
+        json_object_put(limits);
+        g_assert_true(source_has_limits(&slow));
+        g_assert_false(source_has_limits(&spec));
+}
+
 static void test_nodes(void) {
         const struct xcp_data_path nbd = { .kind = XCP_DATA_PATH_KIND_NBD, .mode = XCP_DISK_MODE_READ_ONLY, .uri = (char *) "nbd://h/e" };
         struct json_object *node = source_describe_node(&(struct hypervisor_disk) { &spec, &nbd }), *file;
@@ -114,6 +135,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/qemu/nbd-uri/good", test_uris);
         g_test_add_func("/qemu/nbd-uri/bad", test_bad_uris);
         g_test_add_func("/qemu/source/nodes", test_nodes);
+        g_test_add_func("/qemu/source/limits", test_limits);
         g_test_add_func("/qemu/source/sockets-with-commas-in-their-names", test_sockets);
         g_test_add_func("/qemu/source/which-paths-are-liked", test_kinds);
         g_test_add_func("/qemu/source/paths-that-cannot-be", test_checks);

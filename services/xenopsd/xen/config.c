@@ -38,8 +38,11 @@ int xen_config_check_network(const struct xcp_network_interface_spec *spec, cons
 static int check_disks(const struct xcp_vm_spec *spec, struct idl_error *error) {
         size_t n_cdroms = 0;
 
-        for (size_t i = 0; i < spec->n_disks; i++)
+        for (size_t i = 0; i < spec->n_disks; i++) {
+                if (spec->disks[i].has_rate_limit || spec->disks[i].has_iops_limit)
+                        return idl_error_set_invalid_argument(error, "spec.disks", "a limit", "cannot be had with xen");
                 n_cdroms += spec->disks[i].kind == XCP_DISK_KIND_CD_ROM;
+        }
         if (n_cdroms > 0 && xen_config_type(spec) != LIBXL_DOMAIN_TYPE_HVM)
                 return idl_error_set_invalid_argument(error, "spec.disks", "CdRom", "cannot be had in PV and PVH guests");
         return n_cdroms > CONFIG_DISKS_HVM_MAX ? idl_error_set_limit_exceeded(error, "CD drives", n_cdroms, CONFIG_DISKS_HVM_MAX) : 0;
