@@ -33,10 +33,14 @@ class XenopsdTest(TestCase):
     def start(self, name=NAME, state="state"):
         return self.start_service("xenopsd/xcp-xenopsd", name, state)
 
+    def around(self, argv):
+        """What runs a service."""
+        return argv
+
     def start_service(self, program, name, state):
         reader, writer = os.pipe()
         argv = [build_directory() / "services" / program, "--bus-address", self.address, "--bus-name", name, "--state-dir", self.root / state, "--ready-fd", "0"]
-        process = Process(argv, stdin=writer)
+        process = Process(self.around(argv), stdin=writer)
         self.addCleanup(self.end, process)
         os.close(writer)
         with os.fdopen(reader, "rb") as ready:
