@@ -3,11 +3,8 @@
 
 import json
 import os
-import pathlib
 import shutil
 import signal
-import struct
-import time
 
 import storageclient
 import xenopsdclient
@@ -15,7 +12,6 @@ from harness import run
 from qemucase import TINY_SIZE, QemuTest
 from xenopsdcase import MIB, SOURCE
 
-TEMPLATE = pathlib.Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 STATUS = '{"return": {"status": "%s", "singlestep": false, "running": false}, "id": %%ID%%}'
 
 
@@ -141,159 +137,6 @@ class Machines(QemuTest):
         shutil.copy(self.image, name)
         vm, console = self.booted(disks=[{"path": str(name), "boot_index": 0}])
         self.done(vm.begin("Destroy"))
-
-
-class Uefi(QemuTest):
-    """Guests whose firmware is UEFI: it says so on the serial console, and what it writes down belongs to the VM."""
-
-    def create(self, name="one", options=None, **more):
-        return super().create(name, options, firmware="Uefi", memory=128 * MIB, disks=[], **more)
-
-    def variables(self, vm, state="state"):
-        return self.root / f"{state}/qemu/{vm.get_uuid()}.variables"
-
-    def test_variables_stay_with_the_vm(self):
-        """They are there when it starts again, and go along where it goes: then they come with the guest's memory."""
-        self.start("org.xen.xcp.xenopsd2", "other")
-        other = self.connect("org.xen.xcp.xenopsd2")
-        vm = self.create()
-        self.done(vm.begin("Prepare"))
-        console = self.console(vm)
-        template = TEMPLATE.read_bytes()
-        self.assertEqual(self.variables(vm).read_bytes(), template)
-        self.done(vm.start())
-        console.hear(b"BdsDxe", deadline=120)  # the part that looks for something to boot
-        self.caller.wait_until(lambda: self.variables(vm).read_bytes() != template, "the firmware to write down what can be booted", 60)
-        self.restart()
-        self.assertEqual(vm.get("State"), "Running")
-        self.done(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}))
-        written = self.variables(vm).read_bytes()
-        there = other.vm(vm.path)
-        other.wait_until(lambda: self.variables(vm, "other").read_bytes() == written, "the variables to be where the VM is", 60)
-        for what in ("Kill", "Prepare"):
-            self.done(there.begin(what))
-            self.assertEqual(self.variables(vm, "other").read_bytes(), written)
-        self.done(there.begin("Destroy"))
-        self.done(vm.begin("Destroy"))
-        self.assertEqual(self.leftovers(), [])
-
-    def test_variables_of_nobody(self):
-        """What is of no VM, or was not finished, is gone when the manager has started."""
-        vm = self.create()
-        self.done(vm.begin("Prepare"))
-        self.manager.kill()
-        nobody = self.root / "state/qemu/5c7e1a34-6a66-4c0a-8d0b-0d5ff4a1e0b7.variables"
-        unfinished = self.variables(vm).with_suffix(".variables.unfinished")
-        for path in (nobody, unfinished):
-            path.write_bytes(b"")
-        self.manager = self.start()
-        self.caller.forget()
-        self.assertEqual([path.exists() for path in (nobody, unfinished, self.variables(vm))], [False, False, True])
-        self.assertEqual(vm.get("State"), "Prepared")
-        self.done(vm.begin("Destroy"))
-        self.assertEqual(self.leftovers(), [])
-
-
-class Displays(QemuTest):
-    """Screens: connections that carry RFB (RFC 6143)."""
-
-    def receive(self, viewer, size):
-        data = b""
-        while len(data) < size:
-            part = viewer.recv(size - len(data))
-            self.assertNotEqual(part, b"", f"the end after {data}")
-            data += part
-        return data
-
-    def look(self, vm):
-        """Opens the screen, and shakes hands as far as what it is and how large (7.1 to 7.3)."""
-        viewer = vm.open_console(name="vnc0")
-        self.addCleanup(viewer.close)
-        viewer.settimeout(60)
-        self.assertEqual(self.receive(viewer, 12), b"RFB 003.008\n")
-        viewer.sendall(b"RFB 003.008\n")
-        kinds = self.receive(viewer, self.receive(viewer, 1)[0])
-        self.assertIn(b"\1", kinds)  # None
-        viewer.sendall(b"\1")
-        self.assertEqual(self.receive(viewer, 4), bytes(4))
-        viewer.sendall(b"\0")  # to be the only one, which is not heeded
-        width, height, _, size = struct.unpack(">HH16sI", self.receive(viewer, 24))
-        self.assertGreater(min(width, height), 0)
-        return viewer, self.receive(viewer, size)
-
-    def test_vnc(self):
-        for machine in ("q35", "pc"):
-            with self.subTest(machine=machine):
-                vm, console = self.booted(machine, options={"display": "vnc", "machine": machine})
-                self.assertEqual(vm.get("Consoles"), [("serial0", "Serial"), ("vnc0", "Vnc")])
-                first, name = self.look(vm)
-                self.assertEqual(name, f"QEMU ({machine})".encode())
-                self.refused("NotSupported", vm.open_console, name="vnc0", read_only=True)
-                self.refused("NotSupported", vm.call, "GetConsoleLog", "(su)", "vnc0", 100)
-                self.restart()
-                second, name = self.look(vm)  # and the first is still there
-                first.sendall(struct.pack(">BBHHHH", 3, 0, 0, 0, 1, 1))  # 7.5.3: FramebufferUpdateRequest
-                self.assertEqual(self.receive(first, 1), b"\0")  # 7.6.1: FramebufferUpdate
-                self.done(vm.begin("Kill"))
-                self.assertEqual(second.recv(1), b"")
-                self.assertEqual(vm.get("Consoles"), [])
-                self.refused("BadPowerState", vm.open_console, name="vnc0")
-                self.assertEqual(self.leftovers(), [])
-
-    def test_without_one(self):
-        vm = self.running()
-        self.assertEqual(vm.get("Consoles"), [("serial0", "Serial")])
-        self.refused("DoesNotExist", vm.open_console, name="vnc0")
-        self.refused("InvalidArgument", self.create, "two", {"display": "sdl"})
-        self.done(vm.begin("Destroy"))
-
-
-class Limits(QemuTest):
-    """Disks that may do so much in a second."""
-
-    def test_requests_wait(self):
-        vm, console = self.booted(disks=[{**self.disk("slow"), "iops_limit": 4, "rate_limit": MIB}])
-        begin = time.monotonic()
-        for _ in range(8):
-            console.say(b"w")
-            console.hear(b"W")
-        self.assertGreater(time.monotonic() - begin, 1)  # nearly two seconds, and no less on any machine
-        self.start("org.xen.xcp.xenopsd2", "other")
-        other = self.connect("org.xen.xcp.xenopsd2")
-        self.done(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}))
-        there = other.vm(vm.path)
-        console = self.console(there)
-        console.say(b"w")
-        console.hear(b"W")
-        self.done(there.begin("Destroy"))
-        self.done(vm.begin("Destroy"))
-        self.assertEqual(self.leftovers(), [])
-
-    def test_a_disk_that_is_plugged(self):
-        """Its limits come and go with it: what is left of them would be in the way of the next."""
-        vm, console = self.booted(options={"machine": "pc"})
-        disk = {**self.disk("second"), "iops_limit": 100}
-        del disk["boot_index"]
-        self.done(vm.begin("AddDisk", "(a{sv})", xenopsdclient.pack(xenopsdclient.DISK_SPEC, {"name": "second", **disk})))
-        self.restart()
-        console = self.console(vm)
-        second = vm.device("disk", "second")
-        unplugging = second.begin("Unplug", "(b)", False)
-        self.caller.wait_until(lambda: unplugging.get("State") == "Running", "the unplugging to begin")
-        self.let_go(console, unplugging)
-        (self.root / "second.img").rename(self.root / "elsewhere")
-        self.failed(second.begin("Plug"), "DoesNotExist")
-        (self.root / "elsewhere").rename(self.root / "second.img")
-        self.done(second.begin("Plug"))
-        self.assertTrue(second.get("Plugged"))
-        self.done(vm.begin("Destroy"))
-
-    def test_what_cannot_be(self):
-        disk = self.disk("one")
-        vdi = {"vdi": "/org/xen/xcp/storage/vdi/0123", "iops_limit": 10}
-        self.refused("InvalidArgument", self.create, disks=[{**disk, "iops_limit": 0}])
-        self.refused("InvalidArgument", self.create, disks=[{**disk, "rate_limit": 1 << 60}])
-        self.assertIn("vhost-user", self.refused("InvalidArgument", self.create, options={"data-path": "vhost-user"}, disks=[vdi]))
 
 
 class DataPaths(QemuTest):
