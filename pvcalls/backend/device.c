@@ -50,11 +50,11 @@ const char *device_state(const struct device *device) {
 static int set_state(struct device *device, enum xenbus_state state) {
         int r = store_set_state(&device->store, state);
 
-        if (r < 0) {
+        if (r < 0 && r != -ENOENT)
                 log_event(LOG_ERR, LOG_FIELDS({ "XCP_DOMAIN", device->domid }), "Cannot write the device's state %s: %s",
                           xenbus_state_name(state), strerrordesc_np(-r));
+        if (r < 0)
                 return r;
-        }
         device->view.own = state;
         device->listener->state(device_state(device), device->reason, device->userdata);
         return 0;
@@ -135,6 +135,12 @@ static int take_step(struct device *device, enum handshake_step step) {
         }
 }
 
+/* It goes with its device. */
+static int leave(struct device *device) {
+        log_event(LOG_INFO, LOG_FIELDS({ "XCP_DOMAIN", device->domid }), "The PV Calls device of domain %s is gone", device->domid);
+        return sd_event_exit(device->event, 0);
+}
+
 /* Steps until there is nothing to do. Returns 0 or a negative errno: the store does not take what we write. */
 static int settle(struct device *device) {
         for (unsigned i = 0; i < STEPS_MAX; i++) {
@@ -147,15 +153,13 @@ static int settle(struct device *device) {
                         return 0;
                 if (step == HANDSHAKE_LEAVE) {
                         let_go(device);
-                        log_event(LOG_INFO, LOG_FIELDS({ "XCP_DOMAIN", device->domid }), "The PV Calls device of domain %s is gone",
-                                  device->domid);
-                        return sd_event_exit(device->event, 0);
+                        return leave(device);
                 }
                 r = take_step(device, step);
-                if (r < 0 && device->view.frontend_exists)
+                if (r < 0 && r != -ENOENT && device->view.frontend_exists)
                         return r;
                 if (r < 0)              /* the toolstack has taken our directory away as well */
-                        return sd_event_exit(device->event, 0);
+                        return leave(device);
         }
         return sd_event_source_set_enabled(device->again, SD_EVENT_ONESHOT);
 }

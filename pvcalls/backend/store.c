@@ -80,6 +80,31 @@ void store_look(const struct store *store, struct handshake_view *view) {
         view->frontend_exists = (state || backend_id) && domain_exists(store);
 }
 
+static bool is_there(const struct store *store, xs_transaction_t transaction) {
+        char path[2 * NODES_PATH_MAX];
+        unsigned n;
+
+        snprintf(path, sizeof path, "%s/frontend", store->backend);
+        AUTO_FREE char *frontend = xs_read(store->xs, transaction, path, &n);
+        return frontend;
+}
+
+/* Writes if the device is there: where the toolstack has taken it away, a node would make a directory anew that nobody removes. Else -ENOENT. */
+static int write_there(const struct store *store, int (*write_in)(const struct store *, xs_transaction_t, uint32_t), uint32_t value) {
+        for (;;) {
+                xs_transaction_t transaction = xs_transaction_start(store->xs);
+                int r;
+
+                if (transaction == XBT_NULL)
+                        return -errno;
+                r = is_there(store, transaction) ? write_in(store, transaction, value) : -ENOENT;
+                if (xs_transaction_end(store->xs, transaction, r < 0))
+                        return r;
+                if (errno != EAGAIN)
+                        return -errno;
+        }
+}
+
 /* docs/pvcalls-extensions.md */
 static const char *const features[] = { "feature-notification-suppression", "feature-names", "feature-shutdown", "feature-ipv6",
                                         "feature-socket-options", "feature-datagrams", "feature-unix" };
@@ -100,24 +125,17 @@ static int publish_in(const struct store *store, xs_transaction_t transaction, u
 }
 
 int store_publish(const struct store *store, uint32_t max_page_order) {
-        for (;;) {
-                xs_transaction_t transaction = xs_transaction_start(store->xs);
-                int r;
+        return write_there(store, publish_in, max_page_order);
+}
 
-                if (transaction == XBT_NULL)
-                        return -errno;
-                r = publish_in(store, transaction, max_page_order);
-                if (xs_transaction_end(store->xs, transaction, r < 0))
-                        return r;
-                if (errno != EAGAIN)
-                        return -errno;
-        }
+static int set_state_in(const struct store *store, xs_transaction_t transaction, uint32_t state) {
+        const char text[] = { (char) ('0' + state), '\0' };
+
+        return nodes_write(store->xs, transaction, store->backend, "state", text);
 }
 
 int store_set_state(const struct store *store, enum xenbus_state state) {
-        const char text[] = { (char) ('0' + (int) state), '\0' };
-
-        return nodes_write(store->xs, XBT_NULL, store->backend, "state", text);
+        return write_there(store, set_state_in, state);
 }
 
 void store_set_error(const struct store *store, const char *reason) {

@@ -163,6 +163,25 @@ class BackendKilled(Neighbours):
             self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
 
 
+class Removed(Neighbours):
+    def test_nothing_is_written_where_the_device_was(self):
+        """The backend has not yet seen that the device goes when all of it is gone."""
+        with Backend(self.xen, DOM) as backend, Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            self.assertEqual(frontend.connect(1, self.server.port), 0)
+            os.kill(backend.pid(), signal.SIGSTOP)
+            stat = pathlib.Path(f"/proc/{backend.process.pid}/stat")  # xenemu stops with what it runs
+            wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the backend to be stopped", deadline=60)
+            for path in (f"/local/domain/{DOM}/device/pvcalls/0", f"/local/domain/0/backend/pvcalls/{DOM}/0"):
+                self.xen.run(0, "xenstore-rm", path)
+            backend.process.signal(signal.SIGCONT)
+            backend.process.wait().check()
+            self.assertNotIn("Cannot", backend.process.stderr)
+        self.assertEqual(self.nodes(), ["pvcalls"])
+        self.wait_used(self.nobody, "after its device's end")
+        self.other_goes_on()
+
+
 class NoMemory(Attached):
     emulation = ("--limit", "shared-pages=9000")
     prefix = ("env", "MALLOC_ARENA_MAX=1")  # or there is room set aside that says nothing
