@@ -738,7 +738,7 @@ class Ends(AcrossTest):
 class Across(AcrossTest):
     def setUp(self):
         super().setUp()
-        self.start_storage(0)
+        self.old = self.start_storage(0)
         self.make_disks()
 
     def test_under_load(self):
@@ -811,7 +811,7 @@ class Across(AcrossTest):
         return self.client.ask(task, PROPERTIES, "Get", "ss", TASK, name, destination="org.xen.xcp.bridge")[0][1]
 
     def test_the_domain_dies(self):
-        """At any moment of the move: either it is undone, or the service has moved and died there. No two of it serve."""
+        """At any moment of the move: it is undone, or the service has moved and died there, or none serves until it is told to (--reclaim)."""
         load = Load(self.path(0), self.sr, self.vdi, by_unique_name=False)
         self.addCleanup(load.end)
         load.wait_for_more()
@@ -821,5 +821,7 @@ class Across(AcrossTest):
         wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed"), "the end of the move", deadline=60)
         load.end()
         if self.task(task, "State") == "Failed":
-            wait_until(lambda: self.client.owner(NAME), "the old one to have the name again", deadline=30)
+            wait_until(lambda: self.client.owner(NAME) or not self.old.running(), "the old one to have the name again, or to leave", deadline=90)
+            if not self.old.running():
+                self.start_storage(0, "--reclaim")
             self.assertEqual(set(load.created) - set(self.client.names(self.sr)), set(), "lost")
