@@ -528,8 +528,10 @@ class Deaths(BridgeTest):
 
     def test_reconnect_on_request(self):
         bus, serials, _ = self.outstanding()
+        epoch = self.link_property(1, "Epoch")
         bus.call(MANAGER[0], self.link(1), "org.xen.xcp.bridge1.Link", "Reconnect")
         self.assert_all_fail(bus, serials)
+        wait_until(lambda: self.link_property(1, "Epoch") != epoch, "a new link", deadline=30)
         self.wait_link(1)
         self.wait_name(0)
         self.assertEqual(bus.call(ECHO, "/", ECHO, "Echo", "s", "again"), ("again",))

@@ -562,7 +562,15 @@ class Servers(StorageTest):
             self.check(path, "B-5")
 
     def arguments_of(self, program):
-        return pathlib.Path(f"/proc/{self.server_of(program)}/cmdline").read_text().split("\0")
+        arguments = []
+
+        def found():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the last one has just ended: it has none any more
+                arguments[:] = pathlib.Path(f"/proc/{self.server_of(program)}/cmdline").read_text().split("\0")
+            return any(arguments)
+
+        wait_until(found, f"{program} to be there", deadline=30)
+        return arguments
 
     def set_limits(self, vdi, **limits):
         for name, value in limits.items():
