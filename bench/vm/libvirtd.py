@@ -28,7 +28,9 @@ XML = """
     </disk>
     <controller type='usb' model='none'/>
     <serial type='unix'><source mode='bind' path='{directory}/{name}.serial'/></serial>
-    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+    <channel type='unix'>
+      <source mode='bind' path='{directory}/{name}.agent'/><target type='virtio' name='org.qemu.guest_agent.0'/>
+    </channel>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
     <memballoon model='virtio'/>
     <panic model='isa'/>
