@@ -292,6 +292,16 @@ class CommandLine(Backend):
         ):
             self.assertIn(words, run(BLK, *options, check=2).stderr)
 
+    def test_a_check_of_nothing_is_none(self):
+        for options, words in (
+            (("--socket", "/nonexistent"), "/nonexistent: No such file or directory"),
+            (("--socket", self.file), f"{self.file} is no socket"),
+            (("--socket", self.socket, "R-1", "Z-9"), "there is no clause Z-9"),
+        ):
+            result = run(CHECK, *options, check=2)
+            self.assertEqual((result.stdout, result.stderr.count("\n")), ("", 1))
+            self.assertIn(words, result.stderr)
+
     def test_files_that_cannot_be(self):
         self.assertIn("No such file", run(BLK, "--socket-path", self.socket, "--blk-file", "/nonexistent", check=1).stderr)
         os.symlink(self.file, f"{self.directory}/link")

@@ -2,11 +2,13 @@
 
 /* xcp-vhost-check: runs the clauses of docs/vhost-user-conformance.md against a back-end, whoever has written it. */
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "clauses.h"
 
@@ -113,6 +115,36 @@ static enum verdict run(const struct options *options, const struct clause *clau
         return session.verdict;
 }
 
+/* That nobody is there is one thing to be said, and not a failure of each clause. */
+static bool is_socket(const char *path) {
+        struct stat status;
+
+        if (stat(path, &status) < 0)
+                fprintf(stderr, "xcp-vhost-check: %s: %s\n", path, strerror(errno));
+        else if (!S_ISSOCK(status.st_mode))
+                fprintf(stderr, "xcp-vhost-check: %s is no socket\n", path);
+        else
+                return true;
+        return false;
+}
+
+/* A misspelt name must not pass for a check that has succeeded. */
+static bool are_names_known(const struct options *options) {
+        for (int i = 0; i < options->n_names; i++) {
+                const struct options one = { .names = options->names + i, .n_names = 1 };
+                bool known = false;
+
+                for (size_t j = 0; j < sizeof tables / sizeof *tables; j++)
+                        for (const struct clause *clause = tables[j]; clause->id; clause++)
+                                known = known || is_wanted(&one, clause->id);
+                if (!known) {
+                        fprintf(stderr, "xcp-vhost-check: there is no clause %s; --list names them\n", options->names[i]);
+                        return false;
+                }
+        }
+        return true;
+}
+
 int main(int argc, char **argv) {
         unsigned counts[3] = {};
         struct options options;
@@ -121,6 +153,8 @@ int main(int argc, char **argv) {
                 fputs(help, stderr);
                 return EXIT_BAD_OPTIONS;
         }
+        if (!are_names_known(&options) || (!options.list && !is_socket(options.path)))
+                return EXIT_BAD_OPTIONS;
         signal(SIGPIPE, SIG_IGN);
         for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
                 for (const struct clause *clause = tables[i]; clause->id; clause++) {
