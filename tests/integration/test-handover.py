@@ -203,8 +203,14 @@ class HandoverTest(TestCase):
         return load
 
     def owner_pid(self):
+        """Of the process that has the name; None if nobody has, or has ended since it was asked who."""
         owner = self.client.owner(NAME)
-        return owner and self.client.driver("GetConnectionUnixProcessID", "s", owner)[0]
+        try:
+            return owner and self.client.driver("GetConnectionUnixProcessID", "s", owner)[0]
+        except CallFailed as failed:
+            if failed.name != "org.freedesktop.DBus.Error.NameHasNoOwner":
+                raise
+            return None
 
     def n_changes(self):
         """How often the name has changed hands since the last question."""
