@@ -229,6 +229,16 @@ static void reconnect(struct session *s) {
         }
 }
 
+/* What QEMU does with one chardev when a device is unplugged, and plugged again: memory and rings are not taken back. */
+static void begin_again(struct session *s) {
+        for (int i = 0; i < 3; i++) {
+                MUST(s, session_start(s) == 0, " ");
+                MUST(s, block_do(s, READ_1) == 0, "a read fails in session %d", i + 1);
+                session_forget_driver(s);
+                MUST(s, session_negotiate(s, VHOST_BIT(VHOST_F_EVENT_IDX)) == 0, " ");
+        }
+}
+
 const struct clause clauses_device[] = {
         { "C-1", "MUST", "GET_CONFIG replies with as many bytes as it was asked for", config_size, false },
         { "C-2", "MUST", "GET_CONFIG beyond the space has an empty reply, or ends the connection", config_beyond, false },
@@ -240,5 +250,6 @@ const struct clause clauses_device[] = {
         { "I-1", "MUST", "what is in flight is noted in the region", inflight_tracked, false },
         { "I-2", "MUST", "what was in flight, and nothing else, is done again, without a kick", inflight_resumed, false },
         { "L-1", "MUST", "front-ends may come and go without stopping their rings", reconnect, false },
+        { "L-2", "SHOULD", "SET_OWNER begins another session on the same connection", begin_again, false },
         {},
 };

@@ -129,14 +129,18 @@ int session_start(struct session *session) {
         return r;
 }
 
-void session_close(struct session *session) {
-        vhost_frontend_close(&session->frontend);
+void session_forget_driver(struct session *session) {
         if (session->has_driver)
                 vhost_driver_done(&session->driver);
         if (session->memory.base)
                 vhost_driver_memory_done(&session->memory);
         session->has_driver = false;
         session->memory = (struct vhost_driver_memory) { .fd = -1 };
+}
+
+void session_close(struct session *session) {
+        vhost_frontend_close(&session->frontend);
+        session_forget_driver(session);
 }
 
 bool session_is_alive(struct session *session) {

@@ -75,6 +75,7 @@ int session_connect(struct session *session);                   /* and asks for 
 int session_negotiate(struct session *session, uint64_t without);       /* all that is offered but these features, the log, and the other kind of rings */
 int session_make_driver(struct session *session);               /* memory, and in it a ring, and room for a request */
 int session_start(struct session *session);                     /* negotiates, lends memory, starts queue 0 */
+void session_forget_driver(struct session *session);            /* and its memory, of which the back-end is told nothing */
 void session_close(struct session *session);                    /* the connection, and all that came with it */
 
 /* Once more, as a new front-end: the back-end is still there. */

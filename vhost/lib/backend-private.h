@@ -18,6 +18,7 @@ struct vhost_backend {
         bool config_has_changed;        /* and could not be told yet */
         struct vhost_message pending;   /* waits for queues to end */
         bool has_pending, is_closing;
+        bool is_owned;                  /* SET_OWNER came: another begins anew */
         char complaint[160];
         struct vhost_memory memory;
         struct vhost_log log;
@@ -35,7 +36,7 @@ enum vhost_quiet {
 /* Does a request. The reply's payload and size are the handler's, for requests that have one. Negative errno: it failed. */
 typedef int vhost_handler(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply);
 
-vhost_handler vhost_do_get_features, vhost_do_set_features, vhost_do_nothing, vhost_do_disable, vhost_do_get_protocol_features,
+vhost_handler vhost_do_get_features, vhost_do_set_features, vhost_do_nothing, vhost_do_set_owner, vhost_do_disable, vhost_do_get_protocol_features,
         vhost_do_set_protocol_features, vhost_do_get_queue_num, vhost_do_set_backend_req_fd, vhost_do_get_config, vhost_do_set_config,
         vhost_do_get_inflight_fd, vhost_do_set_inflight_fd, vhost_do_reset_device, vhost_do_set_status, vhost_do_get_status;
 vhost_handler vhost_do_set_mem_table, vhost_do_add_mem_reg, vhost_do_rem_mem_reg, vhost_do_get_max_mem_slots, vhost_do_set_log_base;

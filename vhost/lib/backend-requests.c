@@ -36,6 +36,21 @@ int vhost_do_nothing(struct vhost_backend *backend, struct vhost_message *messag
         return 0;
 }
 
+/*
+ * "Can be used on the back-end as a session start flag": a connection outlives a device that is unplugged in QEMU, and the next one begins on it without
+ * having taken its memory and its rings back. What was negotiated before SET_OWNER is the new session's.
+ */
+int vhost_do_set_owner(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
+        if (backend->is_owned) {
+                vhost_queues_reset(backend);
+                vhost_memory_clear(&backend->memory);
+                vhost_log_close(&backend->log);
+                vhost_do_reset_device(backend, message, reply);
+        }
+        backend->is_owned = true;
+        return 0;
+}
+
 int vhost_do_get_features(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
         return reply_u64(reply, offered(backend));
 }

@@ -18,7 +18,7 @@ static const struct {
 } handlers[_VHOST_USER_N] = {
         [VHOST_USER_GET_FEATURES] = { vhost_do_get_features, QUIET_NONE },
         [VHOST_USER_SET_FEATURES] = { vhost_do_set_features, QUIET_ALL },
-        [VHOST_USER_SET_OWNER] = { vhost_do_nothing, QUIET_NONE },
+        [VHOST_USER_SET_OWNER] = { vhost_do_set_owner, QUIET_ALL },
         [VHOST_USER_RESET_OWNER] = { vhost_do_disable, QUIET_ALL },
         [VHOST_USER_SET_MEM_TABLE] = { vhost_do_set_mem_table, QUIET_ALL },
         [VHOST_USER_SET_LOG_BASE] = { vhost_do_set_log_base, QUIET_ALL },
@@ -72,7 +72,7 @@ int vhost_backend_new(struct vhost_backend **ret_backend, const struct vhost_dev
 static void forget(struct vhost_backend *backend) {
         vhost_queues_reset(backend);
         vhost_message_done(&backend->pending);
-        backend->has_pending = backend->is_closing = backend->config_has_changed = false;
+        backend->has_pending = backend->is_closing = backend->is_owned = backend->config_has_changed = false;
         vhost_channel_close(&backend->channel);
         vhost_channel_close(&backend->requests);
         vhost_memory_clear(&backend->memory);
