@@ -32,11 +32,12 @@ static int fail(struct bridge_policy_error *error, int r, const char *file, cons
         return r;
 }
 
+/* From the beginning, wherever the file's offset is: of a descriptor that was passed on, all who have it share that. */
 static int read_all(int fd, char *text, size_t n_max, size_t *ret_n) {
         size_t n = 0;
 
         while (n < n_max) {
-                ssize_t k = read(fd, text + n, n_max - n);
+                ssize_t k = pread(fd, text + n, n_max - n, (off_t) n);
 
                 if (k < 0 && errno == EINTR)
                         continue;
@@ -44,7 +45,7 @@ static int read_all(int fd, char *text, size_t n_max, size_t *ret_n) {
                         return -errno;
                 if (k == 0)
                         break;
-                n += k;
+                n += (size_t) k;
         }
         *ret_n = n;
         return 0;
@@ -212,8 +213,6 @@ int bridge_policy_read(int fd, struct bridge_policy **ret_policy, struct bridge_
                 return fail(ret_error, -errno, "", strerror(errno));
         text = malloc((size_t) st.st_size + 1);
         r = text ? bridge_policy_new(&policy) : -ENOMEM;
-        if (r >= 0 && lseek(fd, 0, SEEK_SET) < 0)
-                r = -errno;
         if (r >= 0)
                 r = read_all(fd, text, (size_t) st.st_size, &n);
         if (r < 0)

@@ -238,6 +238,32 @@ static void test_copies(void) {
         close(fd);
 }
 
+/*
+ * All processes of a bridge read the policy from descriptors of one open file, and so have one offset. Wherever another has just put it, each reads all of
+ * it, and puts it nowhere itself.
+ */
+static void test_copies_are_read_by_many(void) {
+        g_autofree char *dir = make_dir();
+        struct bridge_policy_error error = {};
+        struct bridge_policy *policy = NULL;
+        int fd = memfd_create("copy", MFD_CLOEXEC);
+        off_t n;
+
+        write_file(dir, "10.policy", "allow own a.b by any\ndeny own a.c by any\n");
+        g_assert_cmpint(bridge_policy_copy((const char *const []) { dir, NULL }, fd, &policy, &error), ==, 0);
+        bridge_policy_free(policy);
+        n = lseek(fd, 0, SEEK_END);
+        for (off_t at = 0; at <= n; at++) {
+                g_assert_cmpint(lseek(fd, at, SEEK_SET), ==, at);
+                g_assert_cmpint(bridge_policy_read(fd, &policy, &error), ==, 0);
+                g_assert_cmpuint(bridge_policy_count(policy), ==, 2);
+                bridge_policy_free(policy);
+                g_assert_cmpint(lseek(fd, 0, SEEK_CUR), ==, at);
+        }
+        close(fd);
+        remove_dir(dir);
+}
+
 static void test_failures_leave_nothing(void) {
         g_autofree char *dir = make_dir(), *missing = g_build_filename(dir, "missing.policy", NULL);
         g_autofree char *inner = g_build_filename(dir, "30.policy", NULL), *large = g_strnfill(BRIDGE_POLICY_FILE_MAX + 1, '#');
@@ -432,6 +458,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/bridge-policy-files/4096-rules-and-one-more", test_too_many_rules);
         g_test_add_func("/bridge-policy-files/order", test_order);
         g_test_add_func("/bridge-policy-files/copies", test_copies);
+        g_test_add_func("/bridge-policy-files/copies-are-read-by-many", test_copies_are_read_by_many);
         g_test_add_func("/bridge-policy-files/failures-leave-nothing", test_failures_leave_nothing);
         g_test_add_func("/bridge-policy-files/lint", test_lint);
         g_test_add_func("/bridge-policy-files/lint-is-right", test_lint_is_right);
