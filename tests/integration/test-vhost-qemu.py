@@ -3,8 +3,6 @@
 
 import json
 import os
-import re
-import signal
 import socket
 import struct
 
@@ -260,6 +258,59 @@ class WithoutGuest(Backend):
         self.assertLessEqual({"MQ", "REPLY_ACK", "CONFIG", "INFLIGHT_SHMFD", "CONFIGURE_MEM_SLOTS"}, protocol)
         self.assertLessEqual({"VIRTIO_F_VERSION_1", "VIRTIO_RING_F_INDIRECT_DESC", "VIRTIO_RING_F_EVENT_IDX"},
                              names(status["guest-features"]["transports"]))
+
+
+class AsFrontEnd(Backend):
+    """QEMU before the back-end that checks front-ends (xcp-vhost-check --frontend)."""
+
+    deadline = 120
+
+    def use(self, check, transport=Modern):
+        """Something of all that QEMU does with a disk; and its end."""
+        machine = WithoutGuest.machine(self)
+        disk = Disk(machine, transport=transport, vectors=transport is Modern)
+        self.assertEqual((disk.write(0, TEST), disk.read(0)), (OK, (OK, TEST)))
+        check.wait_output(r"(?s)> SET_VRING_ENABLE.*> GET_CONFIG", 60)  # the disk grows with its first request
+        if transport is Modern:
+            disk.pci.wait_message(0)
+            self.assertEqual(disk.device.config(*CAPACITY), 64 * MIB // 512 + 1)
+        for command in "stop", "cont":
+            machine.ask(command)
+        self.assertEqual(disk.read(0), (OK, TEST))
+        disk = Disk(machine, transport=transport)  # a reset, and again
+        self.assertEqual(disk.read(0), (OK, TEST))
+        machine.ask("quit")
+        machine.process.wait()
+        verdicts, result = self.frontend_verdicts(check)
+        self.assertEqual(verdicts["FAILED"], set(), result)
+        return verdicts["not seen"]
+
+    def test_all_that_is_offered(self):
+        self.assertEqual(self.use(self.check_frontend()), {"F-16", "F-19"})
+
+    def test_what_is_not_offered(self):
+        options = [word for name in ("REPLY_ACK", "CONFIGURE_MEM_SLOTS", "INFLIGHT_SHMFD", "LOG_SHMFD") for word in ("--without", name)]
+        self.assertEqual(self.use(self.check_frontend(*options)), {"F-6", "F-16", "F-18", "F-19"})
+
+    def test_before_virtio_1(self):
+        self.assertEqual(self.use(self.check_frontend(), Legacy), {"F-16", "F-19"})
+
+    def test_cut_off(self):
+        check = self.check_frontend("--cut-off", "2", "--timeout", "60000")
+        machine = WithoutGuest.machine(self)
+        disk = Disk(machine)
+        self.assertEqual((disk.write(0, TEST), disk.read(0)), (OK, (OK, TEST)))  # the second is answered in another session
+        machine.ask("quit")
+        verdicts, result = self.frontend_verdicts(check)
+        self.assertEqual((verdicts["FAILED"], "F-19" in verdicts["passed"]), (set(), True), result)
+        self.assertIn("2 sessions, 2 requests answered", result.stdout)
+
+    def test_one_that_does_not_come_again(self):
+        check = self.check_frontend("--cut-off", "1", "--timeout", "1000")
+        disk = Disk(WithoutGuest.machine(self, chardev="server=off"))
+        disk.queues[0].put(disk.chain(IN, 0, bytes(512))[1])
+        verdicts, result = self.frontend_verdicts(check, 1)
+        self.assertEqual(verdicts["FAILED"], {"F-19"}, result)
 
 
 def boot_sector():

@@ -6,7 +6,6 @@ import os
 import pathlib
 import random
 import re
-import signal
 import socket
 import struct
 import tempfile
@@ -97,6 +96,44 @@ class Conformance(Backend):
         written = re.findall(r"^\| (\w+-\d+) \| (MUST|SHOULD|MAY) \| (.*?) \|", document, re.MULTILINE)
         listed = re.findall(r"^(\w+-\d+) +(MUST|SHOULD|MAY) +(.*)$", run(CHECK, "--list").stdout, re.MULTILINE)
         self.assertEqual(written, listed)
+
+
+class FrontEnds(Backend):
+    """Our own front-end, before the back-end that checks one."""
+
+    NOT_SEEN = {"F-16", "F-17", "F-20"}  # the driver takes no memory back, and has no use for the configuration space
+
+    def drive(self, check, *ring):
+        driver = Process([DRIVER, self.socket, "400", *ring])
+        self.addCleanup(driver.kill)
+        driver.wait(60).check()
+        verdicts, result = self.frontend_verdicts(check)
+        self.assertEqual(verdicts["FAILED"], set(), result)
+        return verdicts["not seen"]
+
+    def test_ours(self):
+        for ring in (), ("packed",):
+            self.assertEqual(self.drive(self.check_frontend(), *ring), self.NOT_SEEN | {"F-19"})
+
+    def test_ours_that_is_cut_off(self):
+        for ring in (), ("packed",):
+            self.assertEqual(self.drive(self.check_frontend("--cut-off", "100"), *ring), self.NOT_SEEN)
+
+    def test_ours_without_what_is_not_offered(self):
+        options = [word for name in ("REPLY_ACK", "CONFIGURE_MEM_SLOTS", "MQ", "STATUS") for word in ("--without", name)]
+        self.assertEqual(self.drive(self.check_frontend(*options)), self.NOT_SEEN | {"F-6", "F-19"})
+
+    def test_a_front_end_that_does_wrong(self):
+        check = self.check_frontend()
+        with socket.socket(socket.AF_UNIX) as frontend:
+            frontend.connect(self.socket)
+            for request, payload in ((1, b""), (8, struct.pack("=II", 0, 100))):  # GET_FEATURES; SET_VRING_NUM, of nobody's session, and of 100
+                frontend.sendall(struct.pack("=III", request, 1, len(payload)) + payload)
+            self.assertEqual(len(frontend.recv(20, socket.MSG_WAITALL)), 20)
+            self.assertEqual(frontend.recv(1), b"")
+        verdicts, result = self.frontend_verdicts(check, 1)
+        self.assertEqual(verdicts["FAILED"], {"F-7", "F-9"}, result)
+        self.assertIn("The back-end has ended the session: request 8 (SET_VRING_NUM)", result.stdout)
 
 
 class Death(Backend):

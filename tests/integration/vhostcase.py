@@ -37,6 +37,21 @@ class Backend(TestCase):
             verdicts.setdefault(verdict, []).append(clause)
         return verdicts, result
 
+    def check_frontend(self, *options):
+        """A back-end that checks the front-end which connects; frontend_verdicts() has what it says in the end."""
+        check = Process([CHECK, "--frontend", "--socket", self.socket, "--trace", *options])
+        self.addCleanup(check.kill)
+        check.wait_output("^ready\n", 30)
+        return check
+
+    def frontend_verdicts(self, check, status=0):
+        """The clauses by verdict, once the front-end is gone."""
+        result = check.wait().check(status)
+        verdicts = {"passed": set(), "FAILED": set(), "not seen": set()}
+        for clause, verdict in re.findall(r"^(F-\d+) +\w+ +(passed|FAILED|not seen) ", result.stdout, re.MULTILINE):
+            verdicts[verdict].add(clause)
+        return verdicts, result
+
     def end(self, backend):
         backend.signal(signal.SIGTERM)
         backend.wait().check()

@@ -69,6 +69,9 @@ static int set_up(struct toy *toy) {
         if (r < 0)
                 return r;
         frontend->protocol_features = protocol;
+        r = vhost_frontend_tell(frontend, VHOST_USER_SET_OWNER, NULL, 0, NULL, 0);
+        if (r < 0)
+                return r;
         features &= ~(VHOST_BIT(VHOST_F_LOG_ALL) | (toy->driver.packed ? 0 : VHOST_BIT(VHOST_F_PACKED)));
         r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_FEATURES, features);
         if (r >= 0 && !toy->has_inflight) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* xcp-vhost-check: runs the clauses of docs/vhost-user-conformance.md against a back-end, whoever has written it. */
+/* xcp-vhost-check: runs the clauses of docs/vhost-user-conformance.md against a back-end, or a front-end, whoever has written it. */
 
 #include <errno.h>
 #include <getopt.h>
@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 
 #include "clauses.h"
+#include "frontend-check.h"
+#include "watch.h"
 
 enum {
         EXIT_SOME_FAILED = 1,
@@ -19,6 +21,7 @@ enum {
 
 static const char help[] =
         "Usage: xcp-vhost-check --socket PATH [OPTION...] [CLAUSE...]\n"
+        "       xcp-vhost-check --frontend --socket PATH [OPTION...]\n"
         "\n"
         "Checks a vhost-user block back-end that listens at PATH against the clauses of docs/vhost-user-conformance.md, or those that are named,\n"
         "such as R-1, or R for all whose names begin with it. Prints a table. Returns 0 if nothing failed, else 1.\n"
@@ -32,11 +35,20 @@ static const char help[] =
         "  --list                print the clauses, and end\n"
         "  --help, --version\n"
         "\n"
+        "With --frontend, it listens at PATH with a disk in memory, checks the front-end that connects until that closes the connection (or SIGTERM\n"
+        "comes), and prints its table then. It says ready once it listens.\n"
+        "\n"
+        "  --without FEATURE     a protocol feature that is not offered, such as REPLY_ACK; as often as you like\n"
+        "  --cut-off N           do not answer request N, but end the connection, and expect the front-end again within --timeout\n"
+        "  --trace               print each message\n"
+        "\n"
         "  xcp-vhost-check --socket /run/disk.sock\n";
 
 struct options {
         const char *path;
-        bool keep_data, list;
+        bool keep_data, list, frontend, trace;
+        uint64_t without;               /* protocol features */
+        int cut_off;
         int timeout_ms, quiet_ms;
         char **names;
         int n_names;
@@ -49,7 +61,8 @@ static int parse(struct options *options, int argc, char **argv) {
         static const struct option long_options[] = {
                 { "socket", required_argument, NULL, 's' }, { "keep-data", no_argument, NULL, 'k' }, { "timeout", required_argument, NULL, 't' },
                 { "quiet", required_argument, NULL, 'q' },  { "list", no_argument, NULL, 'l' },      { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'v' },      {},
+                { "version", no_argument, NULL, 'v' },      { "frontend", no_argument, NULL, 'f' },  { "trace", no_argument, NULL, 'T' },
+                { "without", required_argument, NULL, 'w' }, { "cut-off", required_argument, NULL, 'c' }, {},
         };
         int option;
 
@@ -71,6 +84,22 @@ static int parse(struct options *options, int argc, char **argv) {
                 case 'l':
                         options->list = true;
                         break;
+                case 'f':
+                        options->frontend = true;
+                        break;
+                case 'T':
+                        options->trace = true;
+                        break;
+                case 'w':
+                        if (frontend_check_feature(optarg) < 0) {
+                                fprintf(stderr, "xcp-vhost-check: there is no protocol feature %s\n", optarg);
+                                return -1;
+                        }
+                        options->without |= VHOST_BIT(frontend_check_feature(optarg));
+                        break;
+                case 'c':
+                        options->cut_off = atoi(optarg);
+                        break;
                 case 'h':
                         fputs(help, stdout);
                         exit(EXIT_SUCCESS);
@@ -82,7 +111,9 @@ static int parse(struct options *options, int argc, char **argv) {
                 }
         options->names = argv + optind;
         options->n_names = argc - optind;
-        return (options->path || options->list) && options->timeout_ms > 0 && options->quiet_ms > 0 ? 0 : -1;
+        if (options->frontend && options->n_names > 0)
+                return -1;
+        return (options->path || options->list) && options->timeout_ms > 0 && options->quiet_ms > 0 && options->cut_off >= 0 ? 0 : -1;
 }
 
 static bool is_wanted(const struct options *options, const char *id) {
@@ -145,6 +176,31 @@ static bool are_names_known(const struct options *options) {
         return true;
 }
 
+static int run_frontend(const struct options *options) {
+        const struct frontend_check check = {
+                .path = options->path,
+                .without = options->without,
+                .cut_off = (unsigned) options->cut_off,
+                .timeout_ms = options->timeout_ms,
+                .trace = options->trace,
+        };
+        int r = frontend_check(&check);
+
+        if (r < 0)
+                fprintf(stderr, "xcp-vhost-check: %s: %s\n", options->path, strerror(-r));
+        return r == 0 ? EXIT_SUCCESS : EXIT_SOME_FAILED;
+}
+
+static void list(const struct options *options) {
+        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+                for (const struct clause *clause = tables[i]; clause->id; clause++)
+                        if (is_wanted(options, clause->id))
+                                printf("%-5s %-7s %s\n", clause->id, clause->level, clause->title);
+        for (int i = 0; i < _F_N; i++)
+                if (is_wanted(options, watch_clauses[i].id))
+                        printf("%-5s %-7s %s\n", watch_clauses[i].id, watch_clauses[i].level, watch_clauses[i].title);
+}
+
 int main(int argc, char **argv) {
         unsigned counts[3] = {};
         struct options options;
@@ -153,20 +209,19 @@ int main(int argc, char **argv) {
                 fputs(help, stderr);
                 return EXIT_BAD_OPTIONS;
         }
-        if (!are_names_known(&options) || (!options.list && !is_socket(options.path)))
-                return EXIT_BAD_OPTIONS;
         signal(SIGPIPE, SIG_IGN);
-        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-                for (const struct clause *clause = tables[i]; clause->id; clause++) {
-                        if (!is_wanted(&options, clause->id))
-                                continue;
-                        if (options.list)
-                                printf("%-5s %-7s %s\n", clause->id, clause->level, clause->title);
-                        else if (!options.keep_data || !clause->writes)
-                                counts[run(&options, clause)]++;
-                }
-        if (options.list)
+        if (options.list) {
+                list(&options);
                 return EXIT_SUCCESS;
+        }
+        if (options.frontend)
+                return run_frontend(&options);
+        if (!are_names_known(&options) || !is_socket(options.path))
+                return EXIT_BAD_OPTIONS;
+        for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+                for (const struct clause *clause = tables[i]; clause->id; clause++)
+                        if (is_wanted(&options, clause->id) && !(options.keep_data && clause->writes))
+                                counts[run(&options, clause)]++;
         printf("%u passed, %u failed, %u not offered\n", counts[VERDICT_PASSED], counts[VERDICT_FAILED], counts[VERDICT_NOT_OFFERED]);
         return counts[VERDICT_FAILED] > 0 ? EXIT_SOME_FAILED : EXIT_SUCCESS;
 }
