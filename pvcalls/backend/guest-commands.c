@@ -162,17 +162,20 @@ static int execute_connect(struct guest *guest, const struct pvcalls_request *re
         return start_connect(socket, &address, request->req_id);
 }
 
-void guest_connect_ready(struct socket *socket) {
+void guest_connect_ready(struct socket *socket, uint32_t events) {
         struct guest *guest = socket->guest;
         socklen_t size = sizeof(int);
         int error = 0;
 
-        if (getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        if (events & (EPOLLERR | EPOLLHUP) && getsockopt(socket->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
                 error = errno;
-        if (error == 0)
+        if (error == 0) {
                 connected(socket);
-        else
+                socket->stream.readable = false;        /* unless this event says so; what comes later has one of its own */
+                stream_ready(&socket->stream, events);
+        } else {
                 connect_failed(socket, -error);
+        }
         guest_respond(guest, PVCALLS_CONNECT, socket->req_id, socket->id, pvcalls_error_to_wire(-error));
 }
 

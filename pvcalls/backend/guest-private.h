@@ -156,7 +156,7 @@ void socket_notify(struct socket *socket);
 
 /* guest-commands.c */
 void guest_execute(struct guest *guest, const struct pvcalls_request *request);
-void guest_connect_ready(struct socket *socket);
+void guest_connect_ready(struct socket *socket, uint32_t events);
 /* Asks the policy. Returns 0 and the address to use, -EACCES, or -ENOBUFS: it would be allowed, but not as often. */
 int guest_ask_policy(struct socket *socket, enum policy_call call, const struct pvcalls_name *address, struct pvcalls_name *ret_address);
 

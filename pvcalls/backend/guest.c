@@ -110,7 +110,7 @@ static void take_socket(struct socket *socket, uint32_t events) {
         switch (socket->state) {
         case SOCKET_CONNECTING:
                 if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
-                        guest_connect_ready(socket);
+                        guest_connect_ready(socket, events);
                 break;
         case SOCKET_LISTENING:
                 guest_listen_ready(socket);

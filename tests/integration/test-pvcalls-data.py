@@ -9,6 +9,7 @@ from harness import wait_until
 from pvcalls import DOM, Attached, echo, keep
 
 MIB = 1 << 20
+PATTERN_BEGINS = bytes([(6364136223846793005 + 1442695040888963407) % (1 << 64) >> 33 & 0xFF])  # toy-frontend.c, pattern_init()
 
 
 class Data(Attached):
@@ -59,6 +60,19 @@ class Data(Attached):
         self.assertEqual(self.frontend.transfer("send", 1, 1000), (1000, 0))
         self.assertEqual(self.frontend.transfer("receive", 1, 2000), (1000, "ENOTCONN"))
         self.assertEqual(self.frontend.call("release", 1), 0)
+
+    def test_an_end_that_comes_with_the_connection(self):
+        """So soon that all of it is one event of the backend's."""
+        server = self.serve(lambda connection: connection.sendall(PATTERN_BEGINS) or connection.close())
+        for turn in range(10):
+            ids = range(10 * turn, 10 * turn + 10)
+            for i in ids:
+                self.assertEqual(self.frontend.call("socket", i), 0)
+            requests = [self.frontend.request("connect", i, "127.0.0.1", server.port, 1) for i in ids]
+            self.assertEqual([self.frontend.result(number) for number in requests], [0] * 10)
+            for i in ids:
+                self.assertEqual(self.frontend.transfer("receive", i, 2), (1, "ENOTCONN"))
+                self.assertEqual(self.frontend.call("release", i), 0)
 
     def test_a_reset_connection_ends_both_ways(self):
         server = self.serve(keep)
