@@ -5,7 +5,8 @@
  *
  *      bench-pvcalls-KIND stream PORT SIZE     an operation is a write of so many bytes
  *      bench-pvcalls-KIND echo PORT SIZE       one there and back
- *      bench-pvcalls-KIND connect PORT [reuse] CONNECTIONS_AT_ONCE new connections, and their ends
+ *      bench-pvcalls-KIND connect PORT [fresh|reuse]
+ *                                              CONNECTIONS_AT_ONCE new connections, and their ends
  *      bench-pvcalls-KIND many PORT SIZE N     so many bytes there and back on each of N connections
  *      bench-pvcalls-KIND serve PORT           the other side of a stream
  */

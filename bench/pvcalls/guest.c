@@ -23,7 +23,8 @@
 
 static struct toy toy;
 static uint32_t order = 9;
-static bool reuse;
+static bool reuse;                      /* what RELEASE says of pages and ports, which are kept whatever it says */
+static bool fresh;                      /* but for this: each connection has new ones */
 static struct spin spin;
 static long n_preempted;
 
@@ -67,6 +68,7 @@ int transport_open(int argc, char **argv) {
         if (wanted)
                 order = (uint32_t) atoi(wanted);
         reuse = argc > 3 && strcmp(argv[3], "reuse") == 0;
+        fresh = argc > 3 && strcmp(argv[3], "fresh") == 0;
         if (toy_open(&toy) < 0 || toy_set_state(&toy, 1) < 0 || toy_wait_backend(&toy, 1u << 2, TOY_DEADLINE_MS) < 0 ||
             offer() < 0 || toy_set_state(&toy, 3) < 0 || toy_wait_backend(&toy, 1u << 4, TOY_DEADLINE_MS) < 0)
                 return -ECONNREFUSED;
@@ -137,7 +139,7 @@ void transport_close(unsigned first, unsigned n) {
                 req_ids[i] = put(&(struct pvcalls_request) { .cmd = PVCALLS_RELEASE, .u.release = { .id = first + i, .reuse = reuse } });
         for (unsigned i = 0; i < n; i++) {
                 await(req_ids[i], "release");
-                if (!reuse)
+                if (fresh)
                         toy_socket_free(&toy, toy_socket_find(&toy, first + i));
         }
 }

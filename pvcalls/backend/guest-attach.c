@@ -6,6 +6,9 @@
  * To map pages and bind a port takes longer than all else that a short connection costs. A guest that sets `reuse` at RELEASE gets the same
  * again without that: a few attachments are kept, and the next socket that brings the same reference and port has them. If it brings other
  * data pages than it promised, they are mapped anew.
+ *
+ * Many frontends do not set it, and use their pages again all the same. So what an indexes page has named is remembered, and mapped together
+ * with it the next time, in one call in place of two. It is read then as ever: if it names others, they are mapped in place of these.
  */
 
 #include <errno.h>
@@ -45,10 +48,17 @@ static uint64_t hash_pages(const struct data_pages *pages) {
 }
 
 static void unmap_pages(struct guest *guest, struct attachment *attachment) {
-        if (attachment->data)
-                xen_unmap(guest->xen, attachment->data, attachment->n_pages);
-        xen_unmap(guest->xen, attachment->indexes, 1);
-        *attachment = (struct attachment) {};
+        if (attachment->together) {
+                xen_unmap(guest->xen, attachment->indexes, 1 + attachment->n_pages);
+        } else {
+                if (attachment->data)
+                        xen_unmap(guest->xen, attachment->data, attachment->n_pages);
+                if (attachment->indexes)
+                        xen_unmap(guest->xen, attachment->indexes, 1);
+        }
+        attachment->indexes = NULL;
+        attachment->data = NULL;
+        attachment->together = false;
 }
 
 static void drop(struct guest *guest, struct attachment *attachment) {
@@ -79,6 +89,12 @@ static bool take_kept(struct guest *guest, uint32_t ref, uint32_t evtchn, struct
         return false;
 }
 
+void guest_mask_kept(struct guest *guest, uint32_t port) {
+        for (unsigned i = 0; i < guest->n_kept; i++)
+                if (guest->kept[i].port == port)
+                        guest->kept[i].masked = true;
+}
+
 static void keep(struct guest *guest, const struct attachment *attachment) {
         if (guest->n_kept == KEPT_MAX) {
                 drop(guest, &guest->kept[0]);
@@ -93,6 +109,59 @@ void guest_forget_kept(struct guest *guest) {
         guest->n_kept = 0;
 }
 
+static struct remembered *remembered_of(struct guest *guest, uint32_t ref) {
+        return &guest->remembered[ref % REMEMBERED_MAX];
+}
+
+static void remember(struct guest *guest, uint32_t ref, const struct data_pages *pages) {
+        struct remembered *remembered = remembered_of(guest, ref);
+
+        if (pages->n_refs > REMEMBERED_REFS_MAX)
+                return;
+        remembered->refs[0] = ref;
+        memcpy(remembered->refs + 1, pages->refs, pages->n_refs * sizeof pages->refs[0]);
+        remembered->order = pages->order;
+}
+
+/* Maps the indexes page and what it has named before. */
+static void map_remembered(struct guest *guest, struct attachment *attachment) {
+        const struct remembered *remembered = remembered_of(guest, attachment->ref);
+        struct data_pages pages = { .order = remembered->order, .n_refs = 1u << remembered->order };
+        void *address;
+
+        if (remembered->order == 0 || remembered->refs[0] != attachment->ref || remembered->order > guest->terms->limits.max_page_order)
+                return;
+        if (xen_map(guest->xen, remembered->refs, 1 + pages.n_refs, &address) < 0)
+                return;         /* some are not granted any more: it will name others */
+        memcpy(pages.refs, remembered->refs + 1, pages.n_refs * sizeof pages.refs[0]);
+        attachment->indexes = address;
+        attachment->data = (uint8_t *) address + PVCALLS_PAGE_SIZE;
+        attachment->n_pages = pages.n_refs;
+        attachment->pages_hash = hash_pages(&pages);
+        attachment->together = true;
+}
+
+static int map_indexes(struct guest *guest, struct attachment *attachment) {
+        void *indexes;
+        int r = xen_map(guest->xen, &attachment->ref, 1, &indexes);
+
+        if (r == 0)
+                attachment->indexes = indexes;
+        return r;
+}
+
+/* Lets go of the data pages alone. */
+static int unmap_data(struct guest *guest, struct attachment *attachment) {
+        if (attachment->together) {     /* which ends as a whole */
+                unmap_pages(guest, attachment);
+                return map_indexes(guest, attachment);
+        }
+        if (attachment->data)
+                xen_unmap(guest->xen, attachment->data, attachment->n_pages);
+        attachment->data = NULL;
+        return 0;
+}
+
 /* Maps the data pages, unless they are already. */
 static int map_data(struct guest *guest, struct attachment *attachment, const struct data_pages *pages) {
         uint64_t hash = hash_pages(pages);
@@ -101,10 +170,9 @@ static int map_data(struct guest *guest, struct attachment *attachment, const st
 
         if (attachment->data && attachment->n_pages == pages->n_refs && attachment->pages_hash == hash)
                 return 0;
-        if (attachment->data)
-                xen_unmap(guest->xen, attachment->data, attachment->n_pages);
-        attachment->data = NULL;
-        r = xen_map(guest->xen, pages->refs, pages->n_refs, &data);
+        r = unmap_data(guest, attachment);
+        if (r == 0)
+                r = xen_map(guest->xen, pages->refs, pages->n_refs, &data);
         if (r < 0)
                 return r;
         attachment->data = data;
@@ -115,18 +183,19 @@ static int map_data(struct guest *guest, struct attachment *attachment, const st
 
 /* Maps the indexes page, unless it is mapped, and what it says the data pages are. The page is read once. */
 static int map_pages(struct guest *guest, struct attachment *attachment, struct data_pages *pages) {
-        void *indexes;
-        int r;
+        int r = 0;
 
-        if (!attachment->indexes) {
-                r = xen_map(guest->xen, &attachment->ref, 1, &indexes);
-                if (r < 0)
-                        return r;
-                attachment->indexes = indexes;
-        }
+        if (!attachment->indexes)
+                map_remembered(guest, attachment);
+        if (!attachment->indexes)
+                r = map_indexes(guest, attachment);
+        if (r < 0)
+                return r;
         r = indexes_read(attachment->indexes, guest->terms->limits.max_page_order, pages);
         if (r == 0)
                 r = map_data(guest, attachment, pages);
+        if (r == 0)
+                remember(guest, attachment->ref, pages);
         return r == 0 || r == -ENOMEM ? r : -EINVAL;
 }
 
@@ -149,13 +218,14 @@ int socket_attach(struct socket *socket, uint32_t ref, uint32_t evtchn) {
         if (r < 0) {
                 if (is_bound)
                         xen_unbind(guest->xen, attachment.port);
-                if (attachment.indexes)
-                        unmap_pages(guest, &attachment);
+                unmap_pages(guest, &attachment);
                 return r;
         }
         socket->attachment = attachment;
-        socket->masked = true;          /* an event that nobody waited for may have masked it */
-        guest_enqueue(socket);
+        if (attachment.masked) {        /* by an event that nobody waited for */
+                socket->masked = true;
+                guest_enqueue(socket);
+        }
         stream_init(&socket->stream, attachment.indexes, attachment.data, pvcalls_half(pages.order), guest->suppress);
         return 0;
 }
@@ -167,6 +237,7 @@ void socket_detach(struct socket *socket) {
                 return;
         if (socket->attachment.port)
                 guest->ports[socket->attachment.port] = NULL;
+        socket->attachment.masked = socket->masked;
         socket->masked = false;
         if (socket->reuse && socket->attachment.port)
                 keep(guest, &socket->attachment);

@@ -14,6 +14,8 @@
 #include "stream.h"
 
 #define KEPT_MAX 64u                    /* attachments of sockets that are gone; more short connections at once are mapped anew */
+#define REMEMBERED_MAX 64u              /* indexes pages whose data pages are remembered */
+#define REMEMBERED_REFS_MAX 16u         /* of order 4, which is Linux's; for larger ones, one call more is next to nothing */
 
 enum socket_state {
         SOCKET_NEW,                     /* known by its id, and nothing more */
@@ -41,6 +43,14 @@ struct attachment {
         uint32_t port;                  /* ours; 0: another backend has it */
         uint32_t ref, evtchn;           /* of the indexes page, and the guest's port: by these it is found again */
         uint64_t pages_hash;            /* of what the indexes page said of the data pages */
+        bool together;                  /* one mapping has the indexes page and, right behind it, the data pages */
+        bool masked;                    /* of those that are kept: an event has come for it, and nobody has unmasked the port */
+};
+
+/* What an indexes page has named, when it was last read. */
+struct remembered {
+        uint32_t order;                 /* 0: nothing is remembered */
+        uint32_t refs[1 + REMEMBERED_REFS_MAX];         /* of the indexes page, and of 1 << order data pages */
 };
 
 struct socket {
@@ -89,7 +99,7 @@ struct guest {
         struct pvcalls_command_page *page;      /* NULL: not mapped */
         uint32_t port;
         bool bound;                     /* there is a port */
-        bool commands_due, commands_masked, notify_due;
+        bool commands_due, commands_masked, notify_due, timer_due;
 
         int epoll;                      /* of all sockets, and of the event channels' descriptor */
         sd_event_source *io, *again, *timer;
@@ -103,6 +113,7 @@ struct guest {
         struct socket *freed;           /* until the end of the turn: events that were already collected may name them */
         struct attachment kept[KEPT_MAX];       /* the oldest first */
         unsigned n_kept;
+        struct remembered remembered[REMEMBERED_MAX];   /* by the indexes page's reference, modulo */
         struct spin spin;
         long n_preempted;               /* how often the CPU was taken away, when it was last looked at */
         uint64_t idle_since;            /* 0: there is work, or was when it was last looked for */
@@ -146,6 +157,8 @@ int socket_attach(struct socket *socket, uint32_t ref, uint32_t evtchn);
 /* Unmaps and unbinds, or keeps both if the guest has said that it will use them again. */
 void socket_detach(struct socket *socket);
 void guest_forget_kept(struct guest *guest);
+/* An event has come for a port that is no socket's. */
+void guest_mask_kept(struct guest *guest, uint32_t port);
 /* Whose events those of a port are. */
 int socket_set_port(struct guest *guest, uint32_t port, struct socket *socket);
 /* Lets another backend have its port, and takes it back, with a notification: what happened meanwhile is not known. */

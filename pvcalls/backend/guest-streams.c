@@ -231,7 +231,7 @@ void guest_release_stream(struct socket *socket, uint32_t req_id, bool reuse) {
         let_linger(socket);
         if (socket->stream.elsewhere)
                 guest_join_release(socket);
-        guest_set_timer(guest);
+        guest->timer_due = true;
         guest_enqueue(socket);          /* what the guest has sent just before is looked at once, at least */
 }
 

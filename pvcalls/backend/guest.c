@@ -94,8 +94,10 @@ static void take_events(struct guest *guest) {
                         continue;
                 }
                 socket = (uint32_t) port < guest->n_ports ? guest->ports[port] : NULL;
-                if (!socket)            /* it was unbound meanwhile, or is kept, and then stays masked */
+                if (!socket) {          /* it was unbound meanwhile, or is kept */
+                        guest_mask_kept(guest, (uint32_t) port);
                         continue;
+                }
                 if ((uint32_t) port == socket->attachment.port)
                         socket->masked = true;
                 else
@@ -180,8 +182,13 @@ static bool run_round(struct guest *guest) {
                 guest->terms->counters.notifications++;
                 xen_notify(guest->xen, guest->port);
         }
+        if (guest->timer_due) {
+                guest->timer_due = false;
+                if (guest->closing)     /* those that could be closed at once are gone again */
+                        guest_set_timer(guest);
+        }
         free_freed(guest);
-        return n > 0 || busy;
+        return busy || (n > 0 && guest->spin.max_usec > 0);     /* with one CPU, nobody has done anything meanwhile */
 }
 
 /* Something has come that was waited for. */

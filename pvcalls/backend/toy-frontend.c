@@ -10,6 +10,8 @@
  *      connect-raw ID ADDRESS PORT LEN FAMILY REF PORT | accept-raw ID NEW-ID REF PORT
  *      release-kept ID NEW-ID                  with reuse set; the pages are then another id's, for which
  *      connect-kept NEW-ID ADDRESS PORT        uses them again
+ *      release-again ID NEW-ID                 the same without reuse set: the backend does not know it
+ *      swap-data ID ID                         of two that are released so: each has the other's data pages
  *      getname ID WHICH [OFFSET] | shutdown ID HOW [OUT-PROD]
  *      getsockopt ID LEVEL NAME | setsockopt ID LEVEL NAME VALUE [LEN]     the value in hexadecimal digits
  *      attach-rings ID ORDER | setname ID LEN OFFSET PIECE     a path that is too long for a request is put before it by itself
@@ -296,6 +298,21 @@ static void do_storm(struct toy *toy, char **words) {
         answer(0);
 }
 
+static void do_swap_data(struct toy *toy, char **words) {
+        struct toy_socket *a = toy_socket_find(toy, toy_number(words, 1)), *b = toy_socket_find(toy, toy_number(words, 2)), c;
+
+        if (!a || !b || a->order != b->order) {
+                answer(-EINVAL);
+                return;
+        }
+        c = *a;
+        a->data = b->data;
+        memcpy(a->refs, b->refs, sizeof a->refs);
+        b->data = c.data;
+        memcpy(b->refs, c.refs, sizeof b->refs);
+        answer(0);
+}
+
 static void do_references(struct toy *toy) {
         printf("ok");
         for (unsigned i = 0; i < TOY_SOCKETS_MAX; i++)
@@ -350,6 +367,8 @@ static void execute(struct toy *toy, char **words) {
                 answer(xenevtchn_notify(toy->events, toy->port));
         } else if (toy_is(words, "references")) {
                 do_references(toy);
+        } else if (toy_is(words, "swap-data")) {
+                do_swap_data(toy, words);
         } else if (toy_is(words, "storm")) {
                 do_storm(toy, words);
         } else {

@@ -189,11 +189,11 @@ int64_t toy_make_request(struct toy *toy, char **words) {
         } else if (toy_is(words, "release")) {
                 request.cmd = PVCALLS_RELEASE;
                 return request_release(toy, &request, NULL);
-        } else if (toy_is(words, "release-kept")) {
+        } else if (toy_is(words, "release-kept") || toy_is(words, "release-again")) {
                 uint64_t new_id = toy_number(words, 2);
 
                 request.cmd = PVCALLS_RELEASE;
-                request.u.release.reuse = 1;
+                request.u.release.reuse = toy_is(words, "release-kept");
                 return request_release(toy, &request, &new_id);
         } else if (toy_is(words, "connect-kept")) {
                 request.cmd = PVCALLS_CONNECT;

@@ -109,6 +109,62 @@ class Commands(Attached):
         self.assertEqual(self.frontend.call("release", 49), 0)
         self.assertEqual(self.used(), nothing)
 
+    def use_again(self, number, server):
+        """One that was released is another's: whose pages work."""
+        self.assertEqual(self.frontend.call("socket", number), 0)
+        self.assertEqual(self.frontend.call("connect-kept", number, "127.0.0.1", server.port), 0)
+        self.assertEqual(self.frontend.transfer("echo", number, 5000), (5000, 0))
+
+    def test_pages_that_are_used_again_unasked(self):
+        server = self.serve()
+        nothing = self.used()
+        self.assertEqual(self.frontend.connect(0, server.port), 0)
+        connected = self.used()
+        for i in range(1, 20):
+            self.assertEqual(self.frontend.call("release-again", i - 1, i), 0)
+            self.assertEqual(self.used(), nothing)
+            self.use_again(i, server)
+            self.assertEqual(self.used(), connected)
+        self.assertEqual(self.frontend.call("release", 19), 0)
+        self.assertEqual(self.used(), nothing)
+
+    def test_an_indexes_page_that_comes_with_other_data_pages(self):
+        server = self.serve()
+        nothing = self.used()
+        for i in (1, 2):
+            self.assertEqual(self.frontend.connect(i, server.port), 0)
+        for release in ("release-again", "release-kept"):
+            for i in (1, 2):
+                self.assertEqual(self.frontend.call(release, i, i + 10), 0)
+            self.frontend.do("swap-data", 11, 12)
+            for i in (1, 2):
+                self.use_again(i + 10, server)
+                self.assertEqual(self.frontend.call("release-again", i + 10, i), 0)
+                self.use_again(i, server)
+        for i in (1, 2):
+            self.assertEqual(self.frontend.call("release-again", i, i), 0)
+        self.assertEqual(self.used(), nothing)
+
+    def test_an_indexes_page_whose_data_pages_are_not_granted_any_more(self):
+        server = self.serve()
+        nothing = self.used()
+        for i in (1, 2, 3):
+            self.assertEqual(self.frontend.connect(i, server.port), 0)
+            self.assertEqual(self.frontend.call("release-again", i, i), 0)
+        self.frontend.do("swap-data", 1, 2)
+        self.use_again(1, server)
+        self.assertEqual(self.frontend.call("release-again", 1, 1), 0)
+        self.frontend.do("swap-data", 1, 2)
+        self.assertEqual(self.frontend.call("release", 2), 0)  # it is nobody's; its pages are gone
+        self.use_again(1, server)  # what it came with last is not there any more, and is not needed
+        self.assertEqual(self.frontend.call("release-again", 1, 1), 0)
+        self.frontend.do("swap-data", 1, 3)
+        self.assertEqual(self.frontend.call("release", 3), 0)
+        self.assertEqual(self.frontend.call("socket", 1), 0)
+        self.assertEqual(self.frontend.call("connect-kept", 1, "127.0.0.1", server.port), "EINVAL")  # what it names is not there
+        self.assertEqual(self.used(), nothing)
+        self.assertEqual(self.frontend.connect(4, server.port), 0)
+
     def test_what_is_kept_is_bounded_and_goes_with_the_frontend(self):
         server = self.serve()
         nothing = self.used()
