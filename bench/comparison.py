@@ -90,9 +90,9 @@ class Program(Process):
         super().__init__([str(argument) for argument in argv], **options)
         self._lines = 0
 
-    def line(self, pattern):
+    def line(self, pattern, deadline=ROUND_DEADLINE):
         """Waits for its next line of output, which must be as the pattern says. Returns the match."""
-        match = self.wait_output(rf"\A(?:.*\n){{{self._lines}}}(.*)\n", ROUND_DEADLINE)
+        match = self.wait_output(rf"\A(?:.*\n){{{self._lines}}}(.*)\n", deadline)
         self._lines += 1
         if not (fields := re.fullmatch(pattern, match[1])):
             raise AssertionError(f"{self} says {match[1]!r}")

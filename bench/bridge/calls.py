@@ -114,7 +114,7 @@ def measure_carried(args, world):
     passed, _, _ = world.passed("carried", ECHO, TEXT)
     for label, target, peer in (("carried", lambda: world.bus(1), CARRIED), ("carried-stdio", world.stdio_bridge, STDIO)):
         address, _ = world.proxy(target(), label)  # not before it is needed: a bus does not wait long for who joins it to say who it is
-        caller = world.caller(THERE, ECHO, TEXT, address=address)
+        caller = world.carried_caller(address, THERE, ECHO, TEXT)
         compared = compare(args.rounds, microseconds(ours, N_CALLS), microseconds(caller, N_CALLS))
         yield compared.row(FAR_CALL, "µs", peer, at_most=1.2)
         compared = compare(args.rounds, microseconds(passed, N_CALLS), microseconds(caller, N_CALLS))
