@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Domains with a bus and a bridge each, for tests of what uses bridges. (test-bridge.py, which is about their insides, has its own.)"""
+"""Domains with a bus and a bridge each, for tests of what uses bridges. (linkcase.py is for tests of their insides.)"""
 
 import os
 import pathlib

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Descriptors in messages that cross the bridge."""
 
-import errno
 import fcntl
-import hashlib
-import importlib.util
 import os
 import pathlib
 import random
@@ -15,172 +12,10 @@ import struct
 import threading
 import tty
 
-from bridgewire import frame, hello, message, name, peer
-from dbuswire import CALL, Bus, Message, Service, encode
-from harness import build_directory, wait_until
-from impostorcase import ImpostorCase
-from storageclient import Client
-from xenopsdclient import Caller
-
-K, M = 1 << 10, 1 << 20
-KEEP = "org.example.Keep"
-NOT_SUPPORTED = "org.freedesktop.DBus.Error.NotSupported"
-EXCEEDED = "org.freedesktop.DBus.Error.LimitsExceeded"
-SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-DESCRIPTORS, DATA, DATA_CREDIT, DATA_END, DATA_STOP = range(18, 23)
-XENOPSD = build_directory() / "services/xenopsd/xcp-xenopsd"
-STORAGE = build_directory() / "services/storage/xcp-storage"
-
-
-def load_bridge():
-    path = pathlib.Path(__file__).with_name("test-bridge.py")
-    spec = importlib.util.spec_from_file_location("test_bridge_shared", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-bridge = load_bridge()
-
-
-def memfd(data, seals=SEALS):
-    fd = os.memfd_create("test", os.MFD_ALLOW_SEALING)
-    os.write(fd, data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    if seals:
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
-    return fd
-
-
-def n_descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-class Keeper:
-    """A service that keeps what it is given, and gives what it is told to."""
-
-    def __init__(self, path):
-        self.given = []  # the descriptors of each call
-        self.gives = []
-        self.arrived = threading.Condition()
-        self.service = Service(path, KEEP, self._handle, passes_fds=True)
-
-    def _handle(self, bus, call):
-        if call.type != CALL:
-            return
-        with self.arrived:
-            self.given.append(call.fds)
-            self.arrived.notify_all()
-        if call.flags & 1:
-            return
-        if call.member in ("Get", "Tell", "Shout"):  # in the answer, or in a signal to the caller or to everybody before it
-            fds, self.gives = self.gives, []
-            passed = ("h" * len(fds), *range(len(fds)))
-            if call.member == "Get":
-                bus.answer_to(call, *passed, fds=fds)
-            else:
-                bus.signal("/", KEEP, "Given", *passed, destination=call.sender if call.member == "Tell" else None, fds=fds)
-                bus.answer_to(call, "u", 0)
-            for fd in fds:
-                os.close(fd)
-        else:
-            bus.answer_to(call, "u", len(call.fds))
-
-    def take(self):
-        with self.arrived:
-            assert self.arrived.wait_for(lambda: self.given, timeout=30), "no call has come within 30 s"
-            return self.given.pop(0)
-
-    def close(self):
-        self.service.close()
-        for fds in self.given:
-            for fd in fds:
-                os.close(fd)
-
-
-class DescriptorTest(bridge.BridgeTest):
-    def setUp(self):
-        super().setUp()
-        self.keeper = Keeper(self.path(1))
-        self.addCleanup(self.keeper.close)
-        self.wait_name(0, KEEP)
-        self.client = bridge.Bus(self.path(0), passes_fds=True)
-        self.addCleanup(self.client.close)
-
-    def own(self, fd):
-        """Closes it at the end."""
-        self.addCleanup(self.close, fd)
-        return fd
-
-    def close(self, fd):
-        try:
-            os.close(fd)
-        except OSError as error:
-            if error.errno != errno.EBADF:
-                raise
-
-    def passing(self, *fds, member="Keep", flags=0):
-        """The call's answer; the descriptors are closed here."""
-        try:
-            serial = self.client.call_async(KEEP, "/", KEEP, member, "h" * len(fds), *range(len(fds)), fds=fds, flags=flags)
-        finally:
-            for fd in fds:
-                os.close(fd)
-        return None if flags else self.client.answer(serial)
-
-    def give(self, *fds):
-        """Passes them in a call, and returns what has arrived."""
-        self.assertEqual(self.passing(*fds), (len(fds),))
-        return self.keeper.take()
-
-    def get(self, *fds):
-        """Passes them in an answer."""
-        self.keeper.gives = list(fds)
-        reply = self.client.reply_to(self.client.call_async(KEEP, "/", KEEP, "Get"))
-        self.keeper.take()
-        if reply.error:
-            raise bridge.CallFailed(reply.error, reply.body[0])
-        return reply.fds
-
-    def ways(self):
-        return (self.give, "call"), (self.get, "answer")
-
-    def bridges_of(self):
-        """The processes of the link, one at each side."""
-        return [self.process_of(0, 1), self.process_of(1, 0)]
-
-    def process_of(self, domain, other):
-        pids = [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and self.is_process_of(pid, domain)]
-        self.assertEqual(len(pids), 1, f"processes of domain {domain} for domain {other}")
-        return pids[0]
-
-    def is_process_of(self, pid, domain):
-        try:
-            argv = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return b"--peer" in argv and os.fsencode(self.directory(domain)) in argv
-
-    def read(self, fd, n, what="bytes"):
-        data = b""
-        while len(data) < n:
-            self.wait_readable(fd, what)
-            piece = os.read(fd, n - len(data))
-            self.assertTrue(piece, f"the end after {len(data)} of {n} bytes, {what}")
-            data += piece
-        return data
-
-    def wait_readable(self, fd, what):
-        poll = select.poll()
-        poll.register(fd, select.POLLIN)
-        self.assertTrue(poll.poll(30000), f"nothing to read within 30 s: {what}")
-
-    def assert_end(self, fd):
-        self.wait_readable(fd, "the end")
-        try:
-            self.assertEqual(os.read(fd, 100), b"")
-        except OSError as error:
-            self.assertIn(error.errno, (errno.ECONNRESET, errno.EIO))
+from dbuswire import Bus
+from descriptorcase import EXCEEDED, K, KEEP, M, NOT_SUPPORTED, SEALS, DescriptorTest, memfd, n_descriptors
+from harness import wait_until
+from linkcase import ECHO, MANAGER
 
 
 class Kinds(DescriptorTest):
@@ -392,10 +227,6 @@ class Kinds(DescriptorTest):
         wait_until(lambda: self.counters(1)["descriptors"] == 0, "all of them to be forgotten")
 
 
-class KindsOnDbusBroker(Kinds):
-    broker = "dbus-broker"
-
-
 class Flow(DescriptorTest):
     def test_what_is_not_read_stops_nothing_else(self):
         reader, writer = os.pipe()
@@ -451,11 +282,11 @@ class Flow(DescriptorTest):
 
     def test_those_for_who_takes_none_are_closed(self):
         service = self.service(1)  # has not told its bus that it can be passed any
-        self.wait_name(0, bridge.ECHO)
+        self.wait_name(0, ECHO)
         self.passing()  # the caller has its ghost
         before = [n_descriptors(pid) for pid in self.bridges_of()]
         reader, writer = os.pipe()
-        serial = self.client.call_async(bridge.ECHO, "/", bridge.ECHO, "Echo", "h", 0, fds=[reader])
+        serial = self.client.call_async(ECHO, "/", ECHO, "Echo", "h", 0, fds=[reader])
         os.close(reader)
         self.assertTrue(self.client.reply_to(serial).error)
         wait_until(lambda: [n_descriptors(pid) for pid in self.bridges_of()] == before, "the descriptors to be closed")
@@ -496,7 +327,7 @@ class Signals(DescriptorTest):
 
     def test_to_all_who_want_to_hear(self):
         """Each gets the same, as on one bus: what one reads is gone for the others, and the end is when all have closed theirs."""
-        other = bridge.Bus(self.path(0), passes_fds=True)
+        other = Bus(self.path(0), passes_fds=True)
         self.addCleanup(other.close)
         for client in (self.client, other):
             client.match(f"type='signal',sender='{KEEP}',member='Given'")
@@ -530,15 +361,11 @@ class Signals(DescriptorTest):
         self.assertRegex(self.bridges[1].stderr, "A signal to domain 0 was dropped: Descriptor 2 of 2 is one of eventfd")
 
 
-class SignalsOnDbusBroker(Signals):
-    broker = "dbus-broker"
-
-
 class Limits(DescriptorTest):
     def limit(self, domain, line):
         self.write_policy(domain, self.policy + line + "\n")
-        with bridge.Bus(self.path(domain)) as bus:
-            bus.call(*bridge.MANAGER, "ReloadPolicy")
+        with Bus(self.path(domain)) as bus:
+            bus.call(*MANAGER, "ReloadPolicy")
 
     def pipes(self, n):
         pairs = [os.pipe() for _ in range(n)]
@@ -630,137 +457,9 @@ class Deaths(DescriptorTest):
         here.close()
 
 
-class Services(bridge.BridgeTest):
-    """Ours, in another domain."""
-
-    policy = """\
-allow in any org.xen.xcp.storage from any
-allow in any org.xen.xcp.xenopsd from any
-allow out any org.xen.xcp.storage to any
-allow out any org.xen.xcp.xenopsd to any
-allow own org.xen.xcp.storage by any
-allow own org.xen.xcp.xenopsd by any
-"""
-
-    def start_service(self, program, name):
-        process = bridge.start_ready(self.xen, 1, program, "--bus-address", f"unix:path={self.path(1)}", "--state-dir",
-                                     self.directory(1) / "state")
-        self.addCleanup(process.kill)
-        self.wait_name(0, name)
-
-    def address(self):
-        return f"unix:path={self.path(0)}"
-
-    def test_a_console(self):
-        self.start_service(XENOPSD, "org.xen.xcp.xenopsd")
-        caller = Caller(self.address(), "org.xen.xcp.xenopsd")
-        self.addCleanup(caller.close)
-        vm = caller.create("one", {"boot-ms": "10"})
-        self.assertEqual(vm.start().wait()[0], "Succeeded")
-        with vm.open_console() as console:
-            console.settimeout(30)
-            console.sendall(b"hello\n")
-            said = b""
-            while b"hello" not in said:
-                piece = console.recv(4096)
-                self.assertTrue(piece, said)
-                said += piece
-
-    def test_a_disk_in_and_out(self):
-        self.start_service(STORAGE, "org.xen.xcp.storage")
-        client = Client(self.address())
-        self.addCleanup(client.close)
-        sr = client.create_sr("d", "directory", path=self.directory(1) / "sr")
-        data = random.randbytes(16 * M)
-        reader, writer = os.pipe()
-        task = client.begin_import(sr, reader, name="disk", size=len(data))
-        os.close(reader)
-        with os.fdopen(writer, "wb") as source:
-            source.write(data)
-        vdi = client.wait(task, 60)["vdi"]
-        reader, writer = os.pipe()
-        task = client.begin_export(vdi, writer)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as sink:
-            back = sink.read()
-        self.assertEqual(len(back), len(data))
-        self.assertEqual(hashlib.sha256(back).hexdigest(), hashlib.sha256(data).hexdigest())
-        client.wait(task, 60)
+class KindsOnDbusBroker(Kinds):
+    broker = "dbus-broker"
 
 
-def descriptors(stream, *entries):
-    return frame(DESCRIPTORS, struct.pack("<IHH", stream, len(entries), 0) + b"".join(struct.pack("<IHHQQ", number, kind, 0, size, 0)
-                                                                                         for number, kind, size in entries))
-
-
-def data(number, content, side=0):
-    return frame(DATA, struct.pack("<IB3x", number, side) + content)
-
-
-def end(number, reason=0, side=0):
-    return frame(DATA_END, struct.pack("<IBB2x", number, side, reason))
-
-
-class Hostile(ImpostorCase):
-    """A guest with something else than a bridge."""
-
-    def call(self, number, n_fds, destination=KEEP, flags=2):
-        call = Message(CALL, number, path="/", interface=KEEP, member="Keep", destination=destination, n_fds=n_fds)
-        return message(1, encode(call), call=number, flags=flags)
-
-    def test_what_is_no_protocol_ends_the_link(self):
-        start = hello(features=1) + peer(1, ":1.1")
-        pipe = descriptors(1, (1, 1, 0))
-        cases = {
-            "none at all": start + descriptors(1),
-            "more than there are": start + frame(DESCRIPTORS, struct.pack("<IHH", 1, 5, 0) + bytes(24)),
-            "of nobody": start + descriptors(7, (1, 1, 0)),
-            "with the number 0": start + descriptors(1, (0, 1, 0)),
-            "twice": start + pipe + pipe,
-            "twice at once": start + descriptors(1, (1, 1, 0), (1, 1, 0)),
-            "too many": start + b"".join(descriptors(1, (number, 1, 0)) for number in range(1, 1026)),
-            "too many that are refused": start + b"".join(descriptors(1, (number, 99, 0)) + end(number) for number in range(1, 1026)),
-            "a message that has none": start + self.call(1, 1),
-            "data of nothing": start + data(9, b"x"),
-            "data of something that was not passed": start + data(1, b"x", side=1),
-            "no data": start + pipe + data(1, b""),
-            "more than was allowed": start + pipe + b"".join(data(1, bytes(16 * K)) for _ in range(4 * 64)),
-            "data the wrong way": start + descriptors(1, (1, 2, 0)) + data(1, b"x"),
-            "data after the end": start + pipe + end(1) + data(1, b"x"),
-            "two ends": start + pipe + end(1) + end(1),
-            "more than a copy has": start + descriptors(1, (1, 7, 3)) + data(1, b"four"),
-            "too much credit": start + pipe + frame(DATA_CREDIT, struct.pack("<IB3xI", 1, 0, 0xffffffff)),
-            "a side that there is not": start + pipe + data(1, b"x", side=2),
-        }
-        for what, frames in cases.items():
-            with self.subTest(what):
-                self.meet(frames)
-                self.wait_end()
-        self.assert_others_are_well()
-
-    def test_a_message_that_claims_others_than_it_has(self):
-        keeper = Keeper(self.path(2))
-        self.addCleanup(keeper.close)
-        self.wait_name(0, KEEP)
-        pipe = descriptors(1, (1, 1, 0))
-        self.meet(hello(features=1), peer(1, ":1.1"), self.call(1, 1, flags=0),  # it has none
-                  pipe, self.call(2, 2),  # it has one
-                  descriptors(1, (2, 99, 0)), self.call(3, 1),  # of a kind that there will be
-                  descriptors(1, (3, 7, 1 << 40)), self.call(4, 1),
-                  descriptors(1, (4, 7, 10)), data(4, b"short"), end(4), self.call(5, 1))
-        for number, error in enumerate((b"InconsistentMessage", b"InconsistentMessage", b"NotSupported", b"LimitsExceeded", b"IOError")):
-            self.assertIn(error, self.wait_refusal(number + 1))
-        self.send(frame(DATA_STOP, struct.pack("<IB3x", 77, 0)), end(1), end(2), end(3))
-        wait_until(lambda: self.counters(1)["descriptors"] == 0, "none to be left")
-        self.assertEqual(self.link_property(1, "State"), "Up")
-        self.assertEqual(keeper.given, [])
-
-    def test_a_bridge_that_does_not_carry_them(self):
-        self.meet(hello(), peer(1, ":1.1"), name(1, "org.example.Old"))
-        self.wait_name(0, "org.example.Old")
-        reader, writer = os.pipe()
-        with Bus(self.path(0), passes_fds=True) as bus:
-            failed = bus.reply_to(bus.call_async("org.example.Old", "/", KEEP, "Keep", "h", 0, fds=[reader]))
-        self.assertEqual(failed.error, NOT_SUPPORTED)
-        os.close(reader)
-        os.close(writer)
+class SignalsOnDbusBroker(Signals):
+    broker = "dbus-broker"
