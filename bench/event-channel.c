@@ -33,11 +33,14 @@ struct channel {
 
 /* Waits for an event and takes it. Returns 0, or a negative errno. */
 static int channel_take(const struct channel *channel) {
-        struct pollfd p = { .fd = xenevtchn_fd(channel->handle), .events = POLLIN };
+        struct pollfd p = { .events = POLLIN };
         xenevtchn_port_or_error_t port;
 
-        if (channel->poll && poll(&p, 1, -1) < 0)
-                return -errno;
+        if (channel->poll) {
+                p.fd = xenevtchn_fd(channel->handle);
+                if (poll(&p, 1, -1) < 0)
+                        return -errno;
+        }
         port = xenevtchn_pending(channel->handle);
         if (port < 0 || xenevtchn_unmask(channel->handle, port) < 0)
                 return -errno;

@@ -25,6 +25,7 @@ struct xenevtchn_handle {
         struct connection connection;
         int epoll;
         bool cloexec;                           /* false: epoll, connection and receive eventfds survive exec(2) */
+        _Atomic bool shown;                     /* somebody may have the descriptor, and change its flags; false: it blocks */
         _Atomic bool sleeps;                    /* xenevtchn_pending() found nothing and slept, the last time */
         pthread_rwlock_t lock;                  /* of ports: written to bind and unbind, read to use one */
         struct evtchn_ports ports;

@@ -48,6 +48,7 @@ xenevtchn_handle *xenevtchn_open(xentoollog_logger *logger, unsigned int flags) 
         if (!xce)
                 return NULL;
         xce->cloexec = !(flags & XENEVTCHN_NO_CLOEXEC);
+        xce->shown = !xce->cloexec;     /* a program that is started has it */
 
         r = handle_open(xce);
         return r < 0 ? give_up(xce, r) : xce;
@@ -143,6 +144,7 @@ xenevtchn_handle *xenevtchn_fdopen(xentoollog_logger *logger, int fd, unsigned i
         if (!xce)
                 return NULL;
         xce->cloexec = fd_flags & FD_CLOEXEC;
+        xce->shown = true;
 
         r = find_connection(fd, &xce->connection.fd);
         if (r < 0) {

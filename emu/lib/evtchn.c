@@ -31,6 +31,7 @@ int xenevtchn_close(xenevtchn_handle *xce) {
 }
 
 int xenevtchn_fd(xenevtchn_handle *xce) {
+        atomic_store_explicit(&xce->shown, true, memory_order_relaxed);
         return xce->epoll;
 }
 
@@ -155,12 +156,14 @@ static bool take_event(xenevtchn_handle *xce, uint64_t number) {
  * Waits as read(2) from the device does: at all only if the descriptor, whose flags are the caller's to set at any time, may block.
  *
  * Most programs poll first, so an event is there and the flags need not be asked for. Those that sleep here once do so again, so for
- * them the flags come first: each has one system call less.
+ * them the flags come first: each has one system call less. Nobody changes the flags of a descriptor that was never asked for.
  */
 static int wait_for_event(xenevtchn_handle *xce, struct epoll_event *ret_event) {
         bool sleeps = atomic_load_explicit(&xce->sleeps, memory_order_relaxed);
         int flags, r = 0;
 
+        if (!atomic_load_explicit(&xce->shown, memory_order_relaxed))
+                return epoll_wait(xce->epoll, ret_event, 1, -1);
         if (!sleeps)
                 r = epoll_wait(xce->epoll, ret_event, 1, 0);
         if (r != 0)

@@ -195,6 +195,25 @@ static void test_open_errors(void) {
         g_assert_cmpint(errno, ==, EBADF);
 }
 
+/* Who never asks for the descriptor waits as everybody does, and who asks for it late can still say that it is not to wait. */
+static void test_descriptor_asked_for_late(struct fixture *fixture, const void *data) {
+        xenevtchn_handle *quiet = open_in(fixture->hypervisor, 2, 0);
+        int server = xenevtchn_bind_unbound_port(fixture->server, 2), client;
+
+        client = xenevtchn_bind_interdomain(quiet, 1, server);
+        g_assert_cmpint(client, >, 0);
+        for (int i = 0; i < 3; i++) {
+                g_assert_cmpint(xenevtchn_pending(quiet), ==, client);
+                g_assert_cmpint(xenevtchn_unmask(quiet, client), ==, 0);
+                g_assert_cmpint(xenevtchn_notify(fixture->server, server), ==, 0);
+        }
+        set_blocking(quiet, false);
+        assert_event(quiet, client);
+        g_assert_cmpint(xenevtchn_unmask(quiet, client), ==, 0);
+        assert_no_event(quiet);
+        g_assert_cmpint(xenevtchn_close(quiet), ==, 0);
+}
+
 static void on_signal(int number) {
 }
 
@@ -373,6 +392,7 @@ int main(int argc, char **argv) {
                 { "/evtchn/virq", test_virq },
                 { "/evtchn/restrict", test_restrict },
                 { "/evtchn/restrict-all", test_restrict_all },
+                { "/evtchn/descriptor-asked-for-late", test_descriptor_asked_for_late },
                 { "/evtchn/a-signal-interrupts-pending", test_interrupted },
                 { "/evtchn/a-bare-wake-up-does-not-block-who-polled", test_bare_wake_up },
                 { "/evtchn/one-thread-waits-another-binds", test_threads },
