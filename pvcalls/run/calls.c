@@ -33,6 +33,10 @@ static bool is_stream(int fd, int family) {
         return domain == AF_UNIX || option(fd, SO_PROTOCOL) == IPPROTO_TCP;
 }
 
+bool is_packet_unix(int fd) {
+        return option(fd, SO_DOMAIN) == AF_UNIX && option(fd, SO_TYPE) != SOCK_STREAM;
+}
+
 static bool is_v6_only(int fd) {
         int value = 0;
         socklen_t n = sizeof value;
@@ -147,8 +151,10 @@ static int64_t call_connect(struct supervisor *supervisor, struct call *call, co
         r = address_read(target, call->data.args[1], call->data.args[2], &address);
         if (r != 0)
                 return r < 0 ? r : CALL_CONTINUES;
-        if (!is_stream(fd, address.any.sa_family) || !ranges_have(&call->program->ranges, &address))
+        if (!ranges_have(&call->program->ranges, &address))
                 return CALL_CONTINUES;
+        if (!is_stream(fd, address.any.sa_family))
+                return is_packet_unix(fd) ? -ESOCKTNOSUPPORT : CALL_CONTINUES;
         return connect_begin(supervisor, call, fd, carried, &address);
 }
 
@@ -178,8 +184,10 @@ static int64_t call_bind(struct supervisor *supervisor, struct call *call, const
         }
         if (call->program->ranges.datagrams && datagrams_are(fd) && ranges_have_listener(&call->program->ranges, &address))
                 return datagrams_bind(supervisor, call, &address, fd, carried);
-        if (!is_stream(fd, address.any.sa_family) || !ranges_have_listener(&call->program->ranges, &address))
+        if (!ranges_have_listener(&call->program->ranges, &address))
                 return CALL_CONTINUES;
+        if (!is_stream(fd, address.any.sa_family))
+                return is_packet_unix(fd) ? -ESOCKTNOSUPPORT : CALL_CONTINUES;
         if (carried && (carried->socket || carried->leader))
                 return -EINVAL;
         r = carried ? 0 : shared_join(supervisor, fd, &address);
@@ -316,17 +324,17 @@ static int64_t handle(struct supervisor *supervisor, struct call *call, const st
                 return call_connect(supervisor, call, target, fd, carried);
         if (call->data.nr == __NR_bind)
                 return call_bind(supervisor, call, target, fd, carried);
-        if (call->data.nr == __NR_sendto && call->data.args[3] & (MSG_OOB | MSG_FASTOPEN))
-                return -EOPNOTSUPP;             /* as the filter has it */
-        if (call->data.nr == __NR_sendto)
-                return datagrams_send(supervisor, call, target, fd, carried);
+        if (call->data.nr == __NR_sendto || call->data.nr == __NR_sendmsg || call->data.nr == __NR_sendmmsg)
+                return call_send(supervisor, call, target, fd, carried);
         if (!carried)
                 return CALL_CONTINUES;
         switch (call->data.nr) {
         case __NR_listen:
                 return carried->datagrams ? CALL_CONTINUES : call_listen(call, fd, carried);
         case __NR_recvfrom:
-                return datagrams_receive(supervisor, call, target, fd, carried);
+        case __NR_recvmsg:
+        case __NR_recvmmsg:
+                return call_receive(supervisor, call, target, fd, carried);
         case __NR_accept:
         case __NR_accept4:
                 return call_accept(supervisor, call, target, fd, carried);

@@ -2,7 +2,8 @@
 
 /*
  * UDP sockets. The program's is connected to one of ours over the loopback if the program has connected it, so that sending and receiving without an
- * address is the kernel's own doing, as polling is. Calls that give or want an address are made here: the kernel would know only the loopback's.
+ * address is the kernel's own doing, as polling is. Calls that give or want an address are sending.c's and receiving.c's: the kernel would know only the
+ * loopback's.
  *
  * One that is connected to nobody is bound on the loopback, and what it gets is from an address there that says who has sent it (peers.h).
  */
@@ -21,7 +22,7 @@
 
 #define TURN_DATAGRAMS 64u              /* each way; then others have theirs */
 
-static uint8_t bytes[65536];            /* one at a time: no datagram is longer */
+uint8_t datagrams_bytes[DATAGRAMS_BYTES];
 
 bool datagrams_are(int fd) {
         int domain = 0, type = 0, protocol = 0;
@@ -214,47 +215,6 @@ int64_t datagrams_bind(struct supervisor *supervisor, struct call *call, const s
         return connect_end(fd, carried);
 }
 
-/* Takes the next that is there, and tells from whom it is. What somebody else in the domain has sent there is thrown away. */
-static ssize_t receive(int fd, struct carried *carried, int flags, const struct pvcalls_name **ret_from) {
-        for (;;) {
-                uint32_t number;
-                ssize_t n = loopback_receive(fd, carried->fd, bytes, sizeof bytes, (flags & MSG_PEEK) | MSG_DONTWAIT | MSG_TRUNC, &number);
-
-                if (n < 0 && n != -EPERM)
-                        return n;
-                *ret_from = n == -EPERM ? NULL : number == 0 ? &carried->peer : carried->peers ? peers_find(carried->peers, number) : NULL;
-                if (*ret_from)
-                        return n;
-                if (flags & MSG_PEEK)
-                        (void) recv(fd, bytes, 0, MSG_DONTWAIT);
-        }
-}
-
-/* recvfrom(2) with an address. */
-int64_t datagrams_receive(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
-        const __u64 *args = call->data.args;
-        const struct pvcalls_name *from;
-        int flags = (int) args[3], r;
-        ssize_t n;
-        size_t copied;
-
-        if (!carried->datagrams || carried->fd < 0 || flags & MSG_ERRQUEUE)
-                return CALL_CONTINUES;
-        n = receive(fd, carried, flags, &from);
-        if (n == -EAGAIN && !(flags & MSG_DONTWAIT) && !(fcntl(fd, F_GETFL) & O_NONBLOCK)) {
-                timeout_set(supervisor, call, fd);
-                carried_wait(carried, call);
-                return CALL_WAITS;
-        }
-        if (n < 0)
-                return n;
-        copied = (size_t) n < args[2] ? (size_t) n : args[2];
-        r = target_write(target, args[1], bytes, copied);
-        if (r == 0)
-                r = address_write(target, args[4], args[5], from, carried->family);
-        return r < 0 ? r : flags & MSG_TRUNC ? n : (ssize_t) copied;
-}
-
 /* One that is not carried yet sends: it is from now on, if it sends to what is, and not bound to an address of the domain's own. */
 static int64_t send_first(struct supervisor *supervisor, struct call *call, const struct pvcalls_name *address, int fd) {
         struct carried *carried;
@@ -266,35 +226,16 @@ static int64_t send_first(struct supervisor *supervisor, struct call *call, cons
         return r < 0 ? r : attach_begin(call, carried, address->any.sa_family);
 }
 
-/* sendto(2) with an address. */
-int64_t datagrams_send(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
-        const __u64 *args = call->data.args;
-        struct pvcalls_name address;
-        int64_t r;
-
-        if (!call->program->ranges.datagrams || args[4] == 0 || (carried && !carried->datagrams))
-                return CALL_CONTINUES;
-        r = address_read(target, args[4], args[5], &address);
-        if (r != 0 || !ranges_have(&call->program->ranges, &address))
-                return r < 0 ? r : CALL_CONTINUES;
+int64_t datagrams_begin(struct supervisor *supervisor, struct call *call, const struct pvcalls_name *address, int fd, struct carried *carried) {
         if (!carried)
-                return call->started ? -ECONNABORTED : send_first(supervisor, call, &address, fd);
+                return call->started ? -ECONNABORTED : send_first(supervisor, call, address, fd);
         if (carried->kind == CARRIED_CONNECTING || carried->kind == CARRIED_BOUND) {
                 carried_wait(carried, call);
                 return CALL_WAITS;
         }
-        if (carried->fd < 0) {
-                r = call->started ? connect_end(fd, carried) : CALL_CONTINUES;
-                if (r != 0)
-                        return r;
-        }
-        if (args[2] > sizeof bytes)
-                return -EMSGSIZE;
-        r = target_read(target, args[1], bytes, args[2]);
-        if (r < 0)
-                return r;
-        r = xcp_pvcalls_send_to(carried->socket, bytes, args[2], &address.any, address.size);
-        return r < 0 && r != -EAGAIN ? r : (int64_t) args[2];   /* without room for it, it is lost, as in any queue that is full */
+        if (carried->fd >= 0)
+                return 0;
+        return call->started ? connect_end(fd, carried) : CALL_CONTINUES;
 }
 
 /* Moves one from the program to the backend. Returns whether there may be more. */
@@ -303,13 +244,13 @@ static bool move_out(struct carried *carried) {
 
         if (!carried->readable || !(xcp_pvcalls_poll(carried->socket, POLLOUT) & POLLOUT))
                 return false;
-        n = recv(carried->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        n = recv(carried->fd, datagrams_bytes, sizeof datagrams_bytes, MSG_DONTWAIT);
         if (n < 0 && errno == EAGAIN) {
                 carried->readable = false;
                 return false;
         }
         if (n >= 0)                     /* an error is of one that was sent to the program, which has closed its socket */
-                (void) xcp_pvcalls_send_to(carried->socket, bytes, (size_t) n, NULL, 0);
+                (void) xcp_pvcalls_send_to(carried->socket, datagrams_bytes, (size_t) n, NULL, 0);
         return true;
 }
 
@@ -318,12 +259,12 @@ static bool move_in(struct carried *carried) {
         ssize_t n;
 
         from.size = sizeof from.local;
-        n = xcp_pvcalls_receive_from(carried->socket, bytes, sizeof bytes, &from.any, &from.size);
+        n = xcp_pvcalls_receive_from(carried->socket, datagrams_bytes, sizeof datagrams_bytes, &from.any, &from.size);
 
         if (n == -EAGAIN)
                 return false;
         if (n >= 0)
-                loopback_send(carried->fd, bytes, (size_t) n,           /* no room: lost */
+                loopback_send(carried->fd, datagrams_bytes, (size_t) n,           /* no room: lost */
                               carried->peer.size == 0 && carried->peers && from.size > 0 ? peers_number(carried->peers, &from) : 0);
         else if (xcp_pvcalls_poll(carried->socket, 0) & POLLHUP)
                 return false;           /* and not what has become of a datagram */

@@ -16,6 +16,8 @@
 
 #include <xenstore.h>
 
+#include "target.h"
+
 #define HAND_OVER_MS 30000              /* a supervisor is never busy for so long */
 
 char *door_directory(void) {
@@ -106,49 +108,57 @@ int door_find(const char *path, int *ret_lock, int *ret_door) {
         return 0;
 }
 
+/* What a program says at the door. The listener is fetched, and not sent: the filter that it is of may have sendmsg(2) wait for us. */
+struct visit {
+        int listener;                   /* the number that it has there */
+        struct ranges ranges;
+};
+
 int door_hand_over(int connection, int listener, const struct ranges *ranges) {
-        union {
-                struct cmsghdr header;
-                char bytes[CMSG_SPACE(sizeof(int))];
-        } control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) } };
-        struct iovec iov = { .iov_base = (void *) ranges, .iov_len = sizeof *ranges };
-        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+        struct visit visit = { .listener = listener, .ranges = *ranges };
         struct pollfd answer = { .fd = connection, .events = POLLIN };
         char ok;
 
-        memcpy(CMSG_DATA(&control.header), &listener, sizeof listener);
-        if (sendmsg(connection, &message, MSG_NOSIGNAL) < 0)
+        if (send(connection, &visit, sizeof visit, MSG_NOSIGNAL) < 0)
                 return -errno;
         if (poll(&answer, 1, HAND_OVER_MS) <= 0)
                 return -ETIMEDOUT;
         return recv(connection, &ok, 1, 0) == 1 ? 0 : -ECONNRESET;
 }
 
+/* Fetches the listener of who is at this end. It still is when that is done, so that its process number was nobody else's. */
+static int fetch(int connection, const struct visit *visit) {
+        struct pollfd there = { .fd = connection, .events = POLLIN };
+        struct ucred who;
+        socklen_t n = sizeof who;
+        int listener;
+
+        if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0)
+                return -errno;
+        listener = target_take(who.pid, visit->listener);
+        if (listener < 0)
+                return listener;
+        if (poll(&there, 1, 0) == 0 && send(connection, "+", 1, MSG_NOSIGNAL) == 1)
+                return listener;
+        close(listener);
+        return -ECONNRESET;
+}
+
 int door_take(int door, struct ranges *ret_ranges) {
-        union {
-                struct cmsghdr header;
-                char bytes[CMSG_SPACE(sizeof(int))];
-        } control = {};
-        struct iovec iov = { .iov_base = ret_ranges, .iov_len = sizeof *ret_ranges };
-        struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-        int connection = accept4(door, NULL, NULL, SOCK_CLOEXEC), listener = -1;
+        int connection = accept4(door, NULL, NULL, SOCK_CLOEXEC), listener = -EBADMSG;
         struct timeval patience = { .tv_sec = 1 };      /* it sends at once: nobody is waited for who does not */
+        struct visit visit;
 
         if (connection < 0)
                 return -errno;
         (void) setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-        if (recvmsg(connection, &message, MSG_CMSG_CLOEXEC) == sizeof *ret_ranges && control.header.cmsg_len == CMSG_LEN(sizeof(int)) &&
-            control.header.cmsg_type == SCM_RIGHTS) {
-                memcpy(&listener, CMSG_DATA(&control.header), sizeof listener);
-                if (ret_ranges->n > RANGES_MAX)         /* another version's: they do not mix */
-                        ret_ranges->n = 0;
-                if (send(connection, "+", 1, MSG_NOSIGNAL) != 1) {
-                        close(listener);
-                        listener = -1;
-                }
-        }
+        if (recv(connection, &visit, sizeof visit, MSG_TRUNC) == sizeof visit && visit.ranges.n <= RANGES_MAX &&        /* or it is another version's: they do not mix */
+            visit.ranges.n_paths <= RANGES_PATHS_MAX)
+                listener = fetch(connection, &visit);
+        if (listener >= 0)
+                *ret_ranges = visit.ranges;
         close(connection);
-        return listener < 0 ? -EBADMSG : listener;
+        return listener;
 }
 
 bool door_close(int door, int lock, const char *path) {

@@ -48,17 +48,34 @@ static const struct sock_filter way_in[] = {
         RETURN(SECCOMP_RET_ERRNO | ENOSYS),
 };
 
-/* sendto and recvfrom with an address, which is a 64-bit pointer. */
-static const struct sock_filter datagrams[] = {
+/* TCP Fast Open, and urgent data. */
+static const struct sock_filter flags[] = {
+        UNLESS(__NR_sendmsg, 4),
+        LOAD(DATA(args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MSG_FASTOPEN | MSG_OOB, 0, 1),
+        RETURN(SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        LOAD(DATA(nr)),
+
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_sendto, 1, 0),
-        UNLESS(__NR_recvfrom, 6),
-        LOAD(DATA(args[4])),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2),
-        LOAD(DATA(args[4]) + sizeof(uint32_t)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),
-        RETURN(SECCOMP_RET_USER_NOTIF),
+        UNLESS(__NR_sendmmsg, 4),
+        LOAD(DATA(args[3])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MSG_FASTOPEN | MSG_OOB, 0, 1),
+        RETURN(SECCOMP_RET_ERRNO | EOPNOTSUPP),
         LOAD(DATA(nr)),
 };
+
+/* sendto and recvfrom with an address, which is a 64-bit pointer; and their relatives, where the filter cannot see whether they have one. */
+#define NOTIFY_ADDRESSED(call)                                    \
+        UNLESS(__NR_##call, 6),                                   \
+        LOAD(DATA(args[4])),                                      \
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 2),             \
+        LOAD(DATA(args[4]) + sizeof(uint32_t)),                   \
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0),             \
+        RETURN(SECCOMP_RET_USER_NOTIF),                           \
+        LOAD(DATA(nr))
+
+static const struct sock_filter sending[] = { NOTIFY_ADDRESSED(sendto), NOTIFY(sendmsg), NOTIFY(sendmmsg) };
+static const struct sock_filter receiving[] = { NOTIFY_ADDRESSED(recvfrom), NOTIFY(recvmsg), NOTIFY(recvmmsg) };
 
 static const struct sock_filter statements[] = {
         NOTIFY(connect),
@@ -86,28 +103,20 @@ static const struct sock_filter statements[] = {
         ON(TCP_FASTOPEN_CONNECT, SECCOMP_RET_ERRNO | EOPNOTSUPP),
         RETURN(SECCOMP_RET_ALLOW),
 
-        UNLESS(__NR_sendmsg, 4),
-        LOAD(DATA(args[2])),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MSG_FASTOPEN | MSG_OOB, 0, 1),
-        RETURN(SECCOMP_RET_ERRNO | EOPNOTSUPP),
-        RETURN(SECCOMP_RET_ALLOW),
-
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_sendto, 1, 0),
-        UNLESS(__NR_sendmmsg, 3),
-        LOAD(DATA(args[3])),
-        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MSG_FASTOPEN | MSG_OOB, 0, 1),
-        RETURN(SECCOMP_RET_ERRNO | EOPNOTSUPP),
         RETURN(SECCOMP_RET_ALLOW),
 };
 
-static int install(bool with_datagrams) {
-        struct sock_filter all[(sizeof way_in + sizeof datagrams + sizeof statements) / sizeof statements[0]], *end = all;
+static int install(enum filter_wish wishes) {
+        struct sock_filter all[(sizeof way_in + sizeof flags + sizeof sending + sizeof receiving + sizeof statements) / sizeof statements[0]], *end = all;
         struct sock_fprog program = { .filter = all };
         long fd;
 
         end = mempcpy(end, way_in, sizeof way_in);
-        if (with_datagrams)
-                end = mempcpy(end, datagrams, sizeof datagrams);
+        end = mempcpy(end, flags, sizeof flags);
+        if (wishes & (FILTER_DATAGRAMS | FILTER_UNIX))
+                end = mempcpy(end, sending, sizeof sending);
+        if (wishes & FILTER_DATAGRAMS)
+                end = mempcpy(end, receiving, sizeof receiving);
         end = mempcpy(end, statements, sizeof statements);
         program.len = (unsigned short) (end - all);
         fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
@@ -115,12 +124,12 @@ static int install(bool with_datagrams) {
         return fd < 0 ? -errno : (int) fd;
 }
 
-int filter_install(bool with_datagrams) {
-        int r = install(with_datagrams);
+int filter_install(enum filter_wish wishes) {
+        int r = install(wishes);
 
         if (r != -EACCES)
                 return r;
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
-        return install(with_datagrams);
+        return install(wishes);
 }

@@ -9,10 +9,11 @@
  * sockets of 32-bit programs (ENOSYS), whose calls have other numbers and shapes.
  */
 
-#include <stdbool.h>
+/* What is asked of the supervisor besides: whom datagrams are sent to, and come from; what UNIX sockets are given to send. */
+enum filter_wish { FILTER_DATAGRAMS = 1, FILTER_UNIX = 2 };
 
 /*
- * Gives the filter to this process and all that it starts; with_datagrams: sendto and recvfrom with an address are asked of it as well. Returns the descriptor at which the supervisor hears of the calls. -EBUSY: this process
+ * Gives the filter to this process and all that it starts. Returns the descriptor at which the supervisor hears of the calls. -EBUSY: this process
  * has a supervisor already. Without the privilege for it, no_new_privs is set first.
  */
-int filter_install(bool with_datagrams);
+int filter_install(enum filter_wish wishes);

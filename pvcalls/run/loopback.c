@@ -299,12 +299,14 @@ void loopback_send(int own, const void *data, size_t size, uint32_t number) {
         (void) sendmsg(own, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-ssize_t loopback_receive(int fd, int own, void *data, size_t size, int flags, uint32_t *ret_number) {
+ssize_t loopback_receive(int fd, int own, struct msghdr *message, int flags, uint32_t *ret_number) {
         union address address = {};
-        socklen_t n_address = sizeof address;
-        ssize_t n = recvfrom(fd, data, size, flags, &address.any, &n_address);
         uint32_t from;
+        ssize_t n;
 
+        message->msg_name = &address;
+        message->msg_namelen = sizeof address;
+        n = recvmsg(fd, message, flags);
         if (n < 0)
                 return -errno;
         if (address.any.sa_family == AF_INET6)

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #define LOOPBACK_PORTS (2u * 65536u)    /* TCP's, and behind them those that our ends of UNIX sockets have by their names */
@@ -41,8 +42,8 @@ void loopback_open_up(int own);
 int loopback_join(int fd, int family, bool connected);
 void loopback_send(int own, const void *data, size_t size, uint32_t number);
 
-/* Receives what loopback_send() has sent from our end (own). -EPERM: it was somebody else who has. */
-ssize_t loopback_receive(int fd, int own, void *data, size_t size, int flags, uint32_t *ret_number);
+/* recvmsg(2) of what loopback_send() has sent from our end (own), without the message's name. -EPERM: it was somebody else who has. */
+ssize_t loopback_receive(int fd, int own, struct msghdr *message, int flags, uint32_t *ret_number);
 
 /* Makes a program's socket a listener on the loopback. Returns its port; of a UNIX socket, the number that is its name. */
 int loopback_listen(int fd, int family, int backlog);

@@ -200,7 +200,7 @@ int main(int argc, char **argv) {
         if (asprintf(&path, "%s/pvcalls-run", directory) < 0)
                 fail("%s", strerrordesc_np(ENOMEM));
         connection = supervisor_meet(path, settings.wait_ms);
-        listener = filter_install(settings.ranges.datagrams);
+        listener = filter_install((settings.ranges.datagrams ? FILTER_DATAGRAMS : 0) | (settings.ranges.n_paths > 0 ? FILTER_UNIX : 0));
         if (listener == -EBUSY)
                 fail("this process has a supervisor already: what xcp-pvcalls-run has started is carried, and needs it no second time");
         if (listener < 0)

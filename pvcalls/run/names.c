@@ -36,10 +36,12 @@ int address_read(const struct target *target, uint64_t address, uint64_t length,
 }
 
 /* As a program sees it that has made an IPv6 socket. */
-static struct pvcalls_name address_map(const struct pvcalls_name *address) {
+struct pvcalls_name address_map(const struct pvcalls_name *address) {
         struct pvcalls_name name;
 
         pvcalls_name_init(&name, AF_INET6);
+        if (address->size == 0)
+                return name;
         name.inet6.sin6_port = address->inet.sin_port;
         if (address->inet.sin_addr.s_addr == htonl(INADDR_ANY))
                 return name;
@@ -66,20 +68,24 @@ int address_write(const struct target *target, uint64_t address, uint64_t length
         return r == 0 ? target_write(target, length, &size, sizeof size) : r;
 }
 
-int64_t call_getsockname(struct carried *carried, struct call *call, const struct target *target) {
+int local_learn(struct carried *carried) {
         socklen_t size = sizeof carried->local.local;
         int r = 0;
 
-        if (carried->kind == CARRIED_NEW || carried->kind == CARRIED_FAILED)
-                return CALL_CONTINUES;
         if (!carried->local_known && carried->socket) {
                 r = xcp_pvcalls_local_address(carried->socket, &carried->local.any, &size);
                 carried->local.size = r == 0 ? size : carried->local.size;
         }
-        if (r == -EINPROGRESS)
-                return CALL_WAITS;
         if (r == 0)
                 carried->local_known = true;
+        return r;
+}
+
+int64_t call_getsockname(struct carried *carried, struct call *call, const struct target *target) {
+        if (carried->kind == CARRIED_NEW || carried->kind == CARRIED_FAILED)
+                return CALL_CONTINUES;
+        if (local_learn(carried) == -EINPROGRESS)
+                return CALL_WAITS;
         return address_write(target, call->data.args[1], call->data.args[2], &carried->local, carried->family);
 }
 

@@ -11,6 +11,9 @@
  *      timeouts.c      those that wait for a limited time
  *      connection.c    a connection's bytes, and its end
  *      datagrams.c     UDP sockets
+ *      sending.c       the calls that send to an address
+ *      receiving.c     the calls that want to know from whom it is
+ *      message.c       messages in a program's memory
  *      shared.c        listeners that share an address
  *      loopback.c      the other end of a program's socket
  *
@@ -148,6 +151,9 @@ ino_t inode_of(int fd);
 void call_handle(struct supervisor *supervisor, struct call *call);
 void calls_retry(struct carried *carried);
 
+/* Whether it is a UNIX socket that has records in place of a stream: none is carried. */
+bool is_packet_unix(int fd);
+
 /* What a handler returns besides a result. */
 #define CALL_WAITS (-100000)            /* it waits at the socket */
 #define CALL_CONTINUES (-100001)        /* the kernel does it */
@@ -163,6 +169,12 @@ int64_t call_getsockname(struct carried *carried, struct call *call, const struc
 int64_t call_getpeername(struct carried *carried, struct call *call, const struct target *target);
 int64_t call_get_error(struct carried *carried, struct call *call, const struct target *target);
 int address_write(const struct target *target, uint64_t address, uint64_t length, const struct pvcalls_name *what, int family);
+
+/* An IPv4 address, or none, as an IPv6 socket's. */
+struct pvcalls_name address_map(const struct pvcalls_name *address);
+
+/* Learns the socket's own address. -EINPROGRESS: the backend is asked for it. */
+int local_learn(struct carried *carried);
 
 /* An address that can be carried; IPv4's also in IPv6's clothes. Returns 0; 1: another kind of address; or -EFAULT. */
 int address_read(const struct target *target, uint64_t address, uint64_t length, struct pvcalls_name *ret_address);
@@ -187,10 +199,18 @@ void connection_abort(struct carried *carried, bool reset);
 void connection_run_again(struct carried *carried);
 void listener_deliver(struct carried *listener);
 
-/* datagrams.c: the handlers of connect and bind, and of recvfrom and sendto with an address, of UDP sockets; and their bytes. */
+/*
+ * datagrams.c: the handlers of connect and bind of UDP sockets; what has to come before one sends to this address (0: it can); and their bytes, one
+ * datagram at a time.
+ */
+#define DATAGRAMS_BYTES 65536u          /* no datagram is longer */
+extern uint8_t datagrams_bytes[DATAGRAMS_BYTES];
 bool datagrams_are(int fd);
 int64_t datagrams_connect(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
-int64_t datagrams_receive(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
 int64_t datagrams_bind(struct supervisor *supervisor, struct call *call, const struct pvcalls_name *address, int fd, struct carried *carried);
-int64_t datagrams_send(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
+int64_t datagrams_begin(struct supervisor *supervisor, struct call *call, const struct pvcalls_name *address, int fd, struct carried *carried);
 void datagrams_run(struct carried *carried);
+
+/* sending.c, receiving.c: the handlers of sendto, sendmsg and sendmmsg; and of recvfrom, recvmsg and recvmmsg, of a socket that is carried. */
+int64_t call_send(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
+int64_t call_receive(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);

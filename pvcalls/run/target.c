@@ -78,12 +78,18 @@ int target_fd(const struct target *target, int fd) {
         return own < 0 ? -errno : own;
 }
 
-int target_socket(pid_t pid, int fd, ino_t inode) {
+int target_take(pid_t pid, int fd) {
         struct target target = { .memory = -1, .process = process_open(pid) };
-        struct stat st;
-        int own = target.process < 0 ? -1 : target_fd(&target, fd);
+        int own = target.process < 0 ? target.process : target_fd(&target, fd);
 
         target_close(&target);
+        return own;
+}
+
+int target_socket(pid_t pid, int fd, ino_t inode) {
+        int own = target_take(pid, fd);
+        struct stat st;
+
         if (own >= 0 && fstat(own, &st) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == inode)
                 return own;
         if (own >= 0)

@@ -29,6 +29,9 @@ int target_write(const struct target *target, uint64_t address, const void *data
 /* A descriptor of ours for the open file that the program has under this number. -EBADF, -EPERM. */
 int target_fd(const struct target *target, int fd);
 
+/* The same of a process, by its number. */
+int target_take(pid_t pid, int fd);
+
 /* The same without a call, for a socket that should be there: -ENOENT, if it is not this one any more. */
 int target_socket(pid_t pid, int fd, ino_t inode);
 

@@ -2,6 +2,7 @@
 """The extensions of PV Calls (docs/pvcalls-extensions.md): each command and node, as a frontend uses it and as it should not."""
 
 import os
+import select
 import socket
 
 from harness import wait_until
@@ -112,7 +113,7 @@ class Shutdown(Attached):
         self.assertEqual(self.frontend.call("shutdown", 2, BOTH), "ENOTCONN")
 
 
-INET6, UNIX, STREAM, DATAGRAM = 10, 1, 1, 2
+INET6, UNIX, STREAM, DATAGRAM, SEQPACKET = 10, 1, 1, 2, 5
 SOL_SOCKET, IPPROTO_TCP = 1, 6
 
 
@@ -376,13 +377,31 @@ class Unix(Attached):
         self.open()
         self.assertEqual(self.frontend.call("bind", 1, path), 0)
 
+    def test_descriptors_of_the_other_side_are_let_go_of(self):
+        listener = self.listen_unix(f"{self.directory}/fds")
+        self.open()
+        self.assertEqual(self.frontend.call("connect", 1, f"{self.directory}/fds", 0, 1), 0)
+        connection = self.stack.enter_context(listener.accept()[0])
+        before = self.backend.descriptors()
+        for n in (1, 20):
+            reader, writer = os.pipe()
+            with open(reader, "rb") as end:
+                self.assertEqual(self.frontend.transfer("send", 1, 100), (100, 0))
+                socket.send_fds(connection, [connection.recv(100, socket.MSG_WAITALL)], [writer] * n)
+                os.close(writer)
+                self.assertEqual(self.frontend.transfer("receive", 1, 100), (100, 0))
+                self.assertTrue(select.select([end], [], [], 30)[0], "the pipe is still held")
+                self.assertEqual(end.read(1), b"")  # nobody has its other end any more
+        self.assertEqual(self.backend.descriptors(), before)
+
     def test_refusals(self):
         self.open()
         for path in ("/run/x", f"{self.directory}/../x", f"{self.directory}x", "@web"):
             self.assertEqual(self.frontend.call("connect", 1, path, 0, 1), "EACCES")
         self.backend.ask("policy\nallow any\n")
         self.assertEqual(self.frontend.call("connect", 1, f"{self.directory}/x", 0, 1), "EACCES")  # UNIX sockets have to be named
-        self.assertEqual(self.frontend.call("socket", 2, UNIX, DATAGRAM, 0), "ENOTSUP")
+        for kind, protocol in ((DATAGRAM, 0), (SEQPACKET, 0), (3, 0), (STREAM, 1), (STREAM, 6)):
+            self.assertEqual(self.frontend.call("socket", 2, UNIX, kind, protocol), "ENOTSUP")
         self.assertEqual(self.frontend.call("setname", 9, 10, 0, "00"), "EBADF")
         for n, offset in ((111, 0), (10, 10), (0, 0), (2**32 - 1, 0), (40, 36)):
             self.assertEqual(self.frontend.call("setname", 1, n, offset, "00"), "EINVAL")

@@ -6,11 +6,14 @@ What IPv6, UDP and UNIX sockets do, and listeners that share an address, one lin
 """
 
 import contextlib
+import ctypes
 import errno
 import os
 import select
 import socket
+import struct
 import sys
+import threading
 
 HOST = "::1"
 DIRECTORY = sys.argv[1]  # for UNIX sockets
@@ -163,6 +166,177 @@ def datagrams_without_waiting():
         return nothing, bool(select.select([one], [], [], PATIENCE)[0]), one.recvfrom(100)[0], outcome(one.send, b"to nobody")
 
 
+def received(one, *arguments):
+    """What recvmsg has to tell, with the names of control messages in place of their bytes, but for addresses."""
+    data, control, flags, address = one.recvmsg(*arguments)
+    told = []
+    for level, kind, value in control:
+        if (level, kind) == (socket.IPPROTO_IP, 8):  # IP_PKTINFO: the interface, and twice the address
+            told.append(("IP_PKTINFO", socket.inet_ntoa(value[4:8]), socket.inet_ntoa(value[8:12])))
+        elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            told.append(("IPV6_PKTINFO", socket.inet_ntop(socket.AF_INET6, value[:16])))
+        else:
+            told.append((level, kind, len(value)))
+    return data, told, flags, address
+
+
+def messages(family, host):
+    with socket.socket(family, socket.SOCK_DGRAM) as server, socket.socket(family, socket.SOCK_DGRAM) as client:
+        for one in (server, client):
+            one.settimeout(PATIENCE)
+        server.bind((host, 0))
+        here = server.getsockname()
+        sent = client.sendmsg([b"in ", b"", b"pieces"], [], 0, here), client.sendmsg([b""], [], 0, here), client.sendmsg([b"x" * 100], [], 0, here)
+        data, told, flags, address = received(server, 100, 1024)
+        results = [sent, data, told, flags, address == client.getsockname() or address[1] == client.getsockname()[1], received(server, 100)[:3]]
+        results.append((received(server, 10, 0, socket.MSG_PEEK)[:3], received(server, 10, 0, socket.MSG_TRUNC)[:3]))
+        server.sendmsg([b"an", b"swer"], [], 0, address)
+        data, _, flags, whence = received(client, 100)
+        pieces = bytearray(2), bytearray(10)
+        server.sendto(b"scattered", address)
+        results += [data, flags, whence == here, client.recvmsg_into(pieces)[::2], bytes(pieces[0] + pieces[1])]
+        client.connect(here)
+        results.append((client.sendmsg([b"connected"]), received(server, 100)[:3], outcome(client.sendmsg, [b"x" * 65536], [], 0, here)))
+        server.sendmsg([b"back"], [], 0, address)
+        data, _, flags, whence = received(client, 100)
+        client.setblocking(False)
+        return results, data, flags, whence == here, outcome(client.recvmsg, 10)
+
+
+@check
+def v4_messages():
+    return messages(socket.AF_INET, "127.0.0.1")
+
+
+@check
+def v6_messages():
+    return messages(socket.AF_INET6, HOST)
+
+
+@check
+def messages_with_control():
+    """The address that a datagram was sent to, when it came; and control messages that are ignored, or cannot be."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.settimeout(PATIENCE)
+        server.bind(("127.0.0.2", 0))
+        server.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
+        server.setsockopt(socket.SOL_SOCKET, 29, 1)  # SO_TIMESTAMP
+        here = server.getsockname()
+        client.sendmsg([b"x"], [(socket.IPPROTO_IP, socket.IP_TTL, struct.pack("i", 9))], 0, here)
+        client.sendmsg([b"y"], [], 0, here)
+        both = received(server, 10, 1024)[:3], received(server, 10, 20)[:3]
+        too_long = struct.pack("@NiiI", 99, socket.IPPROTO_IP, 8, 0)
+        return both, raw_message(client, b"z", here, too_long), raw_message(client, b"z", here, b"")
+
+
+@check
+def messages_to_any_address():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.settimeout(PATIENCE)
+        server.bind(("0.0.0.0", 0))
+        server.setsockopt(socket.IPPROTO_IP, 8, 1)
+        client.sendto(b"x", ("127.0.0.1", server.getsockname()[1]))
+        return received(server, 10, 1024)[:2]
+
+
+class Header(ctypes.Structure):
+    """A struct mmsghdr."""
+
+    _fields_ = [("name", ctypes.c_void_p), ("name_length", ctypes.c_uint), ("pieces", ctypes.c_void_p), ("n_pieces", ctypes.c_size_t),
+                ("control", ctypes.c_void_p), ("n_control", ctypes.c_size_t), ("flags", ctypes.c_size_t), ("length", ctypes.c_size_t)]
+
+
+class Piece(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
+
+
+def system(name, *arguments):
+    """Calls one of the C library's functions. Returns its result, or the name of its error."""
+    result = getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments)
+    return errno.errorcode[ctypes.get_errno()] if result < 0 else result
+
+
+def header(data, address=None, control=b""):
+    """A message, with all that it refers to."""
+    one = Header()
+    one.buffers = data, Piece(ctypes.addressof(data), len(data)), ctypes.create_string_buffer(control, max(len(control), 1)), ctypes.create_string_buffer(16)
+    if address:
+        one.buffers[3].raw = struct.pack("=HH4s8x", socket.AF_INET, socket.htons(address[1]), socket.inet_aton(address[0]))
+    one.name, one.name_length = ctypes.addressof(one.buffers[3]) if address is not None else None, 16
+    one.pieces, one.n_pieces = ctypes.addressof(one.buffers[1]), 1
+    one.control, one.n_control = ctypes.addressof(one.buffers[2]) if control else None, len(control)
+    return one
+
+
+def raw_message(one, data, address, control):
+    return system("sendmsg", one.fileno(), ctypes.byref(header(ctypes.create_string_buffer(data, len(data)), address, control)), 0)
+
+
+def several(*headers):
+    """An array of messages; headers keep what it refers to."""
+    return (Header * len(headers))(*headers)
+
+
+@check
+def many_messages_at_once():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.settimeout(PATIENCE)
+        server.bind(("127.0.0.1", 0))
+        here = server.getsockname()
+        out = [header(ctypes.create_string_buffer(b"%04d" % i * (i + 1)), here) for i in range(20)]
+        sent = several(*out)
+        results = [system("sendmmsg", client.fileno(), sent, 20, 0), [one.length for one in sent]]
+        into = [header(ctypes.create_string_buffer(40), ()) for _ in range(20)]
+        array, got = several(*into), 0
+        while got < 20:
+            readable = select.select([server], [], [], PATIENCE)[0]
+            n = system("recvmmsg", server.fileno(), ctypes.byref(array, got * ctypes.sizeof(Header)), 20 - got, socket.MSG_DONTWAIT, None) if readable else "nothing"
+            if isinstance(n, str):
+                return n
+            got += n
+        port = struct.pack("!H", client.getsockname()[1])
+        results.append([(one.length, one.flags, one.name_length, into[i].buffers[0].raw[:4], into[i].buffers[3].raw[2:4] == port) for i, one in enumerate(array)])
+        results.append(system("recvmmsg", server.fileno(), array, 20, socket.MSG_DONTWAIT, None))
+        client.connect(here)  # with and without an address, and one that has none to go to
+        mixed = [header(ctypes.create_string_buffer(b"%d" % i), here if i % 2 else None) for i in range(4)]
+        results.append((system("sendmmsg", client.fileno(), several(*mixed), 4, 0), sorted(server.recv(10)[:1] for _ in range(4))))
+        bad = [header(ctypes.create_string_buffer(size), here) for size in (1, 70000, 1)]
+        results.append((system("sendmmsg", client.fileno(), several(*bad), 3, 0), system("sendmmsg", client.fileno(), several(*bad[1:]), 2, 0)))
+        return results, len(server.recv(10))
+
+
+@check
+def messages_that_are_waited_for():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", 0))
+        client.sendto(b"first", server.getsockname())
+        _, address = server.recvfrom(10)
+        results = []
+        for call in (lambda: server.recvmsg(10)[0], lambda: system("recvmmsg", server.fileno(), array, 1, 0x10000, None)):  # MSG_WAITFORONE
+            into = header(ctypes.create_string_buffer(10), ())
+            array = several(into)
+            late = threading.Timer(0.2, client.sendto, (b"late", server.getsockname()))
+            late.start()
+            results.append(call())
+            late.join()
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 50000))
+        return results, address[1] == client.getsockname()[1], outcome(server.recvmsg, 10), system("recvmmsg", server.fileno(), array, 1, 0, None)
+
+
+@check
+def datagrams_that_are_cut():
+    """UDP_SEGMENT, for a socket and for a message."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.settimeout(PATIENCE)
+        server.bind(("127.0.0.1", 0))
+        here = server.getsockname()
+        sent = client.sendmsg([b"a" * 250], [(socket.IPPROTO_UDP, 103, struct.pack("H", 100))], 0, here)
+        results = [sent, [len(server.recv(1000)) for _ in range(3)]]
+        client.setsockopt(socket.IPPROTO_UDP, 103, 500)
+        results += [client.sendto(b"b" * 1200, here), [len(server.recv(1000)) for _ in range(3)]]
+        return results, client.sendto(b"c", here), server.recv(10)
+
+
 def reuse_port(port):
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -260,6 +434,46 @@ def unix_reset():
         select.select([other], [], [], PATIENCE)
         other.close()
         return outcome(one.recv, 1), outcome(one.connect, f"{DIRECTORY}/reset")
+
+
+@check
+def unix_descriptors():
+    """They are refused before anything of the message is sent, and what is sent with other control messages, or none, arrives."""
+    listener, one, other = pair(f"{DIRECTORY}/descriptors")
+    with listener, one, other:
+        refused = outcome(socket.send_fds, one, [b"with a descriptor"], [0]), outcome(socket.send_fds, other, [b"back"], [0, 1, 2])
+        sent = one.sendmsg([b"wi", b"thout"])
+        one.shutdown(socket.SHUT_WR)
+        arrived = b"".join(iter(lambda: other.recv(100), b""))
+        return refused, sent, arrived
+
+
+@check
+def unix_descriptors_in_the_domain():
+    """Between sockets that are not carried they are passed on as ever."""
+    one, other = socket.socketpair()
+    with one, other, open("/dev/null", "rb") as null:
+        socket.send_fds(one, [b"x"], [null.fileno()])
+        data, fds, _, _ = socket.recv_fds(other, 10, 2)
+        same = [os.path.samestat(os.fstat(fd), os.fstat(null.fileno())) for fd in fds]
+        for fd in fds:
+            os.close(fd)
+        return data, same
+
+
+@check
+def unix_packets():
+    """Kinds of UNIX sockets that are not carried: with a name that is, they are told so, and with others they work."""
+    results = []
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_SEQPACKET):
+        with socket.socket(socket.AF_UNIX, kind) as one, socket.socket(socket.AF_UNIX, kind) as other:
+            results.append((outcome(one.bind, f"{DIRECTORY}/packets-{kind}"), outcome(other.connect, f"{DIRECTORY}/nobody-{kind}")))
+            results.append((outcome(other.sendto, b"x", f"{DIRECTORY}/nobody"), outcome(other.sendmsg, [b"x"], [], 0, f"{DIRECTORY}/nobody")))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as one, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+        one.settimeout(PATIENCE)
+        one.bind("")
+        sent = other.sendto(b"own", one.getsockname()), other.sendmsg([b"too"], [], 0, one.getsockname())
+        return results, sent, one.recv(10), one.recvmsg(10)[0]
 
 
 @check

@@ -11,7 +11,11 @@ from harness import run
 SCRIPT = pathlib.Path(__file__).with_name("families.py")
 
 DIFFERENT = {  # "What is different" in docs/pvcalls-frontend.md: natively, carried
+    "messages_to_any_address": ("(b'x', [('IP_PKTINFO', '127.0.0.1', '127.0.0.1')])", "(b'x', [('IP_PKTINFO', '0.0.0.0', '0.0.0.0')])"),
     "unix_reset": ("('ECONNRESET', 'EISCONN')", "('0', 'EISCONN')"),
+    "unix_descriptors": ("(('0', '0'), 7, b'with a descriptorwithout')", "(('ENOTSUP', 'ENOTSUP'), 7, b'without')"),  # EOPNOTSUPP's number
+    "unix_packets": ("([('0', 'ENOENT'), ('ENOENT', 'ENOENT'), ('0', 'ENOENT'), ('ENOTCONN', 'ENOTCONN')], (3, 3), b'own', b'too')",
+                     f"([{', '.join([str(('ESOCKTNOSUPPORT',) * 2)] * 4)}], (3, 3), b'own', b'too')"),
 }
 
 
