@@ -13,8 +13,12 @@
 
 #define PEERS_MAX 256u                  /* senders that are remembered, at most; then one of before is forgotten */
 
+#define PEERS_AT_ONCE 16u               /* so many are remembered, whoever they are; of more, some may be forgotten before there are PEERS_MAX */
+
 struct peers {
+        uint64_t n_heard;
         struct {
+                uint64_t heard;         /* the last time, of n_heard; 0: never */
                 uint16_t round;         /* how many there were here before; the number's upper half */
                 struct pvcalls_name name;
         } peer[PEERS_MAX];

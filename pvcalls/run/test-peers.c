@@ -61,10 +61,30 @@ static void test_those_that_are_forgotten(void) {
         g_assert_nonnull(peers_find(&peers, numbers[G_N_ELEMENTS(numbers) - 1]));
 }
 
+/* What waits of a few senders is never lost, whoever they are; of more, those that were heard from last are kept. */
+static void test_few_are_kept(void) {
+        for (uint32_t base = 0; base < 4096; base += PEERS_AT_ONCE) {
+                static struct peers peers;
+                struct pvcalls_name names[PEERS_AT_ONCE];
+                uint32_t numbers[PEERS_AT_ONCE];
+
+                for (uint32_t i = 0; i < PEERS_AT_ONCE; i++) {
+                        names[i] = sender(2 * (base + i));
+                        numbers[i] = peers_number(&peers, &names[i]);
+                }
+                for (uint32_t i = 0; i < PEERS_AT_ONCE; i++) {
+                        g_assert_nonnull(peers_find(&peers, numbers[i]));
+                        g_assert_true(pvcalls_name_equal(peers_find(&peers, numbers[i]), &names[i]));
+                        g_assert_cmpuint(peers_number(&peers, &names[i]), ==, numbers[i]);
+                }
+        }
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/peers/numbers-stay", test_numbers_stay);
         g_test_add_func("/peers/nobody", test_what_is_nobody_s);
         g_test_add_func("/peers/forgotten", test_those_that_are_forgotten);
+        g_test_add_func("/peers/few-are-kept", test_few_are_kept);
         return g_test_run();
 }
