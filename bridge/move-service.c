@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * What the hub does before move.c can: it finds out where the service is, and has the one that is to stand by started in the domain that it is to go to, of
- * which the bus here need not know. Both are then known here by name, as ghosts or as themselves.
+ * What the hub does before move.c can: it finds out where the service is and whether it can be moved, and has the one that is to stand by started in the
+ * domain that it is to go to, of which the bus here need not know. Both are then known here by name, as ghosts or as themselves.
  */
 
 #include "move-service.h"
@@ -206,6 +206,54 @@ static void find_new(struct hub_move *move) {
         hub_link_send(move->link, CONTROL_START, 0, move->tag, move->standby);
 }
 
+/* Whether it can be moved at all, which it says itself. Nothing is started before that. */
+
+static int has_feature(sd_bus_message *message, const char *wanted) {
+        const char *feature;
+        int r = sd_bus_message_enter_container(message, 'v', "as");
+
+        if (r > 0)
+                r = sd_bus_message_enter_container(message, 'a', "s");
+        while (r > 0 && (r = sd_bus_message_read(message, "s", &feature)) > 0)
+                if (strcmp(feature, wanted) == 0)
+                        return 1;
+        return r;
+}
+
+static int on_features(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        struct hub_move *move = userdata;
+        const sd_bus_error *said = sd_bus_message_get_error(reply);
+        AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
+        char what[320];
+
+        if (said && (sd_bus_error_has_name(said, SD_BUS_ERROR_NO_REPLY) || sd_bus_error_has_name(said, SD_BUS_ERROR_TIMEOUT))) {
+                fail(move, idl_error_set_unreachable(&error, "service", move->name, "it does not answer"), &error);
+                return 0;
+        }
+        if (!said && has_feature(reply, "handover") > 0) {
+                find_new(move);
+                return 0;
+        }
+        snprintf(what, sizeof what, "Moving %s, which stays where what it sees to is,", move->name);
+        fail(move, idl_error_set_not_supported(&error, what), &error);
+        return 0;
+}
+
+static int ask_features(struct hub_move *move) {
+        AUTO_FREE char *path = NULL;
+
+        if (asprintf(&path, "/%s", move->name) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        for (char *p = path; *p; p++)
+                if (*p == '.')
+                        *p = '/';
+        move->slot = sd_bus_slot_unref(move->slot);
+        return sd_bus_call_method_async(move->hub->bus, &move->slot, move->name, path, "org.freedesktop.DBus.Properties", "Get", on_features, move,
+                                        "ss", "org.xen.xcp.Diagnostics1", "Features");
+}
+
 /* Where it is */
 
 static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
@@ -214,6 +262,7 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
         const char *owner = NULL;
         struct hub_peer *peer;
         char place[32];
+        int r;
 
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "s", &owner) < 0) {
                 fail(move, idl_error_set_does_not_exist(&error, "service", move->name), &error);
@@ -226,7 +275,9 @@ static int on_owner(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
                 return 0;
         }
         move->old_is_here = !peer;
-        find_new(move);
+        r = ask_features(move);
+        if (r < 0)
+                fail(move, r, NULL);
         return 0;
 }
 

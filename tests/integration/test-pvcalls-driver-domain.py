@@ -5,7 +5,7 @@ import contextlib
 import signal
 
 from bridgecase import BridgeCase, start_ready
-from harness import wait_until
+from harness import build_directory, run, wait_until
 from pvcalls import Frontend
 from pvcallscase import PROGRAM, ControllerCase
 from pvcallsclient import NAME, ROOT, Controller
@@ -128,6 +128,22 @@ allow out signal org.xen.xcp.pvcalls.domain1 to id=0
         self.assertEqual(self.controller.get(ROOT, "org.xen.xcp.Diagnostics1", "Health"), "Good")
         self.assertEqual((domain.get("Policy"), len(domain.sockets())), (policy, 1))
         self.assertEqual(frontend.transfer("echo", 1, 1000), (1000, 0))
+
+    def test_neither_controller_can_be_moved(self):
+        """docs/pvcalls.md says why. Nothing is started for it anywhere, and nobody notices."""
+        domain, frontend = self.attach(policy=({"action": "Allow"},))
+        self.assertEqual(frontend.connect(1, self.port), 0)
+        for name, to in (("pvcalls", 1), (NAME, 2), (f"{NAME}.domain1", 0)):
+            with self.subTest(f"{name} to {to}"):
+                result = run(build_directory() / "tools/xcpctl/xcpctl", "--address", f"unix:path={self.path(0)}", "service", "move", name, "--to", str(to),
+                             check=None, deadline=60)
+                self.assertNotEqual(result.status, 0)
+                self.assertIn("org.xen.xcp.Error.NotSupported", result.stderr)
+                self.assertIn("stays", result.stderr)
+        self.assertEqual(frontend.transfer("echo", 1, 1000), (1000, 0))
+        self.assertEqual((domain.get("State"), self.n_backends()), ("Connected", 1))
+        names = run("busctl", f"--address=unix:path={self.path(0)}", "list", "--no-legend").stdout
+        self.assertNotRegex(names, r"pvcalls\S*\.(standby|handover)")
 
     def test_mistakes_have_names_there_too(self):
         self.failed(self.controller.attach(2, backend_domain=1, network_namespace="xcp-test-none"), "DoesNotExist", "network namespace")

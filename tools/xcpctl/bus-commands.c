@@ -333,7 +333,8 @@ const struct command bus_commands[] = {
                 .name = "service move",
                 .summary = "Move a service to another domain, without a call being lost.",
                 .details = "It finishes what it has begun, and calls wait until it goes on there, as it was. If that cannot be, everything stays as "
-                           "it is. The storage service can be moved; the policy of both bridges has to allow it.",
+                           "it is. The storage service can be moved; the policy of both bridges has to allow it. Others stay where what they see "
+                           "to is: NotSupported.",
                 .parameters = (const struct parameter[]) {
                         { "SERVICE", PARAMETER_SERVICE, "Its name: storage, or in full org.xen.xcp.storage." },
                         { "--to", PARAMETER_NUMBER, "The id of the domain. Has to be given." },
