@@ -180,7 +180,7 @@ class DFeet(Toolstack):
 
     def read(self, picture):
         """What a person reads in a picture: its letters and digits, in small letters."""
-        text = run("tesseract", picture, "-", "--psm", "11", env={"OMP_THREAD_LIMIT": "1"}, deadline=60).stdout
+        text = run("tesseract", picture, "-", "--psm", "11", env={"OMP_THREAD_LIMIT": "1"}).stdout
         return re.sub(r"[^a-z0-9]", "", text.lower())
 
     def test_a_person_sees_services_objects_and_methods_and_calls_one(self):

@@ -18,8 +18,6 @@ XENOPSD = "org.xen.xcp.xenopsd"
 class Toolstack(TestCase):
     """Has the bus at self.address, and an empty directory for a storage repository at self.directory."""
 
-    deadline = 180
-
     def setUp(self):
         self.root = pathlib.Path(self.temporary_directory())
         self.directory = self.root / "disks"

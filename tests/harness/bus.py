@@ -7,8 +7,6 @@ import pathlib
 from .emulation import build_directory
 from .process import Process
 
-READY_DEADLINE = 30
-
 
 class Bus(Process):
     """xcp-bus-run, ready, in the domain directory given, on the broker that $XCP_BROKER names (dbus-daemon if it is not set)."""
@@ -19,7 +17,7 @@ class Bus(Process):
         super().__init__([program, "--domain-dir", directory, "--broker", broker, "--ready-fd", "1", *arguments])
         self.address = f"unix:path={pathlib.Path(directory)}/bus"
         try:
-            self.wait_output(r"^\n", READY_DEADLINE)
+            self.wait_output(r"^\n")
         except BaseException:
             self.kill()
             raise

@@ -9,7 +9,7 @@ import unittest
 from .process import end_survivors, survivors
 from .wait import PATIENCE, TimedOut
 
-CLEANUP_DEADLINE = 20  # seconds that one cleanup of a test may take that has reached its deadline
+CLEANUP_DEADLINE = 60  # seconds that one cleanup of a test may take that has reached its deadline
 
 
 class TestCase(unittest.TestCase):
@@ -19,7 +19,7 @@ class TestCase(unittest.TestCase):
     What setUpClass starts may run until the end of the file; the runner sees to that.
     """
 
-    deadline = 60
+    deadline = 300
     lasting = False
 
     def run(self, result=None):

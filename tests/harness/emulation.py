@@ -9,10 +9,8 @@ import sys
 import tempfile
 
 from .process import Process, run
-from .wait import Deadline
+from .wait import DEADLINE, Deadline
 
-UP_DEADLINE = 30
-DOWN_DEADLINE = 30
 LOG_SHOWN = 4000  # characters of each log that a failed test shows
 
 
@@ -39,7 +37,7 @@ class Emulation:
     def __enter__(self):
         self.rundir = pathlib.Path(tempfile.mkdtemp(prefix="xcp-", dir="/tmp"))
         try:
-            self.xenemu("up", "--domains", str(self._domains), *self._arguments, deadline=UP_DEADLINE)
+            self.xenemu("up", "--domains", str(self._domains), *self._arguments)
         except BaseException:
             self._end(failed=True)
             raise
@@ -50,7 +48,7 @@ class Emulation:
 
     def _end(self, failed):
         try:
-            down = self.xenemu("down", deadline=DOWN_DEADLINE, check=None)
+            down = self.xenemu("down", check=None)
             if failed or down.status:
                 self._show_logs()
             if not failed:
@@ -93,7 +91,7 @@ class Emulation:
         """The domains there are, as `xenemu list --json` tells them."""
         return json.loads(self.xenemu("list", "--json").stdout)
 
-    def wait_store(self, domain, path, accept=lambda value: value is not None, deadline=10.0):
+    def wait_store(self, domain, path, accept=lambda value: value is not None, deadline=DEADLINE):
         """Waits until a domain reads at path of the store what accept says yes to (None: it cannot be read). Returns the value."""
         until = Deadline(deadline)
         with self.start(domain, "xenstore-watch", path) as watch:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 
-from .wait import Deadline, TimedOut
+from .wait import DEADLINE, Deadline, TimedOut
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 PR_SET_CHILD_SUBREAPER = 36
@@ -133,7 +133,7 @@ class Process:
     def close_stdin(self):
         self._popen.stdin.close()
 
-    def wait_output(self, pattern, deadline=10.0, stream="stdout"):
+    def wait_output(self, pattern, deadline=DEADLINE, stream="stdout"):
         """Waits until a regular expression matches what it has printed so far. Returns the match; raises Failed if the output ends."""
         collector = self._collectors[stream]
         until = Deadline(deadline)
@@ -146,7 +146,7 @@ class Process:
                     raise TimedOut(until.seconds, f"{pattern!r} in the {stream} of {self}{self._output()}")
         return match
 
-    def wait(self, deadline=30.0):
+    def wait(self, deadline=DEADLINE):
         """Waits until it has ended and its output is complete. If it has not by then, it is killed."""
         until = Deadline(deadline)
         try:
@@ -180,7 +180,7 @@ class Process:
                 pass
 
 
-def run(*argv, deadline=30.0, input=None, check=0, **options):
+def run(*argv, deadline=DEADLINE, input=None, check=0, **options):
     """Runs a program to its end, and checks its status unless check is None. input (str or bytes) is its standard input."""
     process = Process(argv, stdin=subprocess.DEVNULL if input is None else subprocess.PIPE, **options)
     try:
@@ -299,7 +299,7 @@ def _kill(find):
         _wait_for_any(pids, 1)
 
 
-def end_survivors(spared=(), grace=5.0):
+def end_survivors(spared=(), grace=20.0):
     """Gives the processes that were started here, but for the spared pids, time to end; kills those that are left, and raises Failed."""
 
     def find():

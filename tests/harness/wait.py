@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Waiting for something, up to a deadline, and saying what it was if it does not come.
 
-XCP_TEST_PATIENCE in the environment multiplies every deadline, for slow machines.
+A deadline is no measure of how long something may take: it only ends what hangs. So it is many times what a machine takes that does nothing
+else. XCP_TEST_PATIENCE in the environment multiplies every deadline, for machines that are slower still.
 """
 
 import ctypes
@@ -10,6 +11,7 @@ import select
 import time
 
 PATIENCE = float(os.environ.get("XCP_TEST_PATIENCE", "1"))
+DEADLINE = 60.0  # seconds, where nobody says otherwise
 ASK_AGAIN = 0.01  # seconds between two looks at what has no descriptor to wait on
 
 IN_CREATE = 0x100  # <sys/inotify.h>
@@ -41,7 +43,7 @@ class Deadline:
             raise TimedOut(self.seconds, what)
 
 
-def wait_until(predicate, what, deadline=10.0, fds=()):
+def wait_until(predicate, what, deadline=DEADLINE, fds=()):
     """Calls predicate until it returns something true, and returns that.
 
     what: what is waited for, for the message of TimedOut.
@@ -57,7 +59,7 @@ def wait_until(predicate, what, deadline=10.0, fds=()):
     return value
 
 
-def wait_path(path, deadline=10.0):
+def wait_path(path, deadline=DEADLINE):
     """Waits until path exists. Its directory must exist already."""
     path = os.fspath(path)
     inotify = _libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -80,7 +82,7 @@ def wait_path(path, deadline=10.0):
         os.close(inotify)
 
 
-def wait_listening(path, deadline=10.0):
+def wait_listening(path, deadline=DEADLINE):
     """Waits until somebody listens at the path of a UNIX socket. The path is there a moment before: who connects then is refused."""
     listens_flag = 0x10000  # __SO_ACCEPTCON, in the fourth column; the path is the eighth
 

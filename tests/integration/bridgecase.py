@@ -63,7 +63,6 @@ def echo(bus, call):
 class BridgeCase(TestCase):
     """Domains 0 to .domains, all of them joined to domain 0. Clients and services are threads of the test."""
 
-    deadline = 120
     domains = 1
     broker = os.environ.get("XCP_BROKER", "dbus-daemon")
     policy = POLICY
@@ -109,7 +108,7 @@ class BridgeCase(TestCase):
         """Ends it as it should be ended, and sees that nothing that a sanitizer complains of has happened all the time."""
         if bridge.running():
             bridge.signal(signal.SIGTERM)
-            self.assertIn(bridge.wait(deadline=10).status, (0, 137))  # 137: its domain was destroyed meanwhile
+            self.assertIn(bridge.wait().status, (0, 137))  # 137: its domain was destroyed meanwhile
         self.assertNotRegex(bridge.stderr, "Sanitizer|runtime error")
 
     def path(self, domain):
@@ -152,12 +151,12 @@ class BridgeCase(TestCase):
             except CallFailed:
                 return False
 
-        wait_until(is_up, f"the link of domain {at} to domain {domain}", deadline=20)
+        wait_until(is_up, f"the link of domain {at} to domain {domain}")
 
     def wait_name(self, domain, name=ECHO, there=True):
         """Waits until the name has an owner on the domain's bus, or none; returns the owner."""
         bus = self.bus(domain)
-        wait_until(lambda: (bus.owner(name) is not None) == there, f"{name} to {'come to' if there else 'leave'} domain {domain}", deadline=20)
+        wait_until(lambda: (bus.owner(name) is not None) == there, f"{name} to {'come to' if there else 'leave'} domain {domain}")
         return bus.owner(name)
 
     def error(self, call, *arguments, **options):

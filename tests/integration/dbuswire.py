@@ -18,7 +18,7 @@ import time
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 NO_REPLY, NO_AUTO_START = 1, 2
 DRIVER = "org.freedesktop.DBus"
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 _FIELDS = {1: ("path", "o"), 2: ("interface", "s"), 3: ("member", "s"), 4: ("error", "s"), 5: ("reply_serial", "u"),
            6: ("destination", "s"), 7: ("sender", "s"), 8: ("signature", "g"), 9: ("n_fds", "u")}

@@ -20,7 +20,6 @@ class ImpostorCase(BridgeCase):
 
     domains = 2
     bridge_arguments = ("--pause-max", "50")  # links end here one after the other
-    deadline = 240
 
     def setUp(self):
         self.xen = self.enterContext(Emulation(domains=2))
@@ -40,7 +39,7 @@ class ImpostorCase(BridgeCase):
         """A new link, on which these frames are sent at once."""
         met = self.impostor.stdout.count("met\n")
         self.impostor.write("meet\n")
-        wait_until(lambda: self.impostor.stdout.count("met\n") > met, lambda: f"a link of {self.impostor}", deadline=30)
+        wait_until(lambda: self.impostor.stdout.count("met\n") > met, lambda: f"a link of {self.impostor}")
         if frames:
             self.send(*frames)
 
@@ -57,7 +56,7 @@ class ImpostorCase(BridgeCase):
 
     def wait_frame(self, kind, accept=lambda body: True):
         """The first such frame that is accepted."""
-        wait_until(lambda: any(map(accept, self.frames(kind))), lambda: f"a frame {kind}, after {self.said()[-1000:]}", deadline=20)
+        wait_until(lambda: any(map(accept, self.frames(kind))), lambda: f"a frame {kind}, after {self.said()[-1000:]}")
         return next(filter(accept, self.frames(kind)))
 
     def wait_refusal(self, call):
@@ -72,7 +71,7 @@ class ImpostorCase(BridgeCase):
 
     def wait_end(self):
         """The bridge closes the ring."""
-        wait_until(lambda: "end\n" in self.said(), lambda: f"the end of the link of {self.impostor}", deadline=30)
+        wait_until(lambda: "end\n" in self.said(), lambda: f"the end of the link of {self.impostor}")
 
     def assert_others_are_well(self):
         service = self.service(2, echo, "org.example.Well")

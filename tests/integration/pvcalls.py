@@ -51,7 +51,7 @@ class Backend:
     def __enter__(self):
         self.process.wait_output("Serves", 20, stream="stderr")
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.control.settimeout(20)
+        self.control.settimeout(60)
         self.control.connect(self.path)
         self.counters()             # it has accepted: from here on it has the descriptors that a test counts
         return self
@@ -273,5 +273,5 @@ class Attached(TestCase):
 
     def dial(self, port):
         connection = self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
-        connection.settimeout(20)
+        connection.settimeout(60)
         return connection

@@ -26,7 +26,6 @@ def backends(directory):
 
 
 class ControllerCase(TestCase):
-    deadline = 90
     domains = 1
 
     def setUp(self):
@@ -73,7 +72,7 @@ class ControllerCase(TestCase):
 
     def assert_nothing_left(self):
         """No nodes, no process, no object, no file."""
-        wait_until(lambda: backends(self.state) == [], lambda: f"the end of {backends(self.state)}", deadline=20)
+        wait_until(lambda: backends(self.state) == [], lambda: f"the end of {backends(self.state)}")
         self.assertEqual(self.left(), self.before)
         self.assertEqual(self.controller.domains(), [])
         self.assertEqual([path.name for path in self.state.iterdir() if path.suffix in (".control", ".policy")], [])

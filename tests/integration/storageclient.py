@@ -67,7 +67,7 @@ class Client:
             if "Progress" in properties:
                 self.progress.setdefault(path, []).append(properties["Progress"])
 
-    def wait_until(self, predicate, what, deadline=30):
+    def wait_until(self, predicate, what, deadline=60):
         until = Deadline(deadline)
         context = GLib.MainContext.default()
         while True:
@@ -94,7 +94,7 @@ class Client:
         values = reply.unpack()
         return values[0] if values else None
 
-    def call_all(self, calls, deadline=60):
+    def call_all(self, calls, deadline=120):
         """Makes all calls at once. Returns their first results, or errors."""
         replies = [None] * len(calls)
         left = len(calls)
@@ -127,7 +127,7 @@ class Client:
 
     # Tasks
 
-    def wait(self, task, deadline=30):
+    def wait(self, task, deadline=60):
         """Its result. Raises what it failed with, Cancelled included."""
 
         def ended():

@@ -29,7 +29,6 @@ allow own org.example.* by any
 
 class DefectCase(ImpostorCase):
     lasting = True  # the links' processes come and go
-    deadline = 60
 
     @classmethod
     def setUpClass(cls):
@@ -183,7 +182,7 @@ class Ghaf(DefectCase):
         self.service(2, echo)
         owner = self.wait_name(0)
         self.meet(hello(), peer(1, ":1.1"), name(1, "org.example.Local"), name(1, ECHO))
-        wait_until(lambda: self.counters(1)["names.refused"] == 2, "both to be refused", deadline=20)
+        wait_until(lambda: self.counters(1)["names.refused"] == 2, "both to be refused")
         self.send(*(frame(NAME_GONE, len(text).to_bytes(2, "little") + b"\0\0" + text.encode()) for text in ("org.example.Local", ECHO)))
         self.wait_handled()
         bus = self.bus(0)
@@ -339,12 +338,12 @@ class OpenXT(DefectCase):
         body = os.urandom(6 << 20)
         before = self.counters(2)["bytes.in"]
         serial = client.call_async(ECHO, "/", ECHO, "Echo", "ay", body)
-        wait_until(lambda: self.counters(2)["bytes.in"] - before > len(body), "it to cross the link", deadline=30)
+        wait_until(lambda: self.counters(2)["bytes.in"] - before > len(body), "it to cross the link")
         self.assertEqual(slow.receive(lambda m: m.type == CALL, "the call").body[0], body)
         bridge = self.bridges[2]
         bridge.signal(signal.SIGTERM)
         self.assertEqual(client.reply_to(serial).error, NO_ANSWER)
-        self.assertEqual(bridge.wait(deadline=20).status, 0)
+        self.assertEqual(bridge.wait().status, 0)
         self.world.start_bridge(2)
         self.wait_link(2)
 

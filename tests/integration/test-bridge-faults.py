@@ -41,7 +41,7 @@ class Waiting(BridgeCase):
         self.wait_name(0)
         self.client = self.bus(0)
         serials = [self.client.call_async(ECHO, "/", ECHO, "Silent") for _ in range(self.N)]
-        wait_until(lambda: len(self.calls.calls) == self.N, "the calls to arrive", deadline=20)
+        wait_until(lambda: len(self.calls.calls) == self.N, "the calls to arrive")
         return serials
 
     def assert_each_fails_once(self, serials, of_what):
@@ -189,7 +189,7 @@ class Memory(ImpostorCase):
         for client in clients:
             for _ in range(8):
                 serials.append((client, client.call_async("org.example.Mine", "/", ECHO, "Echo", "ay", bytes(MIB))))
-        wait_until(lambda: self.link_property(1, "State") == "Stalled", "the link to be stalled", deadline=20)
+        wait_until(lambda: self.link_property(1, "State") == "Stalled", "the link to be stalled")
         most = memory_of(pid) - before
         note(f"of a domain that does not read: {most / MIB:.1f} MiB, for 48 MiB that were sent to it")
         self.assertLess(most, 8 * MIB + self.SPARE)
@@ -211,7 +211,7 @@ class Memory(ImpostorCase):
             self.go_on(data, at, stream, WINDOW)
         most, n_credit = 0, 0
         while len(self.frames(MESSAGE)) < n:                            # each is answered: nobody here has the name
-            wait_until(lambda: len(self.frames(CREDIT)) > n_credit or len(self.frames(MESSAGE)) == n, lambda: f"credit, with {at}", deadline=30)
+            wait_until(lambda: len(self.frames(CREDIT)) > n_credit or len(self.frames(MESSAGE)) == n, lambda: f"credit, with {at}")
             credit = self.frames(CREDIT)
             for stream, n_bytes in (struct.unpack_from("<II", body) for body in credit[n_credit:]):
                 self.go_on(data, at, stream, n_bytes)
@@ -249,11 +249,11 @@ class Flood(ImpostorCase):
         self.wait_name(0, f"org.example.Flood{self.PEERS}")
         before = self.counters(1)["messages.in"]
         self.impostor.write(f"flood {self.PEERS} {self.FLOOD.hex()}\n")
-        wait_until(lambda: self.counters(1)["messages.in"] > before + 5000, "the flood", deadline=30)
+        wait_until(lambda: self.counters(1)["messages.in"] > before + 5000, "the flood")
 
     def calm(self):
         self.impostor.write("calm\n")
-        self.impostor.wait_output("^calm ", 30)
+        self.impostor.wait_output("^calm ")
 
     def rounds(self, client):
         """Of each round, how long a call took, and how many messages of the flood were handled for it."""

@@ -34,7 +34,7 @@ class Quotas(BridgeCase):
 
     def stop(self, domain):
         self.bridges[domain].signal(signal.SIGTERM)
-        self.assertEqual(self.bridges[domain].wait(deadline=10).status, 0)
+        self.assertEqual(self.bridges[domain].wait().status, 0)
 
     def store(self, domain):
         return StoreClient(self.xen.rundir / f"dom{domain}/xenbus")

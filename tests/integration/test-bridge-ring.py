@@ -10,7 +10,6 @@ LINK = build_directory() / "bridge/link"
 
 
 class Mutated(TestCase):
-    deadline = 120
     N = 25  # rings
     SEED = 20120111
 
@@ -23,9 +22,9 @@ class Mutated(TestCase):
         reader = self.enterContext(self.xen.start(0, LINK / "ring-reader", "1"))
         for number in range(self.N):
             mutator.write(f"{kind} data/ring-{number}\n")
-            mutator.wait_output(rf"^data/ring-{number} offered$", 20)
+            mutator.wait_output(rf"^data/ring-{number} offered$")
             reader.write(f"/local/domain/1/data/ring-{number}\n")
-            reader.wait_output(rf"^/local/domain/1/data/ring-{number} \w", 30)
+            reader.wait_output(rf"^/local/domain/1/data/ring-{number} \w")
         mutator.close_stdin()
         reader.close_stdin()
         mutator.wait().check()

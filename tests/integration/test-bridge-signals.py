@@ -177,7 +177,7 @@ class Wanted(BridgeCase):
             bus.call_async("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s", f"member='Tick{number}'", flags=1)
         bus.driver("GetId")
         if self.broker == "dbus-broker":  # which may still be writing to its monitor what it has taken from the client
-            wait_until(lambda: self.crossed("Tick4199") == 1, "the rules to be known to the hub", deadline=60)
+            wait_until(lambda: self.crossed("Tick4199") == 1, "the rules to be known to the hub")
             self.heard(bus)
         self.assertEqual((self.crossed("Tick4199"), self.crossed("Tock")), (1, 1))  # all of the name's, and the bus sorts them
         self.assertEqual(self.heard(bus), [("Tick4199", "/", "")])
@@ -185,7 +185,7 @@ class Wanted(BridgeCase):
             bus.call_async("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RemoveMatch", "s", f"member='Tick{number}'", flags=1)
         bus.driver("GetId")
         if self.broker == "dbus-broker":
-            wait_until(lambda: self.crossed("Tock") == 0, "the hub to know of fewer", deadline=60)
+            wait_until(lambda: self.crossed("Tock") == 0, "the hub to know of fewer")
         self.assertEqual((self.crossed("Tick4199"), self.crossed("Tock")), (1, 0))
 
 
@@ -201,7 +201,7 @@ class Before(BridgeCase):
     def restart(self):
         bridge = self.bridges[0]
         bridge.signal(signal.SIGTERM)
-        bridge.wait(deadline=10)
+        bridge.wait()
         self.start_bridge(0)
         self.wait_link(1)
         self.wait_name(0)
@@ -238,7 +238,7 @@ class NoMonitor(Before):
         configuration.write_text(CLOSED.format(path=self.path(domain)))
         self.buses[domain] = self.xen.start(domain, "dbus-daemon", f"--config-file={configuration}", "--nofork", "--print-address")
         self.addCleanup(self.buses[domain].kill)
-        self.buses[domain].wait_output("^unix:", 30)
+        self.buses[domain].wait_output("^unix:")
 
     def test_all_is_asked_for_and_the_log_says_so(self):
         self.service(1, ticker)

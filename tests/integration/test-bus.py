@@ -161,7 +161,7 @@ class Life(EitherBroker):
         notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.addCleanup(notified.close)
         notified.bind(str(bus.root / "notify"))
-        notified.settimeout(10)
+        notified.settimeout(60)
         bus.service()
         bus.start(env={"NOTIFY_SOCKET": str(bus.root / "notify")})
         self.assertEqual(notified.recv(100), b"READY=1")
@@ -438,21 +438,21 @@ class Activation(EitherBroker):
 
     def test_a_program_that_fails(self):
         bus = self.service_of("/bin/sh -c 'exit 3'")
-        self.assertRegex(bus.peer("call", NAME, INTERFACE, "Pid", deadline=10), r"^org\.freedesktop\.DBus\.Error\.")
+        self.assertRegex(bus.peer("call", NAME, INTERFACE, "Pid"), r"^org\.freedesktop\.DBus\.Error\.")
         bus.service()
         bus.reload()
         self.assertEqual(bus.peer("call", NAME, INTERFACE, "Pid"), "done\n")
 
     def test_a_program_that_is_not_there(self):
         bus = self.service_of("/no/such/program")
-        self.assertRegex(bus.peer("call", NAME, INTERFACE, "Pid", deadline=10), r"^org\.freedesktop\.DBus\.Error\.")
+        self.assertRegex(bus.peer("call", NAME, INTERFACE, "Pid"), r"^org\.freedesktop\.DBus\.Error\.")
 
     def test_a_program_that_hangs(self):
         bus = self.bus()
         bus.policy("limit activation-ms 700\n")
         bus.service("/bin/sleep 1000")
         bus.start()
-        self.assertRegex(bus.peer("call", NAME, INTERFACE, "Pid", deadline=10), r"^org\.freedesktop\.DBus\.Error\.")
+        self.assertRegex(bus.peer("call", NAME, INTERFACE, "Pid"), r"^org\.freedesktop\.DBus\.Error\.")
         bus.end()
 
     def test_only_services_of_the_domain_are_started_if_asked_for(self):
@@ -489,7 +489,7 @@ class Limits(EitherBroker):
         self.assertEqual(bus.peer("names", "org.xen.xcp", "1000"), "1000 \n")
         self.assertEqual(bus.peer("connections", "1000"), "1000 \n")
         with bus.serve():
-            self.assertEqual(bus.peer("calls", NAME, "10000", deadline=50), "10000 answers, 0 errors\n")
+            self.assertEqual(bus.peer("calls", NAME, "10000"), "10000 answers, 0 errors\n")
 
     def test_a_message_of_64_mib(self):
         bus = self.started()

@@ -38,7 +38,7 @@ class Client(Wire):
     """Calls the service by its name, wherever it is."""
 
     def ask(self, path, interface, method, signature="", *arguments, destination=NAME):
-        return self.call(destination, path, interface, method, signature, *arguments, deadline=60)
+        return self.call(destination, path, interface, method, signature, *arguments)
 
     def finish(self, task):
         """Waits for a task and destroys it; its result."""
@@ -48,7 +48,7 @@ class Client(Wire):
             properties.update(self.ask(task, PROPERTIES, "GetAll", "s", TASK)[0])
             return properties["State"][1] in ("Succeeded", "Failed", "Cancelled")
 
-        wait_until(ended, f"the end of {task}", deadline=60)
+        wait_until(ended, f"the end of {task}")
         self.ask(task, TASK, "Destroy")
         if properties["State"][1] != "Succeeded":
             raise CallFailed(*properties["Error"][1][:2])
@@ -114,7 +114,7 @@ class Load:
             state["n"] += 1
             serials.append(client.call_async(NAME, self._vdi, PROPERTIES, "Set", "ssv", VDI, "Description", ("s", str(state["n"]))))
         serials.append(client.call_async(NAME, self._vdi, PROPERTIES, "Get", "ss", VDI, "Description"))
-        answers = [client.answer(serial, deadline=60) for serial in serials]
+        answers = [client.answer(serial) for serial in serials]
         assert answers[-1][0][1] == str(state["n"]), f"{answers[-1]} is not {state['n']}"
 
     def hold_on(self, client, state):
@@ -128,7 +128,7 @@ class Load:
         """Waits until each of the clients has done n things more."""
         before = dict(self.done)
         wait_until(lambda: len(self.done) == self._n_kinds and all(self.done[job] >= before.get(job, 0) + n for job in self.done) or self.failures,
-                   lambda: f"{n} more of each of {self.done}, {before}", deadline=60)
+                   lambda: f"{n} more of each of {self.done}, {before}")
 
     def end(self):
         self._stop.set()
@@ -139,8 +139,6 @@ class Load:
 
 class HandoverTest(TestCase):
     """A bus; the storage service, with a storage repository; and one that stands by."""
-
-    deadline = 180
 
     def setUp(self):
         self.root = pathlib.Path(self.temporary_directory())
@@ -188,12 +186,12 @@ class HandoverTest(TestCase):
 
     def move(self):
         """All of a move. Its last line: moved or failed, and what more it says."""
-        return self.mover().wait_output(MOVED, 60).groups()
+        return self.mover().wait_output(MOVED).groups()
 
     def move_until(self, step):
         """A move that waits before a step."""
         mover = self.mover(step)
-        mover.wait_output(f"^step {step}$", 60)
+        mover.wait_output(f"^step {step}$")
         return mover
 
     def load(self):
@@ -231,7 +229,7 @@ class HandoverTest(TestCase):
 
     def check_is_back(self, service, load=None, failed=()):
         """It serves, as if nothing had been."""
-        wait_until(lambda: self.owner_pid() == service.pid, "the name to come back", deadline=30)
+        wait_until(lambda: self.owner_pid() == service.pid, "the name to come back")
         self.client.create(self.sr, "after all")
         if load:
             load.attempted.append("after all")
@@ -239,7 +237,7 @@ class HandoverTest(TestCase):
             self.check_done_once(load, failed)
 
     def wait_gone(self, service):
-        wait_until(lambda: not service.running(), f"the end of {service}", deadline=30)
+        wait_until(lambda: not service.running(), f"the end of {service}")
 
 
 class Moves(HandoverTest):
@@ -271,7 +269,7 @@ class Moves(HandoverTest):
         for n, (here, there) in enumerate((("a", "b"), ("b", "a"), ("a", "b"))):
             if n > 0:
                 self.wait_gone(self.old)
-                wait_until(lambda: self.client.owner(NAME + ".standby") is None, "another to be able to stand by", deadline=30)
+                wait_until(lambda: self.client.owner(NAME + ".standby") is None, "another to be able to stand by")
                 self.old, self.new = self.new, self.start(there, "--standby")
             outcome, figures = self.move()
             self.assertEqual((outcome, figures.split()[-1]), ("moved", str(n + 2)), figures)
@@ -305,8 +303,8 @@ class Moves(HandoverTest):
         mover = self.move_until("copy")
         serial = self.client.call_async(NAME, self.sr, SR, "CreateVDI", "a{sv}", {"name": ("s", "waited"), "size": ("t", 1 << 20)})
         mover.write("go\n")
-        self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
-        task, = self.client.answer(serial, deadline=60)
+        self.assertEqual(mover.wait_output(MOVED)[1], "moved")
+        task, = self.client.answer(serial)
         self.assertEqual(self.client.ask(task, PROPERTIES, "Get", "ss", TASK, "Owner")[0][1], self.client.unique)
         self.client.finish(task)
         self.assertEqual(self.client.names(self.sr), ["first", "waited"])
@@ -331,7 +329,7 @@ class Moves(HandoverTest):
                                                  lambda connection, result: replies.append(connection.call_with_unix_fd_list_finish(result)))
         client.connection.flush_sync(None)
         mover.write("go\n")
-        self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
+        self.assertEqual(mover.wait_output(MOVED)[1], "moved")
         client.wait_until(lambda: replies, "the answer of the new owner")
         wait_until(lambda: "imported" in self.client.names(self.sr), "the import")
 
@@ -345,7 +343,7 @@ class Rollback(HandoverTest):
             with self.subTest(step):
                 mover = self.move_until(step)
                 mover.write("cancel\n")
-                outcome, why = mover.wait_output(MOVED, 60).groups()
+                outcome, why = mover.wait_output(MOVED).groups()
                 self.assertEqual((outcome, why.split()[0]), ("failed", "org.xen.xcp.Error.Cancelled"))
                 self.wait_gone(self.new)
                 self.assertEqual(self.owner_pid(), self.old.pid)
@@ -358,8 +356,8 @@ class Rollback(HandoverTest):
         load = self.load()
         mover = self.move_until("retire")
         mover.write("cancel\n")
-        mover.wait_output("^too late$", 60)
-        self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
+        mover.wait_output("^too late$")
+        self.assertEqual(mover.wait_output(MOVED)[1], "moved")
         load.wait_for_more()
         self.check_done_once(load)
 
@@ -368,11 +366,11 @@ class Rollback(HandoverTest):
             with self.subTest(step):
                 mover = self.move_until(step)
                 mover.write("cancel\n")
-                mover.wait_output("^too late$", 60)
-                self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
+                mover.wait_output("^too late$")
+                self.assertEqual(mover.wait_output(MOVED)[1], "moved")
                 self.assertEqual(self.owner_pid(), self.new.pid)
                 self.old.kill()
-                wait_until(lambda: self.client.owner(NAME + ".standby") is None, "another to be able to stand by", deadline=30)
+                wait_until(lambda: self.client.owner(NAME + ".standby") is None, "another to be able to stand by")
                 self.old, self.new = self.new, self.start(place, "--standby")
         self.assertEqual(self.client.names(self.sr), ["first"])
 
@@ -383,7 +381,7 @@ class Rollback(HandoverTest):
                 mover = self.move_until(step)
                 self.new.kill()
                 mover.write("go\n")
-                self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+                self.assertEqual(mover.wait_output(MOVED)[1], "failed")
                 self.assertEqual(self.owner_pid(), self.old.pid)
                 load.wait_for_more()
                 self.new = self.start("b", "--standby")
@@ -397,7 +395,7 @@ class Rollback(HandoverTest):
         mover = self.move_until("relay")
         self.new.kill()
         mover.write("go\n")
-        self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+        self.assertEqual(mover.wait_output(MOVED)[1], "failed")
         self.check_is_back(self.old, load, failed=(NO_REPLY,))
         self.assertEqual([bool(after) for _, _, after in self.n_changes()], [True, True])
 
@@ -407,7 +405,7 @@ class Rollback(HandoverTest):
                 mover = self.move_until(step)
                 self.old.kill()
                 mover.write("go\n")
-                self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+                self.assertEqual(mover.wait_output(MOVED)[1], "failed")
                 self.wait_gone(self.new)
                 self.old = self.start("a")
                 self.assertEqual(self.client.names(self.sr), ["first"])
@@ -423,10 +421,10 @@ class Rollback(HandoverTest):
         self.old.kill()
         for serial in serials:
             with self.assertRaises(CallFailed) as caught:
-                self.client.answer(serial, deadline=60)
+                self.client.answer(serial)
             self.assertEqual(caught.exception.name, NO_REPLY)
         mover.write("go\n")
-        self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+        self.assertEqual(mover.wait_output(MOVED)[1], "failed")
         self.wait_gone(self.new)
         self.old = self.start("a")
         self.assertEqual(self.client.names(self.sr), ["first"])
@@ -440,7 +438,7 @@ class Rollback(HandoverTest):
         self.old.kill()
         load.wait_for_more()
         self.check_done_once(load, failed=(NO_REPLY,))
-        wait_until(lambda: self.client.owner(NAME + ".standby") is None, "another to be able to stand by", deadline=30)
+        wait_until(lambda: self.client.owner(NAME + ".standby") is None, "another to be able to stand by")
         self.assertEqual(self.owner_pid(), self.new.pid)
 
     def test_old_one_killed_after_it_has_retired(self):
@@ -452,7 +450,7 @@ class Rollback(HandoverTest):
                 mover = self.move_until(step)
                 self.old.kill()
                 mover.write("go\n")
-                self.assertEqual(mover.wait_output(MOVED, 60)[1], "moved")
+                self.assertEqual(mover.wait_output(MOVED)[1], "moved")
                 wait_until(lambda: self.owner_pid() == self.new.pid, "the new one to have the name")
                 self.client.create(self.sr, step)
         self.assertEqual(self.client.names(self.sr), ["activate", "first", "relay"])
@@ -470,7 +468,7 @@ class Rollback(HandoverTest):
                 mover = self.move_until(step)
                 mover.kill()
                 # at relay, what has come to the new one is lost with it
-                wait_until(lambda: self.owner_pid() == self.old.pid, "the name to come back", deadline=30)
+                wait_until(lambda: self.owner_pid() == self.old.pid, "the name to come back")
                 load.wait_for_more()
                 if step not in ("activate", "relay"):
                     self.assertEqual(load.failures, [])
@@ -490,7 +488,7 @@ class Rollback(HandoverTest):
                 self.restart_old(haste=10)
                 self.new = self.start("b", "--standby", haste=10)
                 self.move_until(step).kill()
-                wait_until(lambda: not self.new.running(), "the end of the new one", deadline=60)
+                wait_until(lambda: not self.new.running(), "the end of the new one")
                 self.assertIn("Nobody went on", self.new.stderr)
                 self.check_is_back(self.old)
         self.end(self.old)
@@ -555,7 +553,7 @@ class Owners(HandoverTest):
         mover = self.move_until("relay")
         self.new.kill()
         mover.write("go\n")
-        mover.wait_output("^failed", 60)
+        mover.wait_output("^failed")
         self.check_is_back(self.old)
         self.end(self.old)
         self.assertIn("was handed over", self.refuses("b"))
@@ -601,7 +599,6 @@ class Owners(HandoverTest):
 class AcrossTest(TestCase):
     """Domains that are joined by bridges, and see the same directory of disks, as domains on a shared file system do."""
 
-    deadline = 240
     domains = 2
     broker = os.environ.get("XCP_BROKER", "dbus-daemon")
     policy = "".join(f"{line}\n" for name in (NAME, f"{NAME}.*") for line in (
@@ -616,7 +613,7 @@ class AcrossTest(TestCase):
             self.start_ready(domain, BRIDGE, "--policy", self.directory(domain) / "test.policy")
         self.client = self.connect(0)
         for domain in range(1, self.domains + 1):
-            wait_until(lambda: self.link_is_up(domain), f"the link to domain {domain}", deadline=60)
+            wait_until(lambda: self.link_is_up(domain), f"the link to domain {domain}")
 
     def start_storage(self, domain, *arguments, state="state/storage", **options):
         return self.start_ready(domain, STORAGE, "--bus-address", f"unix:path={self.path(domain)}", "--state-dir", self.directory(domain) / state,
@@ -698,11 +695,11 @@ class Ends(AcrossTest):
     def move_until(self, step, *arguments):
         mover = Process([MOVE, NAME, step, *arguments], env={"XCP_BUS_ADDRESS": f"unix:path={self.path(0)}"})
         self.addCleanup(mover.kill)
-        mover.wait_output(f"^step {step}$", 60)
+        mover.wait_output(f"^step {step}$")
         return mover
 
     def wait_owner(self, name, there=True):
-        wait_until(lambda: (self.client.owner(name) is not None) == there, f"{name} to {'come to' if there else 'leave'} domain 0", deadline=60)
+        wait_until(lambda: (self.client.owner(name) is not None) == there, f"{name} to {'come to' if there else 'leave'} domain 0")
 
     def test_that_of_the_new_one(self):
         old = self.start_storage(0)
@@ -714,7 +711,7 @@ class Ends(AcrossTest):
                 mover = self.move_until(step)
                 self.xen.destroy(domain)
                 mover.write("go\n")
-                self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
+                self.assertEqual(mover.wait_output(MOVED)[1], "failed")
                 self.wait_owner(NAME)
                 self.client.create(self.sr, step)
         self.assertTrue(old.running())
@@ -731,8 +728,8 @@ class Ends(AcrossTest):
                 mover = self.move_until(step, "elsewhere")
                 self.xen.destroy(domain)
                 mover.write("go\n")
-                self.assertEqual(mover.wait_output(MOVED, 60)[1], "failed")
-                wait_until(lambda: not new.running(), "the new one to give up", deadline=60)
+                self.assertEqual(mover.wait_output(MOVED)[1], "failed")
+                wait_until(lambda: not new.running(), "the new one to give up")
                 self.wait_owner(NAME, there=False)
                 if step in ("retire", "activate", "relay"):
                     back = self.start_storage(0, "--reclaim", state=f"state/{domain}")
@@ -793,7 +790,7 @@ class Across(AcrossTest):
     def test_the_operator_cancels(self):
         task, = self.bridge("MoveService", "su", NAME, 1)
         self.client.ask(task, TASK, "Cancel", destination="org.xen.xcp.bridge")
-        wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed", "Cancelled"), "the end of the move", deadline=60)
+        wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed", "Cancelled"), "the end of the move")
         self.assertEqual(self.task(task, "State"), "Cancelled")
         self.client.create(self.sr, "after all")
         self.assertEqual(self.bridge("GetServiceDomain", "s", NAME), (0, True))
@@ -803,10 +800,10 @@ class Across(AcrossTest):
         self.move(1)
         wait_until(lambda: not self.client.owner(f"{NAME}.standby") and not self.client.owner(f"{NAME}.handover"), "the old one to be gone", deadline=90)
         task, = self.bridge("MoveService", "su", NAME, 0)
-        wait_until(lambda: self.task(task, "Progress") > 0.2, "the rehearsal", deadline=60)
+        wait_until(lambda: self.task(task, "Progress") > 0.2, "the rehearsal")
         self.xen.destroy(1)
-        wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed"), "the end of the move", deadline=60)
-        wait_until(lambda: not self.client.owner(f"{NAME}.standby") and not self.link_is_up(1), "the end of who took part", deadline=60)
+        wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed"), "the end of the move")
+        wait_until(lambda: not self.client.owner(f"{NAME}.standby") and not self.link_is_up(1), "the end of who took part")
         if not self.client.owner(NAME):
             self.assertEqual(self.task(task, "State"), "Failed")
             self.start_storage(0, "--reclaim")
@@ -822,9 +819,9 @@ class Across(AcrossTest):
         self.addCleanup(load.end)
         load.wait_for_more()
         task, = self.bridge("MoveService", "su", NAME, 1)
-        wait_until(lambda: self.task(task, "Progress") > 0.2, "the rehearsal", deadline=60)
+        wait_until(lambda: self.task(task, "Progress") > 0.2, "the rehearsal")
         self.xen.destroy(1)
-        wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed"), "the end of the move", deadline=60)
+        wait_until(lambda: self.task(task, "State") in ("Succeeded", "Failed"), "the end of the move")
         load.end()
         if self.task(task, "State") == "Failed":
             wait_until(lambda: self.client.owner(NAME) or not self.old.running(), "the old one to have the name again, or to leave", deadline=90)

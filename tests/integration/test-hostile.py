@@ -22,7 +22,7 @@ EPERM, ENOENT, EINVAL, EPROTO, EMSGSIZE, EOPNOTSUPP, EMFILE = 1, 2, 22, 71, 90, 
 
 def connect(path, greet=True):
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connection.settimeout(10)
+    connection.settimeout(60)
     connection.connect(str(path))
     if greet:
         assert ask(connection, HELLO, struct.pack("=II", VERSION, 0)) == 0

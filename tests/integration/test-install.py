@@ -63,7 +63,7 @@ class Install(TestCase):
         disks.mkdir()
         environment = {"XCP_RUNDIR": str(self.rundir)}  # where the services' state is, too: not where that of this machine would be
         with Process([self.prefix / "bin/xcp-bus-run", "--domain-dir", domain, "--ready-fd", "1"], env=environment) as bus:
-            bus.wait_output(r"^\n", 30)
+            bus.wait_output(r"^\n")
             for command in (("sr", "create", "one", "directory", "--config", f"path={disks}"), ("vdi", "create", "one", "disk", "1MiB"),
                             ("vm", "create", "one", "--disk", "disk"), ("vm", "start", "one")):
                 run(self.prefix / "bin/xcpctl", *command, env=environment)

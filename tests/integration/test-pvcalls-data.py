@@ -16,7 +16,6 @@ class Data(Attached):
     """By calls, one for each transfer."""
 
     arguments = ("--io", "calls")
-    deadline = 120
 
     def test_100_mib_each_way(self):
         server = self.serve()
@@ -104,7 +103,6 @@ class SuppressedData(Data):
 class Many(Attached):
     emulation = ("--limit", "shared-pages=4000", "--limit", "ports=2000")
     n = 1000
-    deadline = 240
 
     def test_domain_destroyed_with_1000_connections(self):
         server = self.serve()

@@ -47,7 +47,7 @@ allow out signal org.xen.xcp.pvcalls.domain1 to id=0
         self.addCleanup(self.controller.close)
         server = self.xen.start(1, "/usr/bin/python3", "-c", ECHO_SERVER)
         self.addCleanup(server.kill)
-        self.port = int(server.wait_output(r"^(\d+)$", 30).group(1))
+        self.port = int(server.wait_output(r"^(\d+)$").group(1))
 
     def start_service(self, domain, name):
         process = start_ready(self.xen, domain, PROGRAM, "--bus-address", f"unix:path={self.path(domain)}", "--bus-name", name,

@@ -201,7 +201,7 @@ class Options(Attached):
         server.wait_connections(1)
         self.assertEqual(self.frontend.call("setsockopt", 1, SOL_SOCKET, 13, "0100000000000000"), 0)
         self.assertEqual(self.frontend.call("release", 1), 0)
-        server.connections[0].settimeout(20)
+        server.connections[0].settimeout(60)
         with self.assertRaises(ConnectionResetError):
             server.connections[0].recv(1)
 
@@ -226,7 +226,7 @@ class Datagrams(Attached):
         """A UDP socket of the host's."""
         server = self.stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         server.bind(("127.0.0.1", 0))
-        server.settimeout(20)
+        server.settimeout(60)
         return server, server.getsockname()[1]
 
     def open(self, number=1, order=1):
@@ -333,7 +333,7 @@ class Unix(Attached):
         listener.bind(path)
         os.chmod(path, 0o777)
         listener.listen()
-        listener.settimeout(20)
+        listener.settimeout(60)
         return listener
 
     def test_a_connection_to_a_path_of_any_length(self):

@@ -39,8 +39,6 @@ PARKED = ("accept", "poll")
 class Neighbours(TestCase):
     """Two guests; what happens to the first must be nothing to the second."""
 
-    deadline = 180
-
     def setUp(self):
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
@@ -92,7 +90,7 @@ class Neighbours(TestCase):
 
         def wait_more():
             seen = len(results)
-            wait_until(lambda: len(results) > seen or not thread.is_alive(), "the second guest to go on", deadline=60)
+            wait_until(lambda: len(results) > seen or not thread.is_alive(), "the second guest to go on")
 
         thread = threading.Thread(target=stream)
         thread.start()
@@ -171,7 +169,7 @@ class Removed(Neighbours):
             self.assertEqual(frontend.connect(1, self.server.port), 0)
             os.kill(backend.pid(), signal.SIGSTOP)
             stat = pathlib.Path(f"/proc/{backend.process.pid}/stat")  # xenemu stops with what it runs
-            wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the backend to be stopped", deadline=60)
+            wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the backend to be stopped")
             for path in (f"/local/domain/{DOM}/device/pvcalls/0", f"/local/domain/0/backend/pvcalls/{DOM}/0"):
                 self.xen.run(0, "xenstore-rm", path)
             backend.process.signal(signal.SIGCONT)

@@ -19,7 +19,6 @@ class Joined(TestCase):
     arguments = (("--join", "test"), ("--join", "test"))
     prefix = ()  # in front of the command line of the listening guest's backend
     emulation = ()
-    deadline = 120
 
     def setUp(self):
         self.stack = contextlib.ExitStack()
@@ -247,22 +246,20 @@ class Many(Joined):
     def test_the_connecting_guest_is_destroyed_with_1000(self):
         before, descriptors = self.destroy(1000, CONNECTING, LISTENING, self.server)
         expected = before[0] - 2, before[1] - 2  # the command ring of the guest that is gone, and what xenstored had of it
-        wait_until(lambda: self.domain_0() == expected, lambda: f"{expected} in use in place of {self.domain_0()}", deadline=60)
+        wait_until(lambda: self.domain_0() == expected, lambda: f"{expected} in use in place of {self.domain_0()}")
         self.assertEqual(self.backends[LISTENING].descriptors(), descriptors)
         self.assertEqual(self.backends[LISTENING].counters()["sockets.now"], 1)
 
     def test_the_listening_guest_is_destroyed(self):
         before, descriptors = self.destroy(100, LISTENING, CONNECTING, self.client)
         expected = before[0] - 2, before[1] - 2
-        wait_until(lambda: self.domain_0() == expected, lambda: f"{expected} in use in place of {self.domain_0()}", deadline=60)
+        wait_until(lambda: self.domain_0() == expected, lambda: f"{expected} in use in place of {self.domain_0()}")
         self.assertEqual(self.backends[CONNECTING].descriptors(), descriptors)
         self.assertEqual(self.backends[CONNECTING].counters()["sockets.now"], 0)
 
 
 class KilledAtEveryStep(Joined):
     """Either backend is killed at any step of what makes and ends a joined connection: the other guest is told, and nothing is left on its side."""
-
-    deadline = 240
 
     def begin(self, frontend, *words):
         """A request that nobody waits for."""

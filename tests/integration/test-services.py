@@ -93,7 +93,7 @@ class ServiceTest(TestCase):
         """Has a caller count. Returns what it was told: paths of tasks, and errors."""
         before = caller.stdout.count("\n")
         caller.write(f"{ONE} {steps} {step_ms} {n}\n")
-        wait_until(lambda: caller.stdout.count("\n") == before + n, "the answers", deadline=30)
+        wait_until(lambda: caller.stdout.count("\n") == before + n, "the answers")
         return caller.stdout.splitlines()[before:]
 
     def state_of(self, task):

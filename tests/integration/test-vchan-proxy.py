@@ -52,7 +52,7 @@ class VchanSocketProxy(TestCase):
         peer = self.serve(100 * MIB)
         self.proxies()
         _, sent, _, received = self.connect(100 * MIB, 2)
-        match = peer.wait_output("sent (.*) received (.*)", deadline=60)
+        match = peer.wait_output("sent (.*) received (.*)")
         self.assertEqual((match[1], match[2]), (received, sent))
         self.assertNotEqual(sent, received)
 

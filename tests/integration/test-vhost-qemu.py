@@ -74,8 +74,6 @@ class Disk:
 class WithoutGuest(Backend):
     """The cases of QEMU's tests/qtest/vhost-user-blk-test.c, and what it leaves out: a resize, and a back-end that dies."""
 
-    deadline = 120
-
     def machine(self, *options, chardev="reconnect=1", device=f"addr={SLOT},num-queues=1"):
         return Machine(self, self.directory, "-chardev", f"socket,id=c0,path={self.socket},{chardev}", "-device",
                        f"vhost-user-blk-pci,chardev=c0,{device}", *options)
@@ -334,8 +332,6 @@ def boot_sector():
 
 class RealFrontEnd(Backend):
     """QEMU's vhost-user-blk, with a guest that boots from it."""
-
-    deadline = 150
 
     def sector(self, number):
         with open(self.file, "rb") as file:

@@ -46,8 +46,6 @@ QEMU_MAY_FAIL = {
 
 
 class Conformance(Backend):
-    deadline = 150
-
     def assert_all_pass(self, *options):
         backend = self.blk("--num-queues", "2", *options)
         verdicts, result = self.check()
@@ -137,8 +135,6 @@ class FrontEnds(Backend):
 
 
 class Death(Backend):
-    deadline = 120
-
     def test_kill_at_any_moment(self):
         self.kill_at_any_moment(12)
 
@@ -155,7 +151,7 @@ class Death(Backend):
             time.sleep(random.uniform(0, 0.03))  # any moment is what is meant; nothing is waited for
             backend.kill()
             backend = self.blk()
-            pauses.append(int(driver.wait_output(rf"(?s)\A(?:.*?pause \d+\n){{{n - 1}}}.*?pause (\d+)\n", 60)[1]))
+            pauses.append(int(driver.wait_output(rf"(?s)\A(?:.*?pause \d+\n){{{n - 1}}}.*?pause (\d+)\n")[1]))
         driver.write(b"stop\n")
         result = driver.wait().check()
         self.assertRegex(result.stdout, r"right after \d+\n\Z")
@@ -169,7 +165,7 @@ class Death(Backend):
         driver.wait_output(r"\A200\n")
         self.end(backend)
         backend = self.blk("--no-io-uring")
-        driver.wait_output(r"pause \d+\n", 60)
+        driver.wait_output(r"pause \d+\n")
         driver.write(b"stop\n")
         self.assertRegex(driver.wait().check().stdout, r"right after \d+\n\Z")
         self.end(backend)
@@ -264,9 +260,9 @@ class Commands(Backend):
             os.write(control, b"counters\n")
             return re.search(" writes=[1-9]", backend.stdout)
 
-        wait_until(wrote, "a write to be answered", deadline=30)
+        wait_until(wrote, "a write to be answered")
         os.write(control, b"rate 1000001 0\nrate 1 9223372036854775808\nrate 1\nrate 0 0\n")
-        backend.wait_output("rate refused: too large\nrate refused: too large\nwhat\\?\nrate 0 0\n", deadline=30)
+        backend.wait_output("rate refused: too large\nrate refused: too large\nwhat\\?\nrate 0 0\n")
         driver.wait().check()
         self.end(backend)
 

@@ -552,8 +552,6 @@ class MockTest(XcpctlTest):
 
 
 class Commands(MockTest):
-    deadline = 120
-
     def test_every_command_makes_its_call(self):
         self.start()
         for service, calls in (("xenopsd", XENOPSD_CALLS), ("storage", STORAGE_CALLS)):

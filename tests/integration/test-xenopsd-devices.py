@@ -15,7 +15,7 @@ DIAGNOSTICS = "org.xen.xcp.Diagnostics1"
 class Consoles(XenopsdTest):
     def read_until(self, console, text):
         data = b""
-        console.settimeout(20)
+        console.settimeout(60)
         while text not in data:
             chunk = console.recv(4096)
             self.assertTrue(chunk, f"the console ended after {data!r}")

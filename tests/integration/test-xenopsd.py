@@ -601,7 +601,7 @@ class Many(XenopsdTest):
         tasks = [reply[0] for reply in self.caller.call_all([(path, VM, "Start", "(b)", False) for path in paths])]
         self.assertEqual(len(set(tasks)), self.N)
         self.caller.wait_until(lambda: {state for *_, state, _ in self.caller.manager("ListVms")[0]} == {"Running"},
-                               "all VMs to run", deadline=40)
+                               "all VMs to run")
         descriptors = len(os.listdir(f"/proc/{self.manager.pid}/fd"))
         self.assertLess(descriptors, 2 * self.N + 100)
         managed = self.caller.managed()

@@ -31,7 +31,7 @@ class Agent:
     def __getattr__(self, function):
         return lambda *arguments, **options: self.call(function, *arguments, **options)
 
-    def call(self, function, *arguments, deadline=10.0):
+    def call(self, function, *arguments, deadline=60.0):
         self._process.write(json.dumps([function, *arguments]) + "\n")
         self._answers += 1
         self._process.wait_output(rf"\A(?:.*\n){{{self._answers}}}", deadline)

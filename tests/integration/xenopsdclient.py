@@ -82,7 +82,7 @@ class Caller:
         while context.iteration(False):
             pass
 
-    def wait_until(self, predicate, what, deadline=20):
+    def wait_until(self, predicate, what, deadline=60):
         until = Deadline(deadline)
         context = GLib.MainContext.default()
         while True:
@@ -107,7 +107,7 @@ class Caller:
     def call(self, path, interface, method, signature=None, *arguments):
         return self.call_fds(path, interface, method, signature, *arguments)[0]
 
-    def call_all(self, calls, deadline=40):
+    def call_all(self, calls, deadline=120):
         """Makes all calls at once. Returns their replies."""
         replies = [None] * len(calls)
         left = len(calls)

@@ -17,7 +17,7 @@ class StoreError(Exception):
 class StoreClient:
     """One connection, as one open /dev/xen/xenbus is."""
 
-    def __init__(self, path, deadline=10.0):
+    def __init__(self, path, deadline=60.0):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(deadline)
         self._socket.connect(str(path))

@@ -18,8 +18,6 @@ DOM = 1
 class Carried(TestCase):
     """Domain 1 with a device, and a backend for it in domain 0, whose network is the host's loopback."""
 
-    deadline = 120
-
     def setUp(self):
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
@@ -41,7 +39,7 @@ class Carried(TestCase):
 
     def wait_tidy(self):
         """Waits until the supervisor has ended, and nothing of it is left."""
-        wait_until(lambda: self.used() == self.before, lambda: f"nothing to be left of {self.before}: {self.used()}", deadline=40)
+        wait_until(lambda: self.used() == self.before, lambda: f"nothing to be left of {self.before}: {self.used()}")
 
     def run_carried(self, *argv, **options):
         """Runs a program in the domain to its end. Options are those of harness.run."""
@@ -53,4 +51,4 @@ class Carried(TestCase):
     def wait_listening(self, port):
         """Waits until the backend listens there."""
         wait_until(lambda: any(" Listening " in line and line.split()[4] == str(port) for line in self.backend.sockets()),
-                   lambda: f"a listener at port {port}: {self.backend.sockets()}", deadline=20)
+                   lambda: f"a listener at port {port}: {self.backend.sockets()}")

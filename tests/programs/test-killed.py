@@ -91,17 +91,17 @@ class Killed(Carried):
         return self.used(), self.backend.descriptors(), self.backend.sockets(), self.backend.counters()["sockets.now"], nodes
 
     def wait_step(self, process, step):
-        process.wait_output(f"^at {step}$", 60)
+        process.wait_output(f"^at {step}$")
         state = STEPS[step]
         wait_until(lambda: not state or any(f" {state} " in line for line in self.backend.sockets()),
-                   lambda: f"a socket that is {state}: {self.backend.sockets()}", deadline=60)
+                   lambda: f"a socket that is {state}: {self.backend.sockets()}")
 
     def come_next(self):
         raise NotImplementedError
 
     def check_nothing_left(self, step):
         self.come_next()
-        wait_until(lambda: self.left() == self.kept, lambda: f"{self.kept} to be left in place of {self.left()}, after {step}", deadline=60)
+        wait_until(lambda: self.left() == self.kept, lambda: f"{self.kept} to be left in place of {self.left()}, after {step}")
 
 
 class Supervisors(Killed):
@@ -120,16 +120,16 @@ class Supervisors(Killed):
 
     def kill_supervisor(self):
         """Kills it, and waits until all that it had is closed: before, a program could still come to its door."""
-        wait_until(lambda: len(self.supervisors()) == 1, "one supervisor, and the end of one before it", deadline=60)
+        wait_until(lambda: len(self.supervisors()) == 1, "one supervisor, and the end of one before it")
         descriptor = os.pidfd_open(self.supervisors()[0])
         try:
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            wait_until(lambda: select.select([descriptor], [], [], 0)[0], "the end of the supervisor", deadline=60)
+            wait_until(lambda: select.select([descriptor], [], [], 0)[0], "the end of the supervisor")
         finally:
             os.close(descriptor)
 
     def come_next(self):
-        self.assertEqual(self.run_carried(sys.executable, "-c", NEXT, str(self.server.port), deadline=60).stdout, "well\n")
+        self.assertEqual(self.run_carried(sys.executable, "-c", NEXT, str(self.server.port)).stdout, "well\n")
 
     def test_at_every_step(self):
         for step in STEPS:
@@ -138,14 +138,14 @@ class Supervisors(Killed):
             self.kill_supervisor()
             if step in ("socket", "bind", "listen"):
                 program.write("on\n")
-            program.wait_output("^failed ENOSYS$", 60)  # what the kernel says when nobody is there to be asked
+            program.wait_output("^failed ENOSYS$")  # what the kernel says when nobody is there to be asked
             program.wait(60).check()
             self.check_nothing_left(step)
 
 
 class Libraries(Killed):
     def come_next(self):
-        said = self.xen.run(DOM, LIBRARY_USER, "churn", "127.0.0.1", str(self.server.port), "1", deadline=60).stdout
+        said = self.xen.run(DOM, LIBRARY_USER, "churn", "127.0.0.1", str(self.server.port), "1").stdout
         self.assertEqual(said, "ok 1\n")
 
     def kill_at(self, step):
@@ -162,7 +162,7 @@ class Libraries(Killed):
         self.xen.destroy(DOM)
         self.backend.process.wait()
         used = {what: n - 1 for what, n in self.before[0].items() if what != "shared_pages"}  # and xenstored's port and page of the domain
-        wait_until(lambda: {what: self.used()[0][what] for what in used} == used, lambda: f"{used} in use in place of {self.used()}", deadline=60)
+        wait_until(lambda: {what: self.used()[0][what] for what in used} == used, lambda: f"{used} in use in place of {self.used()}")
 
 
 del Killed, Carried
