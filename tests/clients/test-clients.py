@@ -11,7 +11,7 @@ from harness import Process, build_directory, run, wait_until
 from toolstack import CLIENTS, PYTHON, SOURCE, STORAGE, XENOPSD, Toolstack
 
 XCP_ERROR = "org.xen.xcp.Error."
-BUILD_DEADLINE = 120
+BUILD_DEADLINE = 900
 
 
 class Client(Toolstack):

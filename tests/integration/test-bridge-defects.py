@@ -274,7 +274,7 @@ class OpenXT(DefectCase):
         serials = [client.call_async(ECHO, "/", ECHO, "Secret") for _ in range(50)]
         self.assertEqual({client.reply_to(serial).error for serial in serials}, {ACCESS_DENIED})
         self.assertEqual(self.counters(2)["denied.in"] - denied, 50)
-        self.assertRegex(self.bridges[0].stderr, r"Denied .*XCP_MEMBER=Secret XCP_RULE=.*test\.policy:1")
+        self.bridges[0].wait_output(r"Denied .*XCP_MEMBER=Secret XCP_RULE=.*test\.policy:1", stream="stderr")
         self.assertEqual(service.calls, [])
 
     def test_06_what_is_revoked_is_revoked_for_who_is_connected(self):

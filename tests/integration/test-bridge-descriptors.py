@@ -358,7 +358,7 @@ class Signals(DescriptorTest):
         self.tell("Tell", memfd(b"after"), clients=[self.client])
         self.assertEqual([m.member for m in self.client.queue if m.member == "Given"], [])
         wait_until(lambda: self.counters(0, at=1)["signals.dropped"] == 2, "both to be counted")
-        self.assertRegex(self.bridges[1].stderr, "A signal to domain 0 was dropped: Descriptor 2 of 2 is one of eventfd")
+        self.bridges[1].wait_output("A signal to domain 0 was dropped: Descriptor 2 of 2 is one of eventfd", stream="stderr")
 
 
 class Limits(DescriptorTest):

@@ -77,7 +77,7 @@ class Ring(ImpostorCase):
         self.impostor.write("corrupt\n")
         self.assertEqual(bus.reply_to(serial).error, NO_ANSWER)
         self.wait_name(0, "org.example.Mine", there=False)
-        self.assertRegex(self.bridges[0].stderr, "the ring's indexes are corrupt")
+        self.bridges[0].wait_output("the ring's indexes are corrupt", stream="stderr")
         self.assert_others_are_well()
 
     def test_a_domain_that_does_not_read(self):

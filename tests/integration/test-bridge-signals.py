@@ -250,7 +250,7 @@ class NoMonitor(Before):
         hears.driver("GetId")
         self.assertEqual([m.member for m in hears.queue if m.type == SIGNAL and m.sender != "org.freedesktop.DBus"], ["Tick"])
         self.assertEqual(self.counters(1)["signals.in"], 2, "what nobody here has asked for crosses, too")
-        self.assertRegex(self.bridges[0].stderr, "cannot be known, and all signals of services of other domains are asked for: .*denied")
+        self.bridges[0].wait_output("cannot be known, and all signals of services of other domains are asked for: .*denied", stream="stderr")
         self.assertNotIn("cannot be known", self.bridges[1].stderr)
 
 

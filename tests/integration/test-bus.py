@@ -388,7 +388,7 @@ class Policy(EitherBroker):
 
     def test_users_that_are_not_there(self):
         bus = self.started("allow own org.xen.xcp.a to user nosuchuser\n")
-        self.assertIn("bus.d/test.policy:1: there is no user nosuchuser here", bus.process.stderr)
+        bus.process.wait_output("bus.d/test.policy:1: there is no user nosuchuser here", stream="stderr")
 
 
 class Activation(EitherBroker):

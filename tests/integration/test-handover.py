@@ -237,7 +237,7 @@ class HandoverTest(TestCase):
             self.check_done_once(load, failed)
 
     def wait_gone(self, service):
-        wait_until(lambda: not service.running(), f"the end of {service}")
+        service.wait()
 
 
 class Moves(HandoverTest):
@@ -488,8 +488,7 @@ class Rollback(HandoverTest):
                 self.restart_old(haste=10)
                 self.new = self.start("b", "--standby", haste=10)
                 self.move_until(step).kill()
-                wait_until(lambda: not self.new.running(), "the end of the new one")
-                self.assertIn("Nobody went on", self.new.stderr)
+                self.assertIn("Nobody went on", self.new.wait().stderr)
                 self.check_is_back(self.old)
         self.end(self.old)
         self.old, self.new = self.start("a"), self.start("b", "--standby")
@@ -729,7 +728,7 @@ class Ends(AcrossTest):
                 self.xen.destroy(domain)
                 mover.write("go\n")
                 self.assertEqual(mover.wait_output(MOVED)[1], "failed")
-                wait_until(lambda: not new.running(), "the new one to give up")
+                new.wait()
                 self.wait_owner(NAME, there=False)
                 if step in ("retire", "activate", "relay"):
                     back = self.start_storage(0, "--reclaim", state=f"state/{domain}")

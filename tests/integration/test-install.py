@@ -10,7 +10,7 @@ import tempfile
 from harness import Process, TestCase, run
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-BUILD_DEADLINE = 300
+BUILD_DEADLINE = 900
 LIBRARIES = ("libxencall.so.1", "libxenevtchn.so.1", "libxenforeignmemory.so.1", "libxengnttab.so.1")
 PRELOAD = "xenemu-dom0-devices.so"
 NOT_INSTALLED = ("tests", "bench")  # what is defined there is for this tree only

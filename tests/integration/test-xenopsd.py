@@ -106,11 +106,14 @@ class Life(XenopsdTest):
                          network_interfaces=[{"network": "br0", "mac": "00:16:3e:01:02:03"}])
         before = time.time()
         self.done(vm.start())
-        self.assertEqual((vm.get("Ready"), vm.get("Addresses")), (False, []))
-        self.assertAlmostEqual(vm.get("StartedUs") / 1e6, before, delta=30)
+        self.assertTrue(before - 1 <= vm.get("StartedUs") / 1e6 <= time.time() + 1)
         self.assertEqual(vm.get("Consoles"), [("serial0", "Serial")])
         vm.wait_property("Ready", True)
         vm.wait_property("Addresses", [("10.1.2.3", "00:16:3e:01:02:03", "Agent")])
+        self.caller.wait_until(lambda: any("Addresses" in change for change in vm.properties_changed()), "to be told so")
+        told = [name for change in vm.properties_changed() for name in ("State", "Ready", "Addresses")
+                if change.get(name) in ("Running", True, vm.get("Addresses"))]
+        self.assertEqual(told, ["State", "Ready", "Addresses"])
         statistics = vm.call("GetStatistics")[0]
         self.assertGreater(statistics["uptime_us"], 100_000)
         self.assertEqual((statistics["memory"], statistics["memory_used"]), (256 * MIB, 64 * MIB))
@@ -175,7 +178,7 @@ class Life(XenopsdTest):
 
 class Queue(XenopsdTest):
     def test_tasks_are_done_in_their_order(self):
-        vm = self.create(options={"start": "100", "suspend": "100"})
+        vm = self.create(options={"start": "3000"})  # while it is asked what becomes of the others
         tasks = [vm.start(), vm.begin("Suspend"), vm.begin("Resume"), vm.stop(1000)]
         self.assertEqual([task.get("State") for task in tasks], ["Running", "Waiting", "Waiting", "Waiting"])
         for task in tasks:
@@ -231,7 +234,7 @@ class Queue(XenopsdTest):
         self.done(task)
         told = [change["Progress"] for change in self.caller.properties_changed(task.path) if "Progress" in change]
         self.assertEqual(told, sorted(told))
-        self.assertGreaterEqual(len(told), 4)
+        self.assertGreaterEqual(len(told), 2)
         self.assertEqual(told[-1], 1)
 
     def test_the_queue_is_bounded_and_still_takes_a_kill(self):
@@ -413,16 +416,14 @@ class Restart(XenopsdTest):
         self.done(starting.begin("Kill"))
 
     def test_what_happened_meanwhile(self):
-        options = {"gone": {}, "off": {"poweroff-after-ms": "300"}, "crashed": {"crash-after-ms": "300"},
-                   "again": {"reboot-after-ms": "300"}}
+        options = {"gone": {}, "off": {"poweroff-after-ms": LONG}, "crashed": {"crash-after-ms": LONG}, "again": {"reboot-after-ms": LONG}}
         vms = {name: self.running(name, option, on_crash="Preserve") for name, option in options.items()}
         uuid = vms["gone"].get("Uuid")
         started = vms["again"].get("StartedUs")
         self.manager.kill()
         (self.root / "state/noop" / uuid).unlink()
-        until = time.time() + 0.4  # what a guest does without its manager can only be seen afterwards
-        while time.time() < until:
-            time.sleep(until - time.time())
+        for file in (self.root / "state/noop").iterdir():  # so long is the manager away
+            file.write_text(re.sub("^ran .*", f"ran {1500 * int(LONG)}", file.read_text(), flags=re.MULTILINE))
         self.manager = self.start()
         self.caller.forget()
         self.assertEqual((vms["gone"].get("State"), vms["gone"].get("StateReason")), ("Failed", "BackendExited"))
@@ -444,7 +445,7 @@ class Restart(XenopsdTest):
 
     def test_autostart(self):
         names = ("third", "first", "second", "not")
-        vms = {name: self.create(name, autostart=name != "not", autostart_order=i, autostart_delay_ms=100)
+        vms = {name: self.create(name, autostart=name != "not", autostart_order=i, autostart_delay_ms=1000)
                for i, name in zip((3, 1, 2, 0), names)}
         stopped = self.running("stopped", autostart=True)
         self.done(stopped.stop(0))
@@ -454,7 +455,7 @@ class Restart(XenopsdTest):
         order = sorted(names[:3], key=lambda name: vms[name].get("StartedUs"))
         self.assertEqual(order, ["first", "second", "third"])
         starts = [vms[name].get("StartedUs") for name in order]
-        self.assertGreaterEqual(min(b - a for a, b in zip(starts, starts[1:])), 90_000)
+        self.assertGreaterEqual(min(b - a for a, b in zip(starts, starts[1:])), 200_000)  # of the second that is between their beginnings
         self.assertEqual((vms["not"].get("State"), stopped.get("State")), ("Halted", "Halted"))
 
     def test_sigterm_leaves_guests_alone(self):
