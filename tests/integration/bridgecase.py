@@ -144,10 +144,11 @@ class BridgeCase(TestCase):
         with Bus(self.path(at)) as bus:
             return bus.call(MANAGER[0], f"{MANAGER[1]}/link/{domain}", LINK, "GetCounters")[0]
 
-    def wait_link(self, domain, at=0):
+    def wait_link(self, domain, at=0, after=None):
+        """after: the epoch of a link that has ended, of which the bridge may not have heard yet."""
         def is_up():
             try:
-                return self.link_property(domain, "State", at) == "Up"
+                return self.link_property(domain, "Epoch", at) != after and self.link_property(domain, "State", at) == "Up"
             except CallFailed:
                 return False
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A test case with a VM manager whose guests are QEMU's, in software emulation, and the tiny guest of guests/tiny.S."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -68,7 +69,8 @@ class QemuTest(XenopsdTest):
     def end_guests(self):
         """All of QEMU that a manager of this test started, by the records of its guests."""
         for pid in self.qemu_pids():
-            os.kill(pid, 9)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, 9)
 
     def qemu_pids(self):
         """The processes of QEMU that run in a guest's directory of this test."""

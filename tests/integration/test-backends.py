@@ -35,7 +35,7 @@ class NoopBackend(XenopsdTest):
     def tell(self, console, what):
         console.say(b"root\n" + what.encode() + b"\n")  # it asks for a name again if another manager is there
 
-    losable = {"exit-after-ms": "3000"}
+    losable = {"exit-after-ms": "5000"}
 
     def lose(self, vm):
         pass
@@ -181,8 +181,8 @@ class Conformance:
         self.done(vm.begin("Kill"))
 
     def begun_again(self, vm):
-        """What a guest says that boots is in the log twice."""
-        self.caller.wait_until(lambda: bytes(vm.call("GetConsoleLog", "(su)", "serial0", 65536)[0]).count(self.banner) == 2,
+        """What a guest says that boots is in the log once more."""
+        self.caller.wait_until(lambda: bytes(vm.call("GetConsoleLog", "(su)", "serial0", 65536)[0]).count(self.banner) >= 2,
                                "the guest to boot once more")
 
     def test_a_reboot_that_halts(self):
