@@ -63,7 +63,7 @@ class Keeper:
 
     def take(self):
         with self.arrived:
-            assert self.arrived.wait_for(lambda: self.given, timeout=30), "no call has come within 30 s"
+            assert self.arrived.wait_for(lambda: self.given, timeout=60), "no call has come within 60 s"
             return self.given.pop(0)
 
     def close(self):
@@ -148,7 +148,7 @@ class DescriptorTest(LinkCase):
     def wait_readable(self, fd, what):
         poll = select.poll()
         poll.register(fd, select.POLLIN)
-        self.assertTrue(poll.poll(30000), f"nothing to read within 30 s: {what}")
+        self.assertTrue(poll.poll(60000), f"nothing to read within 60 s: {what}")
 
     def assert_end(self, fd):
         self.wait_readable(fd, "the end")

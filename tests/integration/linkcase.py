@@ -51,7 +51,6 @@ def start_ready(xen, domain, *argv):
 class LinkCase(TestCase):
     """Domains 0, 1 and, if domains is 2, 2: each with a bus and a bridge. Clients and services are threads of the test."""
 
-    deadline = 120
     domains = 1
     broker = "dbus-daemon"
     policy = POLICY
@@ -101,7 +100,7 @@ class LinkCase(TestCase):
         """Ends it as it should be ended, and sees that nothing that a sanitizer complains of has happened all the time."""
         if bridge.running():
             bridge.signal(signal.SIGTERM)
-            status = bridge.wait(deadline=10).status
+            status = bridge.wait().status
             self.assertIn(status, (0, 137))  # 137: its domain was destroyed meanwhile
         self.assertNotRegex(bridge.stderr, "Sanitizer|runtime error")
 
@@ -136,13 +135,13 @@ class LinkCase(TestCase):
             return False
 
     def wait_link(self, domain, at=0):
-        wait_until(lambda: self.is_up(domain, at), f"the link of domain {at} to domain {domain}", deadline=20)
+        wait_until(lambda: self.is_up(domain, at), f"the link of domain {at} to domain {domain}")
 
     def wait_name(self, domain, name=ECHO, there=True):
         """Waits until the name has an owner on the domain's bus, or none; returns the owner."""
         bus = Bus(self.path(domain))
         self.addCleanup(bus.close)
-        wait_until(lambda: (bus.owner(name) is not None) == there, f"{name} to {'come to' if there else 'leave'} domain {domain}", deadline=20)
+        wait_until(lambda: (bus.owner(name) is not None) == there, f"{name} to {'come to' if there else 'leave'} domain {domain}")
         return bus.owner(name)
 
     def error(self, call, *arguments, **options):

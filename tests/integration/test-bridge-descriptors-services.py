@@ -43,7 +43,7 @@ allow own org.xen.xcp.xenopsd by any
         vm = caller.create("one", {"boot-ms": "10"})
         self.assertEqual(vm.start().wait()[0], "Succeeded")
         with vm.open_console() as console:
-            console.settimeout(30)
+            console.settimeout(60)
             console.sendall(b"hello\n")
             said = b""
             while b"hello" not in said:

@@ -69,14 +69,14 @@ class Activation(LinkCase):
 
     def test_a_call_starts_the_service_in_its_domain(self):
         bus = self.bus(0)
-        wait_until(lambda: "org.xen.xcp.example" in bus.driver("ListActivatableNames")[0], "the name to be activatable", deadline=20)
+        wait_until(lambda: "org.xen.xcp.example" in bus.driver("ListActivatableNames")[0], "the name to be activatable")
         self.assertIsNone(bus.owner("org.xen.xcp.example"))
         self.assertIn(self.error(bus.call, *self.call, flags=NO_AUTO_START).name, UNKNOWN)
         self.assertEqual(bus.call(*MANAGER, "GetServiceDomain", "s", "org.xen.xcp.example"), (1, False))
         self.assertIn("ObjectManager", bus.call(*self.call)[0])
         self.assertEqual(bus.call(*MANAGER, "GetServiceDomain", "s", "org.xen.xcp.example"), (1, True))
         self.xen.destroy(1)
-        wait_until(lambda: "org.xen.xcp.example" not in bus.driver("ListActivatableNames")[0], "the name to go", deadline=20)
+        wait_until(lambda: "org.xen.xcp.example" not in bus.driver("ListActivatableNames")[0], "the name to go")
 
 
 class Activatable(LinkCase):
@@ -100,7 +100,7 @@ class Activatable(LinkCase):
     def wait_listed(self, domain, there=True):
         bus = self.bus(domain)
         wait_until(lambda: (self.NAME in bus.driver("ListActivatableNames")[0]) == there,
-                   f"{self.NAME} to {'become' if there else 'be no longer'} activatable in domain {domain}", deadline=60)
+                   f"{self.NAME} to {'become' if there else 'be no longer'} activatable in domain {domain}")
 
     def test_one_comes_and_goes(self):
         self.install(1)
@@ -132,7 +132,7 @@ class Activatable(LinkCase):
             except CallFailed:  # it had not been told of that yet
                 return False
 
-        wait_until(is_others, "the other domain's to be the one", deadline=60)
+        wait_until(is_others, "the other domain's to be the one")
         self.assertIn("ObjectManager", bus.call(self.NAME, "/org/xen/xcp/example", "org.freedesktop.DBus.Introspectable", "Introspect")[0])
         self.assertIsNotNone(self.bus(other).owner(self.NAME))
         self.wait_listed(first)  # by way of domain 0, as it has none of its own any longer

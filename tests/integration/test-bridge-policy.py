@@ -30,7 +30,7 @@ allow own org.example.Echo by any
                          {"domain": 0, "direction": "In", "kind": "MethodCall", "destination": ECHO, "path": "/", "interface": ECHO,
                           "member": "Secret"})
         self.assertRegex(denied.body[1], r"test\.policy:1$")
-        self.assertRegex(self.bridges[1].stderr, r"Denied .*XCP_MEMBER=Secret XCP_RULE=.*test\.policy:1")
+        self.bridges[1].wait_output(r"Denied .*XCP_MEMBER=Secret XCP_RULE=.*test\.policy:1", stream="stderr")
         self.assertEqual(self.counters(0, at=1)["denied.in"], 3)
 
     def test_what_a_policy_would_say(self):
@@ -53,7 +53,7 @@ allow own org.example.Echo by any
         self.service(1)
         self.wait_name(0)
         self.assertIsNone(self.bus(0).owner("org.example.Other"))
-        self.assertRegex(self.bridges[0].stderr, "Denied to domain 1: own")
+        self.bridges[0].wait_output("Denied to domain 1: own", stream="stderr")
 
     def test_limits(self):
         self.write_policy(1, self.policy + "limit calls 2 for any\nlimit peers 2 for any\nlimit message-bytes 1000 for any\n")

@@ -136,7 +136,7 @@ allow out signal org.xen.xcp.pvcalls.domain1 to id=0
         for name, to in (("pvcalls", 1), (NAME, 2), (f"{NAME}.domain1", 0)):
             with self.subTest(f"{name} to {to}"):
                 result = run(build_directory() / "tools/xcpctl/xcpctl", "--address", f"unix:path={self.path(0)}", "service", "move", name, "--to", str(to),
-                             check=None, deadline=60)
+                             check=None)
                 self.assertNotEqual(result.status, 0)
                 self.assertIn("org.xen.xcp.Error.NotSupported", result.stderr)
                 self.assertIn("stays", result.stderr)

@@ -261,14 +261,12 @@ class WithoutGuest(Backend):
 class AsFrontEnd(Backend):
     """QEMU before the back-end that checks front-ends (xcp-vhost-check --frontend)."""
 
-    deadline = 120
-
     def use(self, check, transport=Modern):
         """Something of all that QEMU does with a disk; and its end."""
         machine = WithoutGuest.machine(self)
         disk = Disk(machine, transport=transport, vectors=transport is Modern)
         self.assertEqual((disk.write(0, TEST), disk.read(0)), (OK, (OK, TEST)))
-        check.wait_output(r"(?s)> SET_VRING_ENABLE.*> GET_CONFIG", 60)  # the disk grows with its first request
+        check.wait_output(r"(?s)> SET_VRING_ENABLE.*> GET_CONFIG")  # the disk grows with its first request
         if transport is Modern:
             disk.pci.wait_message(0)
             self.assertEqual(disk.device.config(*CAPACITY), 64 * MIB // 512 + 1)

@@ -41,7 +41,7 @@ class Backend(TestCase):
         """A back-end that checks the front-end which connects; frontend_verdicts() has what it says in the end."""
         check = Process([CHECK, "--frontend", "--socket", self.socket, "--trace", *options])
         self.addCleanup(check.kill)
-        check.wait_output("^ready\n", 30)
+        check.wait_output("^ready\n")
         return check
 
     def frontend_verdicts(self, check, status=0):
