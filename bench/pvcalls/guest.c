@@ -195,8 +195,7 @@ static bool was_preempted(void) {
         return n_preempted != before;
 }
 
-/* Waits until the ring has something, or an end: at first by looking, which spares the backend the notification. */
-static void wait_for_data(struct toy_socket *socket) {
+static void look_for_data(struct toy_socket *socket) {
         uint64_t since = now_usec();
         struct iovec pieces[2];
         int32_t error = 0;
@@ -209,6 +208,14 @@ static void wait_for_data(struct toy_socket *socket) {
         if (spin_next(&spin) > 0 && was_preempted())
                 spin_tell_crowded(&spin);
         spin_tell(&spin, now_usec() - since);
+}
+
+/* Waits until the ring has something, or an end: at first by looking, which spares the backend the notification, if there are CPUs for it. */
+static void wait_for_data(struct toy_socket *socket) {
+        if (spin.max_usec > 0)
+                look_for_data(socket);
+        else if (data_consumer_sleep(&socket->in) == 0)
+                toy_wait_event(&toy, TOY_DEADLINE_MS);
 }
 
 /* Returns false at the end. */

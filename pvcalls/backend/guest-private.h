@@ -100,9 +100,11 @@ struct guest {
         uint32_t port;
         bool bound;                     /* there is a port */
         bool commands_due, commands_masked, notify_due, timer_due;
+        bool busy;                      /* there is more to do at once */
+        bool loop_due;                  /* the service's loop has something to do: the turn ends */
 
-        int epoll;                      /* of all sockets, and of the event channels' descriptor */
-        sd_event_source *io, *again, *timer;
+        int epoll;                      /* of all sockets (their pointer), the event channels' descriptor (NULL), and the service's loop (the guest) */
+        sd_event_source *turns, *timer;
         struct socket **buckets;
         uint32_t n_buckets, n_sockets;
         uint64_t key;                   /* of the hash: ids are the guest's choice */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A guest's life, and the loop's turns.
+ * A guest's life, and its turns.
  *
- * All sockets and the event channels are in one epoll of our own, which is one source of the service's loop: a turn takes what there is,
- * runs commands and then sockets, and looks again a bounded number of times, because the next bytes are often there by then. What is left
- * over is for the next turn, so that the rest of the loop has its own.
+ * All sockets and the event channels are in one epoll of our own. Most of the time there is nothing else to do, so that it is there that the
+ * process sleeps: the service's loop has an epoll as well, and to go through both for each wake-up would double the calls. The loop's is in
+ * ours, and whenever it has something a turn ends, after the round in which that was seen. A round takes what there is, runs commands and
+ * then each socket once.
  */
 
 #include "guest.h"
@@ -23,7 +24,6 @@
 #include "guest-join.h"
 #include "guest-private.h"
 
-#define TURN_ROUNDS 16u                 /* looks at the epoll in a turn of the loop */
 #define ROUND_EVENTS 64                 /* sockets taken from the epoll in a round */
 #define ROUND_PORTS 256u                /* events taken from the guest in a round */
 #define TIMER_ACCURACY_USEC 10000u
@@ -70,6 +70,7 @@ void guest_set_timer(struct guest *guest) {
                 at = now + TIMER_ACCURACY_USEC;
         sd_event_source_set_time(guest->timer, at);
         sd_event_source_set_enabled(guest->timer, at == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+        guest->loop_due = true;         /* it is the loop that sets timers */
 }
 
 /*
@@ -159,21 +160,45 @@ static void free_freed(struct guest *guest) {
         }
 }
 
-/* Returns whether something was done, and more may be there. */
-static bool run_round(struct guest *guest) {
-        struct epoll_event events[ROUND_EVENTS];
-        int n = epoll_wait(guest->epoll, events, ROUND_EVENTS, 0);
-        bool busy, ports = false;
+/* Something has come that was waited for. */
+static void end_wait(struct guest *guest) {
+        if (guest->idle_since > 0)
+                spin_tell(&guest->spin, now_usec() - guest->idle_since);
+        guest->idle_since = 0;
+}
 
-        for (int i = 0; i < n; i++)
+/* Looks at the epoll, and waits there for so long. Returns how many of the guest's descriptors had something. */
+static int take_ready(struct guest *guest, int timeout_ms) {
+        struct epoll_event events[ROUND_EVENTS];
+        int n = epoll_wait(guest->epoll, events, ROUND_EVENTS, timeout_ms), n_taken = 0;
+        bool ports = false;
+
+        for (int i = 0; i < n; i++) {
+                if (events[i].data.ptr == guest) {
+                        guest->loop_due = true;
+                        continue;
+                }
+                if (n_taken++ == 0)
+                        end_wait(guest);
                 if (events[i].data.ptr == NULL)
                         ports = true;
                 else
                         take_socket(events[i].data.ptr, events[i].events);
+        }
         if (ports)
                 take_events(guest);
         else
                 guest->n_events_max = 1;
+        return n_taken;
+}
+
+/* Returns whether something was done, and more may be there. */
+static bool run_round(struct guest *guest, int timeout_ms) {
+        int n = take_ready(guest, timeout_ms);
+        bool busy;
+
+        if (n == 0 && timeout_ms < 0)   /* what the service's loop has is all that there is */
+                return false;
         if (guest->commands_due && !guest->violation)
                 run_commands(guest);
         busy = guest_run_queue(guest) || guest->commands_due;
@@ -191,13 +216,6 @@ static bool run_round(struct guest *guest) {
         return busy || (n > 0 && guest->spin.max_usec > 0);     /* with one CPU, nobody has done anything meanwhile */
 }
 
-/* Something has come that was waited for. */
-static void end_wait(struct guest *guest, uint64_t now) {
-        if (guest->idle_since > 0)
-                spin_tell(&guest->spin, now - guest->idle_since);
-        guest->idle_since = 0;
-}
-
 /* Whether this process had to give up its CPU to others since the last time. */
 static bool was_preempted(struct guest *guest) {
         long before = guest->n_preempted;
@@ -213,48 +231,40 @@ static bool spin(struct guest *guest) {
         uint64_t end;
         bool paid = false;
 
+        if (guest->spin.max_usec == 0)
+                return false;
         if (guest->idle_since == 0)
                 guest->idle_since = now_usec();
         if (spin_next(&guest->spin) == 0)
                 return false;
         end = guest->idle_since + spin_next(&guest->spin);
-        while (!paid && !guest->violation && now_usec() < end)
-                paid = run_round(guest);
+        while (!paid && !guest->loop_due && !guest->violation && now_usec() < end)
+                paid = run_round(guest, 0);
         if (was_preempted(guest))
                 spin_tell_crowded(&guest->spin);
-        if (paid)
-                end_wait(guest, now_usec());
         return paid;
 }
 
-static void turn(struct guest *guest) {
-        uint64_t now = now_usec();
-        bool busy = true;
-
-        for (unsigned i = 0; i < TURN_ROUNDS && busy && !guest->violation; i++) {
-                busy = run_round(guest);
-                if (busy)
-                        end_wait(guest, now);
-                else
-                        busy = spin(guest);
-        }
-        if (guest->violation) {
-                sd_event_source_set_enabled(guest->io, SD_EVENT_OFF);
-                sd_event_source_set_enabled(guest->again, SD_EVENT_OFF);
-                sd_event_source_set_enabled(guest->timer, SD_EVENT_OFF);
-                guest->listener->violated(guest->violation, guest->userdata);
-                return;
-        }
-        sd_event_source_set_enabled(guest->again, busy ? SD_EVENT_ON : SD_EVENT_OFF);
+static void end_turns(struct guest *guest) {
+        sd_event_source_set_enabled(guest->turns, SD_EVENT_OFF);
+        sd_event_source_set_enabled(guest->timer, SD_EVENT_OFF);
+        guest->listener->violated(guest->violation, guest->userdata);
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        turn(userdata);
-        return 0;
-}
+/* Runs, looks and sleeps until the service's loop has something to do. */
+static int on_turn(sd_event_source *source, void *userdata) {
+        struct guest *guest = userdata;
 
-static int on_again(sd_event_source *source, void *userdata) {
-        turn(userdata);
+        guest->loop_due = false;
+        while (!guest->loop_due && !guest->violation) {
+                if (!guest->busy)
+                        guest->busy = spin(guest);
+                if (guest->loop_due || guest->violation)
+                        break;
+                guest->busy = run_round(guest, guest->busy ? 0 : -1);
+        }
+        if (guest->violation)
+                end_turns(guest);
         return 0;
 }
 
@@ -264,7 +274,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         guest_end_lingering(guest, now_usec());
         guest_join_rebind(guest);
         guest_set_timer(guest);
-        turn(guest);
+        guest->busy = true;
         return 0;
 }
 
@@ -286,17 +296,18 @@ static int map_ring(struct guest *guest, const struct guest_offer *offer) {
 }
 
 static int add_sources(struct guest *guest) {
-        struct epoll_event event = { .events = EPOLLIN };
+        struct epoll_event ports = { .events = EPOLLIN }, loop = { .events = EPOLLIN, .data.ptr = guest };
         int r;
 
         guest->epoll = epoll_create1(EPOLL_CLOEXEC);
-        if (guest->epoll < 0 || epoll_ctl(guest->epoll, EPOLL_CTL_ADD, xenevtchn_fd(guest->xen->events), &event) < 0)
+        if (guest->epoll < 0 || epoll_ctl(guest->epoll, EPOLL_CTL_ADD, xenevtchn_fd(guest->xen->events), &ports) < 0 ||
+            epoll_ctl(guest->epoll, EPOLL_CTL_ADD, sd_event_get_fd(guest->event), &loop) < 0)
                 return -errno;
-        r = sd_event_add_io(guest->event, &guest->io, guest->epoll, EPOLLIN, on_io, guest);
+        r = sd_event_add_defer(guest->event, &guest->turns, on_turn, guest);
         if (r >= 0)
-                r = sd_event_add_defer(guest->event, &guest->again, on_again, guest);
+                r = sd_event_source_set_priority(guest->turns, SD_EVENT_PRIORITY_IDLE);
         if (r >= 0)
-                r = sd_event_source_set_enabled(guest->again, SD_EVENT_ON);
+                r = sd_event_source_set_enabled(guest->turns, SD_EVENT_ON);
         if (r >= 0)
                 r = sd_event_add_time(guest->event, &guest->timer, CLOCK_MONOTONIC, UINT64_MAX, TIMER_ACCURACY_USEC, on_timer, guest);
         if (r >= 0)
@@ -338,6 +349,7 @@ int guest_new(struct guest **ret_guest, sd_event *event, struct xen *xen, struct
                 .suppress = offer->suppress,
                 .epoll = -1,
                 .n_events_max = 1,
+                .busy = true,           /* there may be commands already */
         };
         guest->queue_tail = &guest->queue;
         guest->closing_tail = &guest->closing;
@@ -373,8 +385,7 @@ struct guest *guest_free(struct guest *guest) {
                 xen_unbind(guest->xen, guest->port);
         if (guest->page)
                 xen_unmap(guest->xen, guest->page, 1);
-        sd_event_source_disable_unref(guest->io);
-        sd_event_source_disable_unref(guest->again);
+        sd_event_source_disable_unref(guest->turns);
         sd_event_source_disable_unref(guest->timer);
         if (guest->epoll >= 0)
                 close(guest->epoll);

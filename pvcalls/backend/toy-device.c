@@ -135,16 +135,13 @@ int toy_offer(struct toy *toy, bool suppress) {
 
 void toy_wait_event(struct toy *toy, int timeout_ms) {
         struct pollfd pollfd = { .fd = xenevtchn_fd(toy->events), .events = POLLIN };
+        int port;
 
         if (poll(&pollfd, 1, timeout_ms) <= 0)
                 return;
-        do {
-                int port = xenevtchn_pending(toy->events);
-
-                if (port < 0)
-                        return;
+        port = xenevtchn_pending(toy->events);
+        if (port >= 0)
                 xenevtchn_unmask(toy->events, (uint32_t) port);
-        } while (poll(&pollfd, 1, 0) > 0);
 }
 
 int64_t toy_request(struct toy *toy, struct pvcalls_request *request) {
@@ -171,10 +168,11 @@ static bool take_kept(struct toy *toy, uint32_t req_id, struct pvcalls_response 
 }
 
 int toy_await(struct toy *toy, uint32_t req_id, int timeout_ms, struct pvcalls_response *ret_response) {
-        int64_t end = now_ms() + timeout_ms;
+        int64_t end = 0;                /* not known before there is something to be waited for: the clock may be a system call */
 
         for (;;) {
                 struct pvcalls_response response;
+                int64_t now;
                 int r;
 
                 while ((r = command_ring_front_take(&toy->ring, &response)) == 0 && toy->n_responses < PVCALLS_SLOTS)
@@ -183,10 +181,12 @@ int toy_await(struct toy *toy, uint32_t req_id, int timeout_ms, struct pvcalls_r
                         return r;
                 if (take_kept(toy, req_id, ret_response))
                         return 0;
-                if (now_ms() >= end)
+                now = now_ms();
+                end = end ? end : now + timeout_ms;
+                if (now >= end)
                         return -ETIME;
                 if (!command_ring_front_sleep(&toy->ring))
-                        toy_wait_event(toy, (int) (end - now_ms()));
+                        toy_wait_event(toy, (int) (end - now));
         }
 }
 
