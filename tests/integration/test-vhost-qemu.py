@@ -282,14 +282,14 @@ class AsFrontEnd(Backend):
         return verdicts["not seen"]
 
     def test_all_that_is_offered(self):
-        self.assertEqual(self.use(self.check_frontend()), {"F-16", "F-19"})
+        self.assertEqual(self.use(self.check_frontend()), {"F-16", "F-19", "F-21"})
 
     def test_what_is_not_offered(self):
         options = [word for name in ("REPLY_ACK", "CONFIGURE_MEM_SLOTS", "INFLIGHT_SHMFD", "LOG_SHMFD") for word in ("--without", name)]
-        self.assertEqual(self.use(self.check_frontend(*options)), {"F-6", "F-16", "F-18", "F-19"})
+        self.assertEqual(self.use(self.check_frontend(*options)), {"F-6", "F-16", "F-18", "F-19", "F-21"})
 
     def test_before_virtio_1(self):
-        self.assertEqual(self.use(self.check_frontend(), Legacy), {"F-16", "F-19"})
+        self.assertEqual(self.use(self.check_frontend(), Legacy), {"F-16", "F-19", "F-21"})
 
     def test_cut_off(self):
         check = self.check_frontend("--cut-off", "2", "--timeout", "60000")
@@ -300,6 +300,14 @@ class AsFrontEnd(Backend):
         verdicts, result = self.frontend_verdicts(check)
         self.assertEqual((verdicts["FAILED"], "F-19" in verdicts["passed"]), (set(), True), result)
         self.assertIn("2 sessions, 2 requests answered", result.stdout)
+
+    def test_it_sets_a_feature_that_it_does_not_know(self):
+        check = self.check_frontend("--in-band", "--without", "REPLY_ACK")
+        result = run("qemu-system-x86_64", "-accel", "tcg", "-S", "-m", "64M", "-machine", "pc,memory-backend=mem", "-nodefaults", "-display", "none",
+                     "-object", "memory-backend-memfd,id=mem,size=64M,share=on", "-chardev", f"socket,id=c0,path={self.socket}",
+                     "-device", "vhost-user-blk-pci,chardev=c0", check=1)
+        verdicts, result = self.frontend_verdicts(check, 1)
+        self.assertEqual(verdicts["FAILED"], {"F-21"}, result)
 
     def test_one_that_does_not_come_again(self):
         check = self.check_frontend("--cut-off", "1", "--timeout", "1000")

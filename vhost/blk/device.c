@@ -134,6 +134,7 @@ int device_new(struct device **ret_device, sd_event *event, int fd, struct disk 
         device->table = (struct vhost_device) {
                 .features = disk_features(disk),
                 .n_queues = disk->n_queues,
+                .has_inband = disk->has_inband,
                 .config_size = DISK_CONFIG_SIZE,
                 .get_config = on_get_config,
                 .set_config = on_set_config,

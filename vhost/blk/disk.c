@@ -95,6 +95,7 @@ int disk_open(struct disk *disk, const struct disk_spec *spec) {
         disk->io_min = 1;
         look_at_blocks(disk);
         disk->n_queues = spec->n_queues;
+        disk->has_inband = spec->has_inband;
         memcpy(disk->serial, spec->serial, strnlen(spec->serial, sizeof disk->serial)); /* all of it may be text */
         r = measure(disk, spec->size, &size);
         if (r < 0) {

@@ -26,6 +26,7 @@ struct disk_spec {
         uint64_t offset, size;          /* of the range; size 0: up to the end */
         uint32_t block_size;            /* that the guest is told of */
         uint16_t n_queues;
+        bool has_inband;                /* notifications may be messages */
         bool read_only;
 };
 
@@ -42,6 +43,7 @@ struct disk {
         uint16_t io_min;                /* blocks that it likes to be read and written at the least, */
         uint32_t io_best;               /* and at best; 0: it does not say */
         uint16_t n_queues;
+        bool has_inband;                /* notifications may be messages */
         struct rate rate;
 };
 

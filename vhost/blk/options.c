@@ -38,6 +38,7 @@ static const char help[] =
         "  --bandwidth BYTES     bytes a second, at most\n"
         "  --poll-us N           look at a busy ring for so long before sleeping (default: 30; 0 if it has one or two CPUs)\n"
         "  --no-io-uring         do I/O in the queues' threads\n"
+        "  --in-band             let a front-end kick and be notified by messages: for simulators. QEMU asks for that, and cannot do it\n"
         "  --user NAME           if started by root, be this user once the disk is open\n"
         "  --control FD          read commands from there, a line each: size BYTES (0: the file's), rate IOPS BANDWIDTH (0: no limit),\n"
         "                        counters. Answers go to standard output\n"
@@ -62,6 +63,7 @@ enum {
         BANDWIDTH,
         POLL_US,
         NO_IO_URING,
+        IN_BAND,
         USER,
         CONTROL,
         COUNTERS,
@@ -85,6 +87,7 @@ static const struct option long_options[] = {
         { "bandwidth", required_argument, NULL, BANDWIDTH },
         { "poll-us", required_argument, NULL, POLL_US },
         { "no-io-uring", no_argument, NULL, NO_IO_URING },
+        { "in-band", no_argument, NULL, IN_BAND },
         { "user", required_argument, NULL, USER },
         { "control", required_argument, NULL, CONTROL },
         { "counters", required_argument, NULL, COUNTERS },
@@ -147,6 +150,9 @@ static int parse_disk(struct disk_spec *disk, int option) {
                 if (r >= 0 && n != 512 && n != 4096)
                         return refuse("--block-size is 512 or 4096");
                 disk->block_size = (uint32_t) n;
+                break;
+        case IN_BAND:
+                disk->has_inband = true;
                 break;
         case NUM_QUEUES:
                 r = number("num-queues", 1, VHOST_QUEUES_MAX, &n);

@@ -226,7 +226,12 @@ static unsigned print(const struct relay *relay) {
 }
 
 int frontend_check(const struct frontend_check *check) {
-        const struct memory_disk_options options = { .size = DISK_SIZE, .n_queues = DISK_QUEUES, .leave_unanswered = check->cut_off };
+        const struct memory_disk_options options = {
+                .size = DISK_SIZE,
+                .n_queues = DISK_QUEUES,
+                .has_inband = check->has_inband,
+                .leave_unanswered = check->cut_off,
+        };
         static struct relay relay;
         sigset_t signals;
         int r;

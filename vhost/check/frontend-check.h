@@ -12,6 +12,7 @@
 struct frontend_check {
         const char *path;               /* of the socket */
         uint64_t without;               /* protocol features that are not offered, as bits */
+        bool has_inband;                /* INBAND_NOTIFICATIONS is offered */
         unsigned cut_off;               /* which request is not answered, but ends the session: the how-manieth; 0: none */
         int timeout_ms;                 /* for a front-end that was cut off to come again */
         bool trace;                     /* print a line for each message */

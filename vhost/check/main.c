@@ -39,6 +39,7 @@ static const char help[] =
         "comes), and prints its table then. It says ready once it listens.\n"
         "\n"
         "  --without FEATURE     a protocol feature that is not offered, such as REPLY_ACK; as often as you like\n"
+        "  --in-band             offer INBAND_NOTIFICATIONS, too\n"
         "  --cut-off N           do not answer request N, but end the connection, and expect the front-end again within --timeout\n"
         "  --trace               print each message\n"
         "\n"
@@ -46,7 +47,7 @@ static const char help[] =
 
 struct options {
         const char *path;
-        bool keep_data, list, frontend, trace;
+        bool keep_data, list, frontend, in_band, trace;
         uint64_t without;               /* protocol features */
         int cut_off;
         int timeout_ms, quiet_ms;
@@ -54,15 +55,16 @@ struct options {
         int n_names;
 };
 
-static const struct clause *const tables[] = { clauses_messages, clauses_rings,  clauses_memory, clauses_device,
-                                               clauses_block,    clauses_hostile, clauses_packed };
+static const struct clause *const tables[] = { clauses_messages, clauses_rings,   clauses_memory, clauses_device,
+                                               clauses_block,    clauses_hostile, clauses_packed, clauses_inband };
 
 static int parse(struct options *options, int argc, char **argv) {
         static const struct option long_options[] = {
                 { "socket", required_argument, NULL, 's' }, { "keep-data", no_argument, NULL, 'k' }, { "timeout", required_argument, NULL, 't' },
                 { "quiet", required_argument, NULL, 'q' },  { "list", no_argument, NULL, 'l' },      { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'v' },      { "frontend", no_argument, NULL, 'f' },  { "trace", no_argument, NULL, 'T' },
-                { "without", required_argument, NULL, 'w' }, { "cut-off", required_argument, NULL, 'c' }, {},
+                { "without", required_argument, NULL, 'w' }, { "cut-off", required_argument, NULL, 'c' }, { "in-band", no_argument, NULL, 'i' },
+                {},
         };
         int option;
 
@@ -86,6 +88,9 @@ static int parse(struct options *options, int argc, char **argv) {
                         break;
                 case 'f':
                         options->frontend = true;
+                        break;
+                case 'i':
+                        options->in_band = true;
                         break;
                 case 'T':
                         options->trace = true;
@@ -180,6 +185,7 @@ static int run_frontend(const struct options *options) {
         const struct frontend_check check = {
                 .path = options->path,
                 .without = options->without,
+                .has_inband = options->in_band,
                 .cut_off = (unsigned) options->cut_off,
                 .timeout_ms = options->timeout_ms,
                 .trace = options->trace,

@@ -151,6 +151,7 @@ int memory_disk_new(struct memory_disk **ret_disk, const struct memory_disk_opti
         disk->device = (struct vhost_device) {
                 .features = VHOST_BIT(VIRTIO_BLK_F_SEG_MAX) | VHOST_BIT(VIRTIO_BLK_F_FLUSH) | VHOST_BIT(VIRTIO_BLK_F_MQ),
                 .n_queues = options->n_queues,
+                .has_inband = options->has_inband,
                 .config_size = CONFIG_SIZE,
                 .get_config = get_config,
                 .handle = handle,

@@ -16,6 +16,7 @@ struct memory_disk;
 struct memory_disk_options {
         uint64_t size;                  /* bytes */
         uint16_t n_queues;
+        bool has_inband;                /* offers INBAND_NOTIFICATIONS */
         unsigned leave_unanswered;      /* which request it takes and does not answer, and none after it: the how-manieth; 0: answers all */
 };
 

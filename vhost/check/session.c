@@ -76,7 +76,7 @@ static int get_capacity(struct session *session) {
 }
 
 int session_negotiate(struct session *session, uint64_t without) {
-        uint64_t known = session->protocol_features & KNOWN;
+        uint64_t known = session->protocol_features & (KNOWN | session->more_protocol_features);
         int r;
 
         without |= VHOST_BIT(VHOST_F_LOG_ALL) | (session->want_packed ? 0 : VHOST_BIT(VHOST_F_PACKED));

@@ -26,6 +26,7 @@ struct session {
         int quiet_ms;                   /* for what must not come: how long to wait for it */
         struct vhost_frontend frontend;
         uint64_t features, protocol_features;   /* that the back-end offers */
+        uint64_t more_protocol_features;        /* that are to be negotiated beside the usual ones, if they are offered */
         struct vhost_driver_memory memory;
         bool want_packed;               /* the ring is to be a packed one */
         struct vhost_driver driver;

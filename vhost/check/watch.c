@@ -30,6 +30,7 @@ const struct watch_clause_text watch_clauses[_F_N] = {
         [F_18] = { "F-18", "MUST", "the inflight region is given back as it was given, before a ring begins" },
         [F_19] = { "F-19", "MUST", "after a back-end died, the inflight region is its successor's" },
         [F_20] = { "F-20", "MUST", "a change of the configuration space is followed by GET_CONFIG" },
+        [F_21] = { "F-21", "MUST", "INBAND_NOTIFICATIONS is set only with BACKEND_REQ and REPLY_ACK" },
 };
 
 void watch_note(struct watch *watch, enum watch_clause clause, bool good, const char *format, ...) {
@@ -237,8 +238,11 @@ static void set_features(struct watch *watch, const struct vhost_message *messag
 }
 
 static void set_protocol_features(struct watch *watch, const struct vhost_message *message) {
-        uint64_t features = message->payload.u64;
+        const uint64_t features = message->payload.u64,
+                       needed = VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ) | VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK);
 
+        if (features & VHOST_BIT(VHOST_PROTOCOL_F_INBAND_NOTIFICATIONS))
+                watch_note(watch, F_21, (features & needed) == needed, "it is set with %#llx", (unsigned long long) features);
         watch_note(watch, F_5, watch->offered & VHOST_BIT(VHOST_USER_F_PROTOCOL_FEATURES), "bit 30 was not offered");
         watch_note(watch, F_5, !(features & ~watch->offered_protocol), "%#llx were not offered",
                    (unsigned long long) (features & ~watch->offered_protocol));

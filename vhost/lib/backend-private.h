@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The parts of a back-end: backend.c runs it, backend-requests.c answers about the device, backend-queues.c has the rings, backend-memory.c memory, backend-state.c migration. */
+/* The parts of a back-end: backend.c runs it, backend-requests.c answers about the device, backend-queues.c has the rings, backend-memory.c memory, backend-state.c migration, backend-inband.c notifications as requests. */
 
 #include "backend.h"
 
@@ -11,6 +11,9 @@ struct vhost_backend {
         void *server;                   /* server.c's */
         struct vhost_channel channel;
         struct vhost_channel requests;  /* of ours to the front-end: BACKEND_REQ */
+        int inside_fd;                  /* an epoll of the following two: the channel above, and */
+        int inband_fd;                  /* an event: a queue has something to be sent */
+        bool awaits_answer;             /* to a notification that was sent */
         uint64_t features, protocol_features;   /* as negotiated */
         uint8_t status;                 /* VIRTIO's */
         int state_fd;                   /* that a state comes from: DEVICE_STATE; -1: none */
@@ -42,9 +45,16 @@ vhost_handler vhost_do_get_features, vhost_do_set_features, vhost_do_nothing, vh
 vhost_handler vhost_do_set_mem_table, vhost_do_add_mem_reg, vhost_do_rem_mem_reg, vhost_do_get_max_mem_slots, vhost_do_set_log_base;
 vhost_handler vhost_do_set_vring_num, vhost_do_set_vring_addr, vhost_do_set_vring_base, vhost_do_get_vring_base, vhost_do_set_vring_kick,
         vhost_do_set_vring_call, vhost_do_set_vring_err, vhost_do_set_vring_enable;
+vhost_handler vhost_do_vring_kick;
 vhost_handler vhost_do_set_device_state_fd, vhost_do_check_device_state;
 
 void vhost_state_close(struct vhost_backend *backend);
+
+int vhost_inband_init(struct vhost_backend *backend);
+void vhost_inband_done(struct vhost_backend *backend);
+int vhost_inband_watch_requests(struct vhost_backend *backend); /* once there is that channel */
+void vhost_inband_process(struct vhost_backend *backend);
+void vhost_inband_signal(struct vhost_queue *queue, atomic_bool *waits);        /* on any thread */
 
 static inline bool vhost_backend_has(const struct vhost_backend *backend, enum vhost_protocol_feature feature) {
         return backend->protocol_features & VHOST_BIT(feature);

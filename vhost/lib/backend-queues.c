@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -42,6 +43,8 @@ void vhost_queues_reset(struct vhost_backend *backend) {
 
                 close_fd(&queue->call_fd);
                 close_fd(&queue->err_fd);
+                queue->call_inband = queue->err_inband = false;
+                queue->call_waits = queue->err_waits = false;
                 queue->size = 0;
                 queue->base = 0;
                 queue->has_address = false;
@@ -211,13 +214,14 @@ static int take_event(struct vhost_message *message, int *ret_fd) {
         return 0;
 }
 
-/* A ring without kicks: a timer takes their place. */
-static int make_timer(void) {
+/* A ring without kicks: an event of ours that VRING_KICK sets, or a timer. */
+static int make_kick(const struct vhost_backend *backend) {
         const struct itimerspec spec = { .it_interval = { .tv_nsec = POLL_NSEC }, .it_value = { .tv_nsec = POLL_NSEC } };
-        int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+        bool is_inband = vhost_backend_has(backend, VHOST_PROTOCOL_F_INBAND_NOTIFICATIONS);
+        int fd = is_inband ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 
-        if (fd < 0)
-                return -errno;
+        if (fd < 0 || is_inband)
+                return fd < 0 ? -errno : fd;
         timerfd_settime(fd, 0, &spec, NULL);
         return fd;
 }
@@ -232,7 +236,7 @@ int vhost_do_set_vring_kick(struct vhost_backend *backend, struct vhost_message 
         if (r < 0)
                 return r;
         if (fd < 0)
-                fd = make_timer();
+                fd = make_kick(backend);
         if (fd < 0)
                 return fd;
         close_fd(&queue->kick_fd);
@@ -240,21 +244,28 @@ int vhost_do_set_vring_kick(struct vhost_backend *backend, struct vhost_message 
         return 0;
 }
 
-static void replace_event(struct vhost_queue *queue, int *event, int fd) {
+static void replace_event(struct vhost_queue *queue, int *event, bool *inband, int fd) {
         pthread_mutex_lock(&queue->lock);
         close_fd(event);
         *event = fd;
+        *inband = fd < 0 && vhost_backend_has(queue->backend, VHOST_PROTOCOL_F_INBAND_NOTIFICATIONS);
         pthread_mutex_unlock(&queue->lock);
 }
 
-static void signal_event(struct vhost_queue *queue, const int *event) {
+static void signal_event(struct vhost_queue *queue, const int *event, const bool *inband, atomic_bool *waits) {
         const uint64_t one = 1;
 
         pthread_mutex_lock(&queue->lock);
+        if (*inband)
+                vhost_inband_signal(queue, waits);
         /* Full is as good as signalled; and who gave us something else than an event has nobody to blame. */
         if (*event >= 0 && write(*event, &one, sizeof one) < 0)
                 errno = 0;
         pthread_mutex_unlock(&queue->lock);
+}
+
+static void signal_call(struct vhost_queue *queue) {
+        signal_event(queue, &queue->call_fd, &queue->call_inband, &queue->call_waits);
 }
 
 int vhost_do_set_vring_call(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
@@ -266,9 +277,9 @@ int vhost_do_set_vring_call(struct vhost_backend *backend, struct vhost_message 
         r = take_event(message, &fd);
         if (r < 0)
                 return r;
-        replace_event(queue, &queue->call_fd, fd);
+        replace_event(queue, &queue->call_fd, &queue->call_inband, fd);
         if (queue->is_started)
-                signal_event(queue, &queue->call_fd);   /* what was used while the old one was there may not have been heard of */
+                signal_call(queue);   /* what was used while the old one was there may not have been heard of */
         return 0;
 }
 
@@ -281,7 +292,7 @@ int vhost_do_set_vring_err(struct vhost_backend *backend, struct vhost_message *
         r = take_event(message, &fd);
         if (r < 0)
                 return r;
-        replace_event(queue, &queue->err_fd, fd);
+        replace_event(queue, &queue->err_fd, &queue->err_inband, fd);
         return 0;
 }
 
@@ -304,9 +315,9 @@ void vhost_queue_clear_kick(struct vhost_queue *queue) {
 
 void vhost_queue_flush(struct vhost_queue *queue) {
         if (vhost_ring_publish(&queue->ring))
-                signal_event(queue, &queue->call_fd);
+                signal_call(queue);
 }
 
 void vhost_queue_fail(struct vhost_queue *queue) {
-        signal_event(queue, &queue->err_fd);
+        signal_event(queue, &queue->err_fd, &queue->err_inband, &queue->err_waits);
 }

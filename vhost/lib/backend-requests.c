@@ -17,6 +17,7 @@
          VHOST_BIT(VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | VHOST_BIT(VHOST_PROTOCOL_F_STATUS) | VHOST_BIT(VHOST_PROTOCOL_F_DEVICE_STATE))
 
 #define CONFIG_FEATURES (VHOST_BIT(VHOST_PROTOCOL_F_CONFIG) | VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ))
+#define INBAND_FEATURES (VHOST_BIT(VHOST_PROTOCOL_F_INBAND_NOTIFICATIONS) | VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ))
 
 static int reply_u64(struct vhost_message *reply, uint64_t value) {
         reply->payload.u64 = value;
@@ -29,7 +30,7 @@ static uint64_t offered(const struct vhost_backend *backend) {
 }
 
 static uint64_t offered_protocol(const struct vhost_backend *backend) {
-        return PROTOCOL_FEATURES | (backend->device->config_size > 0 ? CONFIG_FEATURES : 0);
+        return PROTOCOL_FEATURES | (backend->device->config_size > 0 ? CONFIG_FEATURES : 0) | (backend->device->has_inband ? INBAND_FEATURES : 0);
 }
 
 int vhost_do_nothing(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
@@ -69,9 +70,15 @@ int vhost_do_get_protocol_features(struct vhost_backend *backend, struct vhost_m
 }
 
 int vhost_do_set_protocol_features(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
-        if (message->payload.u64 & ~offered_protocol(backend))
+        const uint64_t features = message->payload.u64,
+                       needed = VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ) | VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK);
+
+        if (features & ~offered_protocol(backend))
                 return -EOPNOTSUPP;
-        backend->protocol_features = message->payload.u64;
+        /* "In-band notifications": an error without the other two */
+        if (features & VHOST_BIT(VHOST_PROTOCOL_F_INBAND_NOTIFICATIONS) && (features & needed) != needed)
+                return -EINVAL;
+        backend->protocol_features = features;
         return 0;
 }
 
@@ -89,7 +96,7 @@ int vhost_do_set_backend_req_fd(struct vhost_backend *backend, struct vhost_mess
         vhost_message_take_fd(message, 0);
         vhost_channel_close(&backend->requests);
         backend->requests = channel;
-        return 0;
+        return vhost_inband_watch_requests(backend);
 }
 
 /* "Virtio device config space": of size bytes, all within it. */

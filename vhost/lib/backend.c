@@ -40,6 +40,7 @@ static const struct {
         [VHOST_USER_GET_INFLIGHT_FD] = { vhost_do_get_inflight_fd, QUIET_NONE },
         [VHOST_USER_SET_INFLIGHT_FD] = { vhost_do_set_inflight_fd, QUIET_ALL },
         [VHOST_USER_RESET_DEVICE] = { vhost_do_reset_device, QUIET_ALL },
+        [VHOST_USER_VRING_KICK] = { vhost_do_vring_kick, QUIET_NONE },
         [VHOST_USER_GET_MAX_MEM_SLOTS] = { vhost_do_get_max_mem_slots, QUIET_NONE },
         [VHOST_USER_ADD_MEM_REG] = { vhost_do_add_mem_reg, QUIET_ALL },
         [VHOST_USER_REM_MEM_REG] = { vhost_do_rem_mem_reg, QUIET_ALL },
@@ -51,6 +52,7 @@ static const struct {
 
 int vhost_backend_new(struct vhost_backend **ret_backend, const struct vhost_device *device, void *userdata) {
         struct vhost_backend *backend;
+        int r;
 
         if (device->n_queues == 0 || device->n_queues > VHOST_QUEUES_MAX || device->config_size > VHOST_CONFIG_MAX)
                 return -EINVAL;
@@ -64,6 +66,11 @@ int vhost_backend_new(struct vhost_backend **ret_backend, const struct vhost_dev
         backend->log = (struct vhost_log) VHOST_LOG_NONE;
         backend->inflight = (struct vhost_inflight) VHOST_INFLIGHT_NONE;
         vhost_queues_init(backend);
+        r = vhost_inband_init(backend);
+        if (r < 0) {
+                vhost_backend_free(backend);
+                return r;
+        }
         *ret_backend = backend;
         return 0;
 }
@@ -88,6 +95,7 @@ struct vhost_backend *vhost_backend_free(struct vhost_backend *backend) {
         if (!backend)
                 return NULL;
         forget(backend);
+        vhost_inband_done(backend);
         for (uint16_t i = 0; i < backend->device->n_queues; i++)
                 pthread_mutex_destroy(&backend->queues[i].lock);
         free(backend);
@@ -214,6 +222,7 @@ static void flush(struct vhost_backend *backend) {
 }
 
 int vhost_backend_process(struct vhost_backend *backend) {
+        vhost_inband_process(backend);
         if (backend->channel.fd < 0)
                 return VHOST_BACKEND_CLOSED;
         while (!backend->is_closing) {
@@ -221,6 +230,7 @@ int vhost_backend_process(struct vhost_backend *backend) {
                 int r;
 
                 flush(backend);
+                vhost_inband_process(backend);          /* of a queue that has ended, before anybody hears that it has */
                 go_on(backend);
                 if (backend->is_closing || backend->has_pending || vhost_channel_must_flush(&backend->channel))
                         break;
@@ -240,6 +250,10 @@ int vhost_backend_process(struct vhost_backend *backend) {
         if (backend->device->reset)
                 backend->device->reset(backend->userdata);
         return VHOST_BACKEND_CLOSED;
+}
+
+int vhost_backend_inside_fd(const struct vhost_backend *backend) {
+        return backend->inside_fd;
 }
 
 int vhost_backend_fd(const struct vhost_backend *backend) {

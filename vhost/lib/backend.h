@@ -49,6 +49,8 @@ struct vhost_queue {
         atomic_bool is_started;         /* "Ring states": a kick has come */
         pthread_mutex_t lock;           /* of the two below: SET_VRING_CALL comes while a queue runs */
         int call_fd, err_fd;
+        bool call_inband, err_inband;   /* there are none: requests take their place */
+        atomic_bool call_waits, err_waits;      /* to be sent */
 };
 
 struct vhost_device {
@@ -56,6 +58,11 @@ struct vhost_device {
         uint16_t n_queues;
         uint16_t queue_size_max;        /* 0: VHOST_RING_SIZE_MAX */
         uint32_t config_size;           /* 0: there is no configuration space */
+
+        /*
+         * INBAND_NOTIFICATIONS is offered. Simulators have a use for it; QEMU (7.2 at least) does not know it, and sets its bit all the same.
+         */
+        bool has_inband;
 
         /* All of [offset, offset + n) is within config_size. set_config() may be NULL: nothing can be written. Negative errno: refused. */
         void (*get_config)(void *userdata, uint32_t offset, uint8_t *to, uint32_t n);
@@ -100,6 +107,9 @@ int vhost_backend_open(struct vhost_backend *backend, int fd);
 int vhost_backend_process(struct vhost_backend *backend);
 int vhost_backend_fd(const struct vhost_backend *backend);
 uint32_t vhost_backend_events(const struct vhost_backend *backend);     /* EPOLLIN, EPOLLOUT, or 0: do not even watch for its end */
+
+/* Readable when something is to be done that did not come by the socket: call vhost_backend_process() then, too. The same for all connections. */
+int vhost_backend_inside_fd(const struct vhost_backend *backend);
 
 /* Begins to end the connection. */
 void vhost_backend_close(struct vhost_backend *backend);

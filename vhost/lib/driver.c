@@ -126,7 +126,7 @@ uint32_t vhost_driver_base(const struct vhost_driver *driver) {
         return driver->used_idx;
 }
 
-static struct vhost_vring_address address_of(const struct vhost_driver *driver) {
+struct vhost_vring_address vhost_driver_address(const struct vhost_driver *driver) {
         const struct vhost_driver_packed *packed = driver->packed;
 
         return (struct vhost_vring_address) {
@@ -139,7 +139,7 @@ static struct vhost_vring_address address_of(const struct vhost_driver *driver) 
 
 int vhost_driver_start(struct vhost_driver *driver, struct vhost_frontend *frontend, uint32_t base, bool enable) {
         const struct vhost_vring_state size = { driver->index, driver->size }, from = { driver->index, base }, on = { driver->index, 1 };
-        const struct vhost_vring_address address = address_of(driver);
+        const struct vhost_vring_address address = vhost_driver_address(driver);
         const uint64_t index = driver->index;
         int r;
 

@@ -78,6 +78,9 @@ void vhost_driver_done(struct vhost_driver *driver);
 /* Where a new ring begins, as SET_VRING_BASE has it; and where one goes on of which everything was answered. */
 uint32_t vhost_driver_base(const struct vhost_driver *driver);
 
+/* Where it is, as SET_VRING_ADDR has it. */
+struct vhost_vring_address vhost_driver_address(const struct vhost_driver *driver);
+
 /* Has the back-end run the ring: its size, addresses, base, descriptors, and, with protocol features, that it is enabled. */
 int vhost_driver_start(struct vhost_driver *driver, struct vhost_frontend *frontend, uint32_t base, bool enable);
 

@@ -86,6 +86,7 @@ static int set_config(void *userdata, uint32_t offset, const uint8_t *from, uint
 
 static const struct vhost_device device = {
         .n_queues = 2,
+        .has_inband = true,
         .config_size = 60,
         .get_config = get_config,
         .set_config = set_config,

@@ -42,6 +42,7 @@ static const struct vhost_request_kind kinds[_VHOST_USER_N] = {
         [VHOST_USER_SET_INFLIGHT_FD] = { .name = "SET_INFLIGHT_FD", .size_min = VHOST_INFLIGHT_SIZE, .size_max = VHOST_INFLIGHT_SIZE + 4,
                                          .fds_min = 1, .fds_max = 1, GATE(INFLIGHT_SHMFD) },
         [VHOST_USER_RESET_DEVICE] = { .name = "RESET_DEVICE", GATE(RESET_DEVICE) },
+        [VHOST_USER_VRING_KICK] = { .name = "VRING_KICK", STATE, GATE(INBAND_NOTIFICATIONS) },
         [VHOST_USER_GET_MAX_MEM_SLOTS] = { .name = "GET_MAX_MEM_SLOTS", .has_reply = true, GATE(CONFIGURE_MEM_SLOTS) },
         [VHOST_USER_ADD_MEM_REG] = { .name = "ADD_MEM_REG", .size_min = 40, .size_max = 40, .fds_min = 1, .fds_max = 1,
                                      GATE(CONFIGURE_MEM_SLOTS) },

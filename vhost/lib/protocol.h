@@ -48,6 +48,7 @@ enum vhost_request {
         VHOST_USER_GET_INFLIGHT_FD = 31,
         VHOST_USER_SET_INFLIGHT_FD = 32,
         VHOST_USER_RESET_DEVICE = 34,
+        VHOST_USER_VRING_KICK = 35,
         VHOST_USER_GET_MAX_MEM_SLOTS = 36,
         VHOST_USER_ADD_MEM_REG = 37,
         VHOST_USER_REM_MEM_REG = 38,
@@ -61,6 +62,8 @@ enum vhost_request {
 /* "Back-end message types" */
 enum vhost_backend_request {
         VHOST_BACKEND_CONFIG_CHANGE = 2,
+        VHOST_BACKEND_VRING_CALL = 4,
+        VHOST_BACKEND_VRING_ERR = 5,
 };
 
 /* "Protocol features": bits */
@@ -72,6 +75,7 @@ enum vhost_protocol_feature {
         VHOST_PROTOCOL_F_CONFIG = 9,
         VHOST_PROTOCOL_F_INFLIGHT_SHMFD = 12,
         VHOST_PROTOCOL_F_RESET_DEVICE = 13,
+        VHOST_PROTOCOL_F_INBAND_NOTIFICATIONS = 14,
         VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,
         VHOST_PROTOCOL_F_STATUS = 16,
         VHOST_PROTOCOL_F_DEVICE_STATE = 19,

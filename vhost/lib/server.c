@@ -22,7 +22,7 @@ struct vhost_server {
         void *userdata;
         sd_event *event;
         struct vhost_backend *backend;
-        sd_event_source *listening, *connection;
+        sd_event_source *listening, *connection, *inside;
         int listen_fd;                  /* -1: none */
         bool is_connected;
         sd_event_source *kicks[VHOST_QUEUES_MAX];
@@ -84,6 +84,17 @@ static int on_ready(sd_event_source *source, int fd, uint32_t events, void *user
         return 0;
 }
 
+/* Between two front-ends, too: what the last one has left must not be readable for ever. */
+static int on_inside(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        struct vhost_server *server = userdata;
+
+        if (server->is_connected)
+                vhost_server_process(server);
+        else
+                vhost_backend_process(server->backend);
+        return 0;
+}
+
 static int begin(struct vhost_server *server, int fd) {
         int r;
 
@@ -113,6 +124,7 @@ struct vhost_server *vhost_server_free(struct vhost_server *server) {
                 return NULL;
         sd_event_source_disable_unref(server->connection);
         sd_event_source_disable_unref(server->listening);
+        sd_event_source_disable_unref(server->inside);
         vhost_backend_free(server->backend);
         if (server->listen_fd >= 0)
                 close(server->listen_fd);
@@ -156,8 +168,10 @@ int vhost_server_new(struct vhost_server **ret_server, sd_event *event, int fd, 
         r = vhost_backend_new(&server->backend, &server->device, userdata);
         if (r >= 0) {
                 server->backend->server = server;
-                r = take_over(server, fd);
+                r = sd_event_add_io(event, &server->inside, vhost_backend_inside_fd(server->backend), EPOLLIN, on_inside, server);
         }
+        if (r >= 0)
+                r = take_over(server, fd);
         if (r < 0) {
                 if (server->backend)
                         server->backend->channel.fd = -1;       /* still the caller's */
