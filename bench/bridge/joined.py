@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import sys
 import time
 
 from comparison import ROUND_DEADLINE, Program, progress
@@ -21,6 +22,7 @@ MARGIN = 20  # connections that may be made to domain 1's bus meanwhile
 
 # libxenvchan leaves `blocking` as malloc(3) gave it, and vchan-socket-proxy relies on zeroes (tests/integration/test-vchan-proxy.py).
 ZEROES = {"MALLOC_PERTURB_": "255", "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
+IMPOSTOR = pathlib.Path(__file__).resolve().parents[2] / "tests/integration/bridge-impostor.py"
 PROXY = "/usr/lib/xen-4.17/bin/vchan-socket-proxy"
 
 
@@ -38,10 +40,11 @@ def find(program, *words):
 class Joined:
     """A context manager: domain 0 and others that are linked to it. Programs that measure run beside them, on the domains' buses."""
 
-    def __init__(self, domains=1, policy=POLICY, keep=None):
-        """keep: a directory that all domains see."""
+    def __init__(self, domains=1, policy=POLICY, keep=None, without=()):
+        """keep: a directory that all domains see. without: domains that have no bus and no bridge."""
         self._n_domains = domains
         self._policy = policy
+        self._without = without
         self._arguments = ("--keep", keep) if keep else ()
         self._stack = contextlib.ExitStack()
 
@@ -49,7 +52,7 @@ class Joined:
         with contextlib.ExitStack() as stack:
             self.xen = stack.enter_context(Emulation(domains=self._n_domains, arguments=self._arguments))
             self._stack = stack
-            for domain in range(self._n_domains + 1):
+            for domain in sorted({*range(self._n_domains + 1)} - {*self._without}):
                 self.ready(domain, "bus/xcp-bus-run", "--broker", "dbus-daemon")
                 policy = self.xen.rundir / f"dom{domain}/bench.policy"  # of the run directory a domain sees only its own
                 policy.write_text(self._policy)
@@ -87,17 +90,28 @@ class Joined:
             raise
         return program
 
-    def echo(self, domain, name):
-        """A service in a domain, which domain 0 knows when this returns."""
+    def echo(self, domain, name, known_in=0):
+        """A service in a domain, which another knows when this returns."""
         service = self.program("bus/echo-plain", self.address(domain), name)
-        with Bus(self.bus(0)) as bus:
-            wait_until(lambda: bus.owner(name) is not None, f"{name} of domain {domain} to come to domain 0", JOIN_DEADLINE)
+        self.wait_name(known_in, name)
         return service
+
+    def wait_name(self, domain, name):
+        with Bus(self.bus(domain)) as bus:
+            wait_until(lambda: bus.owner(name) is not None, f"{name} to come to domain {domain}", JOIN_DEADLINE)
 
     def caller(self, name, method, arguments="()", *options, address=None, path=PATH, deadline=ROUND_DEADLINE):
         """A measuring program that calls a method, INTERFACE.MEMBER: from domain 0's bus, or one at an address."""
         calling = address or self.address(0), name, *method.rsplit(".", 1), arguments, path
         return self.program("bus/call", *options, "--", *calling, deadline=deadline)
+
+    def impostor(self, domain):
+        """What the tests have in place of a bridge, in a domain that has none. It is linked to domain 0 when this returns."""
+        process = self.xen.start(domain, sys.executable, IMPOSTOR)
+        self._stack.callback(process.kill)
+        process.write("meet\n")
+        process.wait_output("^met$", JOIN_DEADLINE)
+        return process
 
     def carried_caller(self, address, name, method, arguments):
         """A measuring program as caller() gives it, whose connection vchan-socket-proxy carries.

@@ -5,8 +5,8 @@
     send HEX            bytes into the ring, all of them
     corrupt             indexes that cannot be
     deaf, hear          stop reading the ring; begin again
-    flood N HEX         a message from each of the peers 1 to N, again and again, as fast as credit and ring allow
-    calm                stop that; "calm SENT"
+    flood N HEX         a message from each of the peers 1 to N, again and again, as fast as credit and ring allow; "flood"
+    calm                stop that; "calm SENT". It can begin again
     bye                 close the ring; "closed"
 
 Each frame that comes is printed as "frame TYPE HEX", and the ring's end as "end". docs/bridge-protocol.md has all of it.
@@ -67,7 +67,7 @@ class Impostor:
         store("chmod", f"{DIRECTORY}/serves", f"n{own_domain()}", "r0")
         while lib.libxenvchan_is_open(self.ring) == 2:
             time.sleep(0.01)
-        self.buffer, self.deaf = b"", False
+        self.buffer, self.deaf, self.credit = b"", False, {}
         self.say("met")
 
     def bye(self, quiet=False):
@@ -91,8 +91,9 @@ class Impostor:
         for stream in range(1, int(n) + 1):
             body = struct.pack("<IIQII", stream, 0, 0, len(data), 0) + data
             self.flood_frames[stream] = struct.pack("<IHH", len(body), MESSAGE, 0) + body
-            self.credit[stream] = WINDOW
+            self.credit.setdefault(stream, WINDOW)
         self.message_size = len(data)
+        self.say("flood")
 
     def flood(self):
         """One message of each peer that has credit for it, many times. Returns whether there was any."""
@@ -125,7 +126,7 @@ class Impostor:
             size, kind, _ = struct.unpack_from("<IHH", self.buffer)
             if len(self.buffer) < 8 + size:
                 break
-            if kind == CREDIT and self.flood_frames:
+            if kind == CREDIT and self.credit:
                 stream, credit = struct.unpack_from("<II", self.buffer, 8)
                 self.credit[stream] += credit
             else:
