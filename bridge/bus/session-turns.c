@@ -11,7 +11,7 @@
 
 #include "session-private.h"
 
-#define TURN 32u                /* messages. A question and its answer for each are 3 % more work for the bus, if they are calls */
+#define TURN 16u                /* messages. A question and its answer for each are 2 % more work for everybody, if they are calls; for 8, 12 % */
 #define TURNS_MAX 2u            /* that the bus may have before it */
 
 static void on_answer(void *userdata, const struct message *reply) {
