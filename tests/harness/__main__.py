@@ -6,6 +6,7 @@ With patterns, only tests whose names (Class.test_name) contain one of them.
 
 import importlib.util
 import os
+import signal
 import sys
 import unittest
 
@@ -24,6 +25,12 @@ def load(path):
     return module
 
 
+def heed_signals():
+    """Programs that a test starts, and sends a signal to, ignore it if it was ignored here, as it is below nohup(1) or a shell's `&`."""
+    for number, action in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        signal.signal(number, action)
+
+
 def main(arguments):
     if not arguments or arguments[0].startswith("-"):
         print(__doc__.strip(), file=sys.stderr)
@@ -36,6 +43,7 @@ def main(arguments):
     if suite.countTestCases() == 0:
         print(f"Bail out! No test in {arguments[0]}{' has such a name' if arguments[1:] else ''}", file=tap, flush=True)
         return 1
+    heed_signals()
     adopt_orphans()
     result = TapResult(tap)
     suite.run(result)

@@ -49,7 +49,7 @@ class Backend:
         self.events = []
 
     def __enter__(self):
-        self.process.wait_output("Serves", 20, stream="stderr")
+        self.process.wait_output("Serves", stream="stderr")
         self.control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(60)
         self.control.connect(self.path)
@@ -272,6 +272,6 @@ class Attached(TestCase):
         return int(line.split()[4])
 
     def dial(self, port):
-        connection = self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        connection = self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 60))
         connection.settimeout(60)
         return connection

@@ -133,6 +133,19 @@ class Runner(TestCase):
         )
         self.assertRegex(tap, "(?s)waited .* for the end of .*not ok 1 .*ok 2")
 
+    def test_signals_that_were_ignored_are_not_for_tests(self):
+        path = pathlib.Path(self.temporary_directory()) / "test-sample.py"
+        path.write_text(textwrap.dedent("""
+            import signal, subprocess
+            from harness import TestCase
+            class Sample(TestCase):
+                def test_a(self):
+                    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+                        self.assertEqual(subprocess.run(["sh", "-c", f"ulimit -c 0; kill -{number.value} $$; echo lives"]).returncode, -number)
+            """))
+        said = run("sh", "-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh", sys.executable, "-m", "harness", path).stdout
+        self.assertEqual(said, "ok 1 - Sample.test_a\n1..1\n")
+
     def test_a_process_left_behind_is_killed_and_fails_its_test(self):
         tap = self.harness(
             """

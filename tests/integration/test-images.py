@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The images service: pulled from a web server and a registry on loopback, verified, gone on with, and kept."""
 
+import contextlib
 import hashlib
 import os
 import random
@@ -52,6 +53,17 @@ class ImagesTest(XenopsdTest):
     def files(self, directory):
         path = self.root / "images" / directory
         return sorted(os.listdir(path)) if path.exists() else []
+
+    def wait_partial(self, size):
+        """Waits until so much of something has come that is not whole yet."""
+        def is_there():
+            for file in (self.root / "images/partial").glob("*"):
+                with contextlib.suppress(FileNotFoundError):  # it has got another name meanwhile
+                    if file.stat().st_size >= size:
+                        return True
+            return False
+
+        self.caller.wait_until(is_there, f"{size} bytes to come")
 
     def images(self):
         return self.caller.call(ROOT, MANAGER, "ListImages")[0]
@@ -110,8 +122,7 @@ class Http(ImagesTest):
     def test_what_was_cancelled_is_gone_on_with(self):
         self.server.stand_still_after = 2 * MIB
         task = self.begin(self.source)
-        partial = self.root / "images/partial"
-        self.caller.wait_until(lambda: any(file.stat().st_size >= 2 * MIB for file in partial.glob("*")), "two MiB to come")
+        self.wait_partial(2 * MIB)
         task.cancel()
         self.failed(task, "Cancelled", state="Cancelled")
         self.assertEqual(self.images(), [])
@@ -124,8 +135,7 @@ class Http(ImagesTest):
     def test_what_was_begun_is_not_mixed_with_another(self):
         self.server.stand_still_after = MIB
         task = self.begin(self.source)
-        partial = self.root / "images/partial"
-        self.caller.wait_until(lambda: any(file.stat().st_size >= MIB for file in partial.glob("*")), "a MiB to come")
+        self.wait_partial(MIB)
         task.cancel()
         self.failed(task, "Cancelled", state="Cancelled")
         self.server.stand_still_after = None
@@ -281,8 +291,7 @@ class Keeping(ImagesTest):
     def test_what_was_interrupted_by_a_kill_is_gone_on_with(self):
         self.server.stand_still_after = 2 * MIB
         self.begin(self.source)
-        partial = self.root / "images/partial"
-        self.caller.wait_until(lambda: any(file.stat().st_size >= 2 * MIB for file in partial.glob("*")), "two MiB to come")
+        self.wait_partial(2 * MIB)
         self.manager.kill()
         self.server.stand_still_after = None
         self.start_images()

@@ -126,7 +126,7 @@ class Policies(ControllerCase):
                                                 "port_last": 80, "to_address": "127.0.0.1", "to_port": server.port, "per_second": 1},))
         self.assertEqual(frontend.connect(1, 80, address="10.1.2.3"), 0)
         self.assertEqual(frontend.transfer("echo", 1, 1000), (1000, 0))
-        self.assertEqual(frontend.connect(2, 80, address="10.1.2.3"), "ENOBUFS")
+        self.assertIn("ENOBUFS", [frontend.connect(number, 80, address="10.1.2.3") for number in range(2, 12)])
 
     def test_sockets_are_killed(self):
         server = self.serve(keep)

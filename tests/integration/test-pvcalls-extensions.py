@@ -136,7 +136,7 @@ class Inet6(Attached):
         self.assertEqual(self.frontend.call("listen", 1, 1), 0)
         address = self.frontend.name(1, LOCAL)
         accept = self.frontend.request("accept", 1, 2, 1)
-        connection = self.stack.enter_context(socket.create_connection(address, 20))
+        connection = self.stack.enter_context(socket.create_connection(address, 60))
         result, n, piece = self.frontend.do("await-long", accept)
         self.assertEqual((result, parse_name(bytes.fromhex(piece)[:28])), ("0", connection.getsockname()[:2]))
 

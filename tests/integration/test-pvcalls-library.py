@@ -76,7 +76,7 @@ class Library(Served):
     def test_a_server(self):
         server = self.start("serve", "127.0.0.1", 0)
         port = int(server.wait_output(r"listening \S+ (\d+)").group(1))
-        connections = [self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 30)) for _ in range(30)]
+        connections = [self.stack.enter_context(socket.create_connection(("127.0.0.1", port), 60)) for _ in range(30)]
         for i, connection in enumerate(connections):
             connection.sendall(b"%d" % i)
         for i, connection in enumerate(connections):
@@ -109,7 +109,7 @@ class Library(Served):
         self.backend.process.wait()
         with Backend(self.xen, DOM) as backend:
             wait_until(lambda: any(" Listening " in line for line in backend.sockets()), "the listener at the new backend")
-            with socket.create_connection(("127.0.0.1", port), 30) as connection:
+            with socket.create_connection(("127.0.0.1", port), 60) as connection:
                 connection.sendall(b"again")
                 self.assertEqual(connection.recv(10), b"again")
 
@@ -226,7 +226,7 @@ class Families(Served):
         self.assertEqual(self.run_to_end("exchange", "::1", server.port, 3, 100000), ["ok", "3"])
         server = self.start("serve", "::1", 0)
         port = int(server.wait_output(r"listening ::1 (\d+)").group(1))
-        with socket.create_connection(("::1", port), 30) as connection:
+        with socket.create_connection(("::1", port), 60) as connection:
             self.answers(server, connection, f"::1 {connection.getsockname()[1]}")
 
     def test_datagrams_of_ipv6(self):

@@ -192,7 +192,7 @@ class Tasks(ServiceTest):
 
     def test_a_task_succeeds_with_its_result_and_stays_until_destroyed(self):
         with self.caller() as caller:
-            [task] = self.count(caller, 20, 20)
+            [task] = self.count(caller, 20, 100)
             self.assertEqual(self.error(task, TASK, "Destroy"), "Busy")
             self.wait_state(task, "Succeeded")
             self.assertEqual(self.property(task, TASK, "Result"), {"value": {"type": "t", "data": 20}})
@@ -241,7 +241,7 @@ class Tasks(ServiceTest):
 
     def test_a_client_that_crashes_leaves_nothing(self):
         with self.caller() as caller:
-            done, going = self.count(caller, 1, 1)[0], self.count(caller, 40, 50)[0]
+            done, going = self.count(caller, 1, 1)[0], self.count(caller, 40, 125)[0]
             self.wait_state(done, "Succeeded")
             caller.signal(signal.SIGKILL)
             wait_until(lambda: self.tasks() == {going}, "the finished task to go")
@@ -260,7 +260,7 @@ class Tasks(ServiceTest):
             with self.caller() as other:
                 self.assertTrue(self.count(other, 1, 1)[0].startswith("/"))
         wait_until(lambda: len(self.tasks()) == 1024, "the other caller's task to go")
-        self.assertLess(self.stop_seconds(), 10)
+        self.assertLess(self.stop_seconds(), 60)
 
     def stop_seconds(self):
         before = os.times().elapsed

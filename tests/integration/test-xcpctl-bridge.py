@@ -183,7 +183,7 @@ class OnBridge(XcpctlOnBridge):
         self.assertRegex(self.xcpctl("bridge", "status").stdout, r"LinksUp +1\n")
         self.assertEqual(self.json("bridge", "status", "--domain", "1")["Domain"], 1)
         self.service(1, answer)
-        self.wait_name(0)
+        wait_until(lambda: self.link_property(1, "Names") == [ECHO], "the link to be told of the name")
         [link] = self.json("bridge", "links")
         self.assertEqual((link["Domain"], link["State"], link["Names"]), (1, "Up", [ECHO]))
         self.assertRegex(self.xcpctl("bridge", "links").stdout, rf"\ADOMAIN +STATE .*\n +1 +Up .* {ECHO} +-\n\Z")

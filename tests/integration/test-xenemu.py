@@ -13,6 +13,7 @@ import unittest
 from harness import Emulation, Process, TestCase, build_directory, run, wait_until
 
 XENEMU = build_directory() / "emu/command/xenemu"
+UNIQUE = 1_000_000 + os.getpid()  # seconds that nobody else on the machine sleeps
 
 
 class Exec(TestCase):
@@ -110,13 +111,13 @@ class Exec(TestCase):
 
     def test_a_program_of_a_domain_that_is_not_isolated_dies_with_it_too(self):
         domid = self.xen.create("--no-isolate")
-        process = self.xen.start(domid, "sh", "-c", "setsid sleep 1001 & echo ready; sleep 1002")
+        process = self.xen.start(domid, "sh", "-c", f"setsid sleep {UNIQUE} & echo ready; sleep {UNIQUE}")
         process.wait_output("ready")
         self.xen.destroy(domid)
         result = process.wait()
         self.assertEqual(result.status, -signal.SIGKILL)
         self.assertIn("the domain is gone", result.stderr)
-        self.assertNotRegex(run("ps", "-eo", "args").stdout, "sleep 100[12]")
+        self.assertNotIn(f"sleep {UNIQUE}", run("ps", "-eo", "args").stdout)
 
 
 class Isolation(TestCase):
@@ -312,11 +313,11 @@ class WithoutRoot(TestCase):
         self.xenemu("exec", "dom1", "--", "xenstore-write", "data/x", "1")
         self.assertEqual(self.xenemu("exec", "dom1", "--", "xenstore-read", "data/x").stdout, "1\n")
         self.assertNotEqual(self.xenemu("exec", "dom2", "--", "xenstore-read", "/local/domain/1/data/x", check=None).status, 0)
-        program = Process(self.argv("exec", "dom2", "--", "sh", "-c", "sleep 1003 & setsid sleep 1003 & echo ready; wait"))
+        program = Process(self.argv("exec", "dom2", "--", "sh", "-c", f"sleep {UNIQUE} & setsid sleep {UNIQUE} & echo ready; wait"))
         program.wait_output("ready")
         self.xenemu("destroy", "dom2")
         self.assertEqual(program.wait().status, -signal.SIGKILL)
-        self.assertNotIn("sleep 1003", run("ps", "-eo", "args").stdout)
+        self.assertNotIn(f"sleep {UNIQUE}", run("ps", "-eo", "args").stdout)
 
     def test_isolation_is_refused(self):
         self.assertIn("without root", self.xenemu("up", "--isolate", check=1).stderr)

@@ -3,6 +3,7 @@
 
 import os
 import pathlib
+import sys
 
 from harness import Bus, Process, TestCase, build_directory
 from xenopsdclient import Caller, Refused
@@ -52,6 +53,8 @@ class XenopsdTest(TestCase):
         """No manager ends by itself: what a sanitizer has to say is a failure of the test."""
         said = process.stderr if process.running() else process.wait().stderr
         process.kill()
+        if self._outcome and getattr(self._outcome.result, "_errors", None):
+            print(f"--- {process}\n{said[-6000:]}", file=sys.stderr)
         self.assertNotRegex(said, "Sanitizer|runtime error|please report")
 
     def connect(self, name=NAME):

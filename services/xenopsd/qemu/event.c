@@ -112,7 +112,7 @@ static void on_event(void *userdata, const char *untrusted_name, struct json_obj
         else if (strcmp(untrusted_name, "STOP") == 0)
                 (void) qmp_execute(guest->qmp, "query-status", NULL, -1, on_stopped_status, guest, NULL);
         else if (strcmp(untrusted_name, "RESET") == 0 && guest->reset_window && is_by_guest(data))
-                guest_open_reset_window(guest, GUEST_RESET_MORE_MS);
+                guest_open_reset_window(guest);
         else if (strcmp(untrusted_name, "VSERPORT_CHANGE") == 0)
                 on_agent(guest, data);
 }

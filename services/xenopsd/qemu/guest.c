@@ -184,23 +184,23 @@ int guest_connect_monitor(struct qemu_guest *guest) {
 
 /* Resets */
 
-void guest_close_reset_window(struct qemu_guest *guest) {
+static void close_reset_window(struct qemu_guest *guest) {
         guest->reset_window = sd_event_source_disable_unref(guest->reset_window);
         if (guest->qmp)
                 (void) qmp_execute(guest->qmp, "set-action", arguments_1("reboot", "shutdown"), -1, NULL, NULL, NULL);
 }
 
 static int on_window_end(sd_event_source *source, uint64_t usec, void *userdata) {
-        guest_close_reset_window(userdata);
+        close_reset_window(userdata);
         return 0;
 }
 
-void guest_open_reset_window(struct qemu_guest *guest, uint64_t ms) {
+void guest_open_reset_window(struct qemu_guest *guest) {
         sd_event_source_disable_unref(guest->reset_window);
         guest->reset_window = NULL;
-        if (sd_event_add_time_relative(guest->qemu->host.event, &guest->reset_window, CLOCK_MONOTONIC, ms * 1000, 1, on_window_end,
-                                       guest) < 0)
-                guest_close_reset_window(guest);
+        if (sd_event_add_time_relative(guest->qemu->host.event, &guest->reset_window, CLOCK_MONOTONIC,
+                                       GUEST_RESET_WINDOW_MS * UINT64_C(1000), 1, on_window_end, guest) < 0)
+                close_reset_window(guest);
 }
 
 /* The end of the process */
@@ -259,7 +259,7 @@ static int take_over(struct qemu_guest *guest) {
                 snprintf(guest->words, sizeof guest->words, "its monitor cannot be reached: %s", strerrordesc_np(-r));
                 return 0;
         }
-        guest_close_reset_window(guest);
+        guest_open_reset_window(guest);         /* the manager before this one may have reset it a moment ago */
         return qmp_execute(guest->qmp, "migrate_cancel", NULL, -1, NULL, NULL, NULL);    /* to where nobody is any more */
 }
 

@@ -79,14 +79,13 @@ void guest_on_end(void *userdata, const char *how);
 int guest_read_log(const struct qemu_guest *guest, char **ret_log, size_t *ret_size);
 
 /*
- * A PC BIOS that finds itself in memory after a reset puts itself right, and resets once more, by all ways there are. So resets stay
- * resets until that has been over for a while, or has not come for a longer one; then the guest's wish to reboot is told of again.
+ * A PC BIOS that finds itself in memory after a reset puts itself right, and resets once more, by all ways there are. Of these, one may come
+ * when the other has been done already, and all begins anew: on a busy host that is seen to go on for seconds, with one between two of them. So
+ * resets stay resets until the last of them has been so long ago; then the guest's wish to reboot is told of again.
  */
 #define GUEST_RESET_WINDOW_MS 10000u
-#define GUEST_RESET_MORE_MS 1000u
 
-void guest_open_reset_window(struct qemu_guest *guest, uint64_t ms);
-void guest_close_reset_window(struct qemu_guest *guest);
+void guest_open_reset_window(struct qemu_guest *guest);
 
 /* Something that the guest did by itself. */
 void guest_tell(struct qemu_guest *guest, enum hypervisor_event event, const char *detail);

@@ -294,7 +294,7 @@ static void boot_anew(struct qemu_action *action) {
         if (r < 0)
                 action_end(action, r, &error);
         else {
-                guest_open_reset_window(action->guest, GUEST_RESET_WINDOW_MS);
+                guest_open_reset_window(action->guest);
                 action_execute(action, "cont", NULL, -1, action_end_with_reply);
         }
         idl_error_done(&error);
@@ -336,6 +336,7 @@ static void never_mind(struct qemu_action *action) {
 static void reset(struct qemu_action *action) {
         action_stop_waiting(action);
         action->on_cancel = never_mind;
+        guest_open_reset_window(action->guest);  /* one of a reset before this would else end in the middle of it */
         action_execute(action, "set-action", arguments_1("reboot", "reset"), -1, on_may_reset);
 }
 
