@@ -361,6 +361,11 @@ int child_start(struct child **ret_child, sd_event *event, const struct child_sp
         return 0;
 }
 
+void child_release(struct child *child) {
+        child->reaped = true;           /* by somebody else: whoever inherits it */
+        child_free(child);
+}
+
 struct child *child_free(struct child *child) {
         if (!child)
                 return NULL;

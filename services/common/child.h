@@ -53,6 +53,9 @@ void child_kill(struct child *child);
 /* If it still runs, it is killed and nobody hears of it again. */
 struct child *child_free(struct child *child);
 
+/* Lets go of one that is to outlive this process. What it says is not heard any more. Only right before this process ends: nobody collects its status. */
+void child_release(struct child *child);
+
 static inline void child_freep(struct child **child) {
         child_free(*child);
 }

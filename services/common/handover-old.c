@@ -374,6 +374,8 @@ static int relay(struct handover *handover) {
         int r;
 
         handover_set_state(handover, XCP_HANDOVER_STATE_RELAYING);
+        if (handover->kind->leave)
+                handover->kind->leave(handover->service->userdata);
         handover_later(handover, HANDOVER_LINGER_MAX_USEC, gone);
         r = relay_new(&handover->relay, handover, drained, gone);
         if (r >= 0)

@@ -34,6 +34,11 @@ struct handover_kind {
         int (*go)(void *userdata);
 
         /*
+         * The state is another's, for good, and all that is left here is to pass on calls: what has to outlive this process does from now on. May be NULL.
+         */
+        void (*leave)(void *userdata);
+
+        /*
          * Can the service go on here with this state? It is another's, so that nothing may be changed that belongs to it. Ends by
          * handover_checked(), later or at once. What is put into *ret_checking goes to check_free(), which comes after that or before.
          */

@@ -21,6 +21,7 @@
 #include "idl-errors.h"
 #include "operation.h"
 #include "plan.h"
+#include "server.h"
 #include "storage.h"
 
 #define CHECK_DEADLINE_USEC UINT64_C(20000000)  /* of one storage repository */
@@ -48,6 +49,11 @@ static int go(void *userdata) {
         struct storage *storage = userdata;
 
         return storage->prober ? sd_event_source_set_enabled(storage->prober, SD_EVENT_ONESHOT) : storage_start_probes(storage);
+}
+
+/* Disks that are being used go on being served, by the same processes, where they are. */
+static void leave(void *userdata) {
+        servers_leave(userdata);
 }
 
 /* Whether it can be done here */
@@ -187,6 +193,7 @@ static int check(struct service *service, struct database *db, struct handover_c
 const struct handover_kind storage_handover = {
         .quiesce = quiesce,
         .go = go,
+        .leave = leave,
         .check = check,
         .check_free = check_free,
 };

@@ -56,6 +56,8 @@ static void vhost_blk(struct command *command, const struct vdi *vdi, const stru
                 add(command, plan_text(&command->plan, "--bandwidth=%llu", (unsigned long long) vdi->rate_limit));
         if (path->mode == XCP_DISK_MODE_READ_ONLY)
                 add(command, "--read-only");
+        if (vdi->sharable)
+                add(command, "--share");
 }
 
 /* A node on top of the image, which the export is of. In QEMU, too, 0 is no limit. */

@@ -40,6 +40,7 @@ struct server {
         sd_event_source *timer;                 /* that does so, or kills it */
         uint64_t started_usec;
         bool is_ending;
+        bool is_leaving, stays;                 /* told to outlive this process; and has said that it will */
         const struct operation *ender;          /* that has it end, and until it is done keeps another from taking its place; NULL: none */
 };
 
@@ -59,7 +60,10 @@ static void server_free(struct server *server) {
                 close(server->control_fd);
         if (server->counters_fd >= 0)
                 close(server->counters_fd);
-        child_free(server->child);
+        if (server->stays && server->child)
+                child_release(server->child);
+        else
+                child_free(server->child);
         sd_event_source_disable_unref(server->timer);
         vdi_unref(server->vdi);
         free(server->path.reader);
@@ -162,6 +166,10 @@ static void on_end(const struct child_end *end, void *userdata) {
         if (server->control_fd >= 0)
                 close(server->control_fd);
         server->control_fd = -1;
+        if (server->is_leaving) {
+                remove_server(server);
+                return;
+        }
         if (server->is_ending && server->ender) {
                 server->timer = sd_event_source_disable_unref(server->timer);
                 return;
@@ -179,7 +187,14 @@ static void on_end(const struct child_end *end, void *userdata) {
         start_later(server, now_usec() - server->started_usec > AGAIN_USEC ? 0 : AGAIN_USEC);
 }
 
-static const struct child_listener listener = { .end = on_end };
+static void on_line(const char *line, void *userdata) {
+        struct server *server = userdata;
+
+        if (server->is_leaving && strcmp(line, "stays") == 0)
+                server->stays = true;
+}
+
+static const struct child_listener listener = { .line = on_line, .end = on_end };
 
 static void start(struct server *server) {
         struct idl_arena arena = {};
@@ -383,6 +398,24 @@ int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_
                 .errors = disk_counters_sum(lines, DISK_ERRORS),
         };
         return 0;
+}
+
+void servers_leave(struct storage *storage) {
+        static const char command[] = "stay\n";
+
+        for (struct server *server = storage->servers, *next; server; server = next) {
+                next = server->next;
+                server->timer = sd_event_source_disable_unref(server->timer);
+                server->is_leaving = true;
+                if (!server->child) {
+                        remove_server(server);
+                        continue;
+                }
+                if (server->control_fd < 0 || !server_is_ours(server->vdi, &server->path))
+                        continue;
+                if (write(server->control_fd, command, sizeof command - 1) != sizeof command - 1)
+                        log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}), "What serves the disk cannot be told to stay");
+        }
 }
 
 void servers_stop(struct storage *storage) {

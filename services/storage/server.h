@@ -46,5 +46,11 @@ void servers_limited(const struct vdi *vdi);
 /* What a reader has done. BadState: it is not Activated. NotSupported: nobody counts. */
 int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_data_path_statistics *ret_statistics, struct idl_error *error);
 
+/*
+ * The service is another process's from now on, and will start servers of its own, which wait until these have ended. Those that can outlive this process
+ * do so, as long as their front-ends are connected; servers_stop() leaves them alone.
+ */
+void servers_leave(struct storage *storage);
+
 /* All of them end now. */
 void servers_stop(struct storage *storage);

@@ -16,6 +16,7 @@ from harness.bus import Bus
 BUILD = build_directory()
 STORAGE = BUILD / "services/storage/xcp-storage"
 MOVE = BUILD / "bridge/xcp-move"
+DRIVER = BUILD / "vhost/blk/vhost-toy-driver"
 BRIDGE = BUILD / "bridge/xcp-bridge"
 BUS_RUN = BUILD / "bus/xcp-bus-run"
 XCPCTL = BUILD / "tools/xcpctl/xcpctl"
@@ -261,6 +262,26 @@ class Moves(HandoverTest):
         self.assertEqual(self.old.wait().status, 0)
         self.assertEqual(self.client.run(self.vdi, VDI, "Attach", "ssas", *reader), path)
         self.client.run(self.vdi, VDI, "Deactivate", "s", "vm")
+        self.client.run(self.vdi, VDI, "Detach", "s", "vm")
+
+    def test_a_disk_that_is_used(self):
+        """What serves it stays where it is until its front-end has gone; then the new one's takes its place."""
+        path = self.client.run(self.vdi, VDI, "Attach", "ssas", "vm", "ReadWrite", ["VhostUser"])["path"]
+        self.client.run(self.vdi, VDI, "Activate", "s", "vm")
+        driver = Process([DRIVER, path, "100000000"])
+        self.addCleanup(driver.kill)
+        driver.wait_output(r"\A200\n", 60)
+        self.assertEqual(self.move()[0], "moved")
+        self.wait_gone(self.old)
+        written = driver.stdout.count("\n")
+        driver.wait_output(rf"(?s)\A(?:\d+\n){{{written + 3}}}", 60)  # it goes on, and there was no pause
+        found = self.client.run(self.vdi, VDI, "Attach", "ssas", "vm", "ReadWrite", ["VhostUser"])["path"]
+        self.assertNotEqual(found, path)
+        second = Process([DRIVER, found, "60"])  # of a disk that somebody else still writes to: it waits
+        self.addCleanup(second.kill)
+        driver.write("stop\n")
+        self.assertRegex(driver.wait(60).check().stdout, r"\A(\d+\n)+right after \d+\n\Z")
+        self.assertRegex(second.wait(60).check().stdout, r"right after \d+\n\Z")
         self.client.run(self.vdi, VDI, "Detach", "s", "vm")
 
     def test_there_and_back(self):

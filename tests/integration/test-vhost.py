@@ -317,6 +317,51 @@ class CommandLine(Backend):
         self.assertIn("Address already in use", run(BLK, "--socket-path", self.socket, "--blk-file", self.file, check=1).stderr)
         self.end(backend)
 
+    def options_of(self, path, *options):
+        return ["--socket-path", path, "--blk-file", self.file, *options]
+
+    def test_one_serves_a_disk(self):
+        """A second waits until the first has ended. Readers, and those who share it, do not."""
+        first = self.blk()
+        second = Process([BLK, *self.options_of(f"{self.directory}/other")])
+        self.addCleanup(second.kill)
+        second.wait_output("waits for the end of another process", 30, "stderr")
+        self.assertEqual(second.stdout, "")
+        self.end(first)
+        second.wait_output("ready\n", 30)
+        self.end(second)
+        for option in "--read-only", "--share":
+            os.unlink(f"{self.directory}/other")
+            os.unlink(self.socket)
+            first = self.blk(option)
+            second = Process([BLK, *self.options_of(f"{self.directory}/other", option)])
+            self.addCleanup(second.kill)
+            second.wait_output("ready\n", 30)
+            self.end(first)
+            self.end(second)
+
+    def test_ranges_are_disks_of_their_own(self):
+        first = self.blk("--size", str(MIB))
+        second = Process([BLK, *self.options_of(f"{self.directory}/other", "--offset", str(MIB))])
+        self.addCleanup(second.kill)
+        second.wait_output("ready\n", 30)
+        self.end(first)
+        self.end(second)
+
+    def test_one_that_stays_for_its_front_end(self):
+        ours, theirs = os.pipe()
+        backend = self.blk("--control", "0", fds=(ours,))
+        os.close(ours)
+        driver = Process([DRIVER, self.socket, "100000000"])
+        self.addCleanup(driver.kill)
+        driver.wait_output(r"\A200\n", 30)
+        os.write(theirs, b"stay\n")
+        os.close(theirs)
+        backend.wait_output("stays\n", 30)
+        driver.write("stop\n")
+        self.assertRegex(driver.wait(60).check().stdout, r"\A(\d+\n)+right after \d+\n\Z")
+        backend.wait().check()
+
     def test_listening_socket_by_descriptor(self):
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(self.socket)

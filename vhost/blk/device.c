@@ -171,6 +171,10 @@ void device_stop(struct device *device) {
         vhost_server_stop(device->server);
 }
 
+void device_serve_last(struct device *device) {
+        vhost_server_serve_last(device->server);
+}
+
 void device_resized(struct device *device) {
         vhost_backend_config_changed(vhost_server_backend(device->server));
 }

@@ -19,6 +19,9 @@ struct device *device_free(struct device *device);
 /* Ends the loop once requests are answered. */
 void device_stop(struct device *device);
 
+/* Accepts no other connection than the one that there is, if there is, and ends the loop after it. */
+void device_serve_last(struct device *device);
+
 /* The disk has another size: the guest is told. */
 void device_resized(struct device *device);
 

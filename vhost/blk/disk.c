@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define FILE_BLOCK_MAX 4096u
+#define LOCK_OFFSET (UINT64_C(1) << 62) /* bytes that no file has, and that nobody else locks: one for each disk of a file */
+#define LOCK_UNIT 512u
 
 static int open_file(const struct disk_spec *spec) {
         const struct open_how how = {
@@ -105,6 +107,19 @@ int disk_open(struct disk *disk, const struct disk_spec *spec) {
         disk->size = size;
         disk->write_back = true;
         return 0;
+}
+
+int disk_lock(const struct disk *disk, bool is_shared, bool wait) {
+        struct flock lock = {
+                .l_type = disk->read_only || is_shared ? F_RDLCK : F_WRLCK,
+                .l_whence = SEEK_SET,
+                .l_start = (off_t) (LOCK_OFFSET + disk->offset / LOCK_UNIT),
+                .l_len = 1,
+        };
+
+        if (fcntl(disk->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) >= 0)
+                return 0;
+        return errno == EAGAIN || errno == EACCES || errno == EINTR ? -errno : 0;
 }
 
 void disk_close(struct disk *disk) {

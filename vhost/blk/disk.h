@@ -47,6 +47,13 @@ struct disk {
         struct rate rate;
 };
 
+/*
+ * Makes sure that nobody else serves the disk, in whichever domain: who writes is alone, unless all say that they share it. wait: until that is so; else
+ * -EAGAIN. Where files cannot be locked, nobody is kept from anything. The lock is the open file's, so that it is there until all I/O has ended, even
+ * that of a process which was killed.
+ */
+int disk_lock(const struct disk *disk, bool is_shared, bool wait);
+
 /* -EINVAL: a range that the file does not have. */
 int disk_open(struct disk *disk, const struct disk_spec *spec);
 void disk_close(struct disk *disk);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <systemd/sd-event.h>
 #include <unistd.h>
 
@@ -64,6 +65,13 @@ static void set_rates(struct program *program, uint64_t requests, uint64_t bytes
         printf("rate %" PRIu64 " %" PRIu64 "\n", requests, bytes);
 }
 
+/* Whoever started this is going to end, and the front-end must not notice: but another would not find anybody here. */
+static void stay(struct program *program) {
+        prctl(PR_SET_PDEATHSIG, 0);
+        device_serve_last(program->device);
+        puts("stays");
+}
+
 static void command(struct program *program, const char *line) {
         uint64_t size, requests, bytes;
         char rest;
@@ -74,6 +82,8 @@ static void command(struct program *program, const char *line) {
                 set_rates(program, requests, bytes);
         else if (strcmp(line, "counters") == 0)
                 tell_counters(program);
+        else if (strcmp(line, "stay") == 0)
+                stay(program);
         else
                 puts("what?");
         fflush(stdout);
@@ -136,6 +146,16 @@ static int add_sources(struct program *program, sd_event *event) {
         return sd_event_add_io(event, NULL, program->options.control_fd, EPOLLIN, on_control, program);
 }
 
+/* While it waits, a signal simply ends it. */
+static int take_disk(const struct program *program) {
+        int r = disk_lock(&program->disk, program->options.is_shared, false);
+
+        if (r == 0)
+                return 0;
+        fprintf(stderr, "xcp-vhost-blk: waits for the end of another process that serves %s\n", program->options.disk.file);
+        return disk_lock(&program->disk, program->options.is_shared, true);
+}
+
 static int run(struct program *program, sd_event *event) {
         const struct options *options = &program->options;
         int fd = options->fd, r;
@@ -152,6 +172,9 @@ static int run(struct program *program, sd_event *event) {
                 if (fd < 0)
                         return fail("cannot listen at", options->socket_path, fd);
         }
+        r = take_disk(program);
+        if (r < 0)
+                return fail("cannot lock", options->disk.file, r);
         r = add_sources(program, event);        /* signals, before there are threads */
         if (r < 0)
                 return fail("cannot serve", options->disk.file, r);

@@ -29,6 +29,7 @@ static const char help[] =
         "  --blk-file PATH       the file or device\n"
         "  --blk-dir PATH        --blk-file is a name beneath this directory, without a symbolic link on the way\n"
         "  --read-only           the guest cannot write\n"
+        "  --share               others may write to the disk, too, if they say the same; else a second process waits until the first has ended\n"
         "  --offset BYTES        the disk begins there in the file\n"
         "  --size BYTES          and has so many (default: all there are)\n"
         "  --serial TEXT         the disk's serial number, up to 20 bytes\n"
@@ -41,7 +42,7 @@ static const char help[] =
         "  --in-band             let a front-end kick and be notified by messages: for simulators. QEMU asks for that, and cannot do it\n"
         "  --user NAME           if started by root, be this user once the disk is open\n"
         "  --control FD          read commands from there, a line each: size BYTES (0: the file's), rate IOPS BANDWIDTH (0: no limit),\n"
-        "                        counters. Answers go to standard output\n"
+        "                        counters; stay (when whoever commands has gone, too: until this front-end's connection ends). Answers go to standard output\n"
         "  --counters FD         count in this file, 16 KiB of zeros or what a predecessor left, from which others read\n"
         "  --help, --version\n"
         "\n"
@@ -54,6 +55,7 @@ enum {
         BLK_FILE,
         BLK_DIR,
         READ_ONLY,
+        SHARE,
         OFFSET,
         SIZE,
         SERIAL,
@@ -78,6 +80,7 @@ static const struct option long_options[] = {
         { "blk-file", required_argument, NULL, BLK_FILE },
         { "blk-dir", required_argument, NULL, BLK_DIR },
         { "read-only", no_argument, NULL, READ_ONLY },
+        { "share", no_argument, NULL, SHARE },
         { "offset", required_argument, NULL, OFFSET },
         { "size", required_argument, NULL, SIZE },
         { "serial", required_argument, NULL, SERIAL },
@@ -189,6 +192,9 @@ static int parse_one(struct options *options, int option) {
                 return number("poll-us", 0, 1000000, &options->worker.spin_usec);
         case NO_IO_URING:
                 options->worker.want_uring = false;
+                break;
+        case SHARE:
+                options->is_shared = true;
                 break;
         case USER:
                 options->user = optarg;

@@ -14,6 +14,7 @@ struct options {
         struct disk_spec disk;
         struct worker_options worker;
         uint64_t iops, bandwidth;
+        bool is_shared;                 /* others may write to the disk, too */
 };
 
 enum options_outcome {

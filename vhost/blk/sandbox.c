@@ -43,6 +43,8 @@ static int filter_calls(void) {
         r = syscall_filter_allow(filter, more, sizeof more / sizeof more[0]);
         if (r == 0)
                 r = allow_threads(filter);
+        if (r == 0)                     /* to outlive whoever started this, when it is told to */
+                r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG));
         return syscall_filter_load(filter, r);
 }
 

@@ -58,14 +58,15 @@ struct options {
 static const struct clause *const tables[] = { clauses_messages, clauses_rings,   clauses_memory, clauses_device,
                                                clauses_block,    clauses_hostile, clauses_packed, clauses_inband };
 
+static const struct option long_options[] = {
+        { "socket", required_argument, NULL, 's' }, { "keep-data", no_argument, NULL, 'k' }, { "timeout", required_argument, NULL, 't' },
+        { "quiet", required_argument, NULL, 'q' },  { "list", no_argument, NULL, 'l' },      { "help", no_argument, NULL, 'h' },
+        { "version", no_argument, NULL, 'v' },      { "frontend", no_argument, NULL, 'f' },  { "trace", no_argument, NULL, 'T' },
+        { "without", required_argument, NULL, 'w' }, { "cut-off", required_argument, NULL, 'c' }, { "in-band", no_argument, NULL, 'i' },
+        {},
+};
+
 static int parse(struct options *options, int argc, char **argv) {
-        static const struct option long_options[] = {
-                { "socket", required_argument, NULL, 's' }, { "keep-data", no_argument, NULL, 'k' }, { "timeout", required_argument, NULL, 't' },
-                { "quiet", required_argument, NULL, 'q' },  { "list", no_argument, NULL, 'l' },      { "help", no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'v' },      { "frontend", no_argument, NULL, 'f' },  { "trace", no_argument, NULL, 'T' },
-                { "without", required_argument, NULL, 'w' }, { "cut-off", required_argument, NULL, 'c' }, { "in-band", no_argument, NULL, 'i' },
-                {},
-        };
         int option;
 
         *options = (struct options) { .timeout_ms = 10000, .quiet_ms = 60 };

@@ -192,6 +192,12 @@ void vhost_server_stop(struct vhost_server *server) {
         vhost_server_process(server);
 }
 
+void vhost_server_serve_last(struct vhost_server *server) {
+        server->listening = sd_event_source_disable_unref(server->listening);
+        if (!server->is_connected)
+                sd_event_exit(server->event, 0);
+}
+
 struct vhost_backend *vhost_server_backend(struct vhost_server *server) {
         return server->backend;
 }

@@ -31,6 +31,9 @@ struct vhost_server *vhost_server_free(struct vhost_server *server);
 /* Ends the connection, accepts no other, and ends the loop once queues have ended. */
 void vhost_server_stop(struct vhost_server *server);
 
+/* Accepts no other connection, and ends the loop once the one that there is has ended, if there is. */
+void vhost_server_serve_last(struct vhost_server *server);
+
 /* After vhost_queue_stopped() from a device with threads. */
 void vhost_server_process(struct vhost_server *server);
 
