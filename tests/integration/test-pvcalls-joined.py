@@ -11,12 +11,13 @@ from pvcalls import ALLOW_LOOPBACK, BOTH, LOCAL, PEER, WRITE, Backend, Frontend,
 
 MIB = 1 << 20
 LISTENING, CONNECTING = 1, 2  # the domains
+JOIN = f"test-{os.getpid()}"  # two runs on one host have one space of names, and the same domains, references and ports
 
 
 class Joined(TestCase):
     """Domain 1 listens with socket 1, and domain 2 connects to it."""
 
-    arguments = (("--join", "test"), ("--join", "test"))
+    arguments = (("--join", JOIN), ("--join", JOIN))
     prefix = ()  # in front of the command line of the listening guest's backend
     emulation = ()
 
@@ -218,7 +219,7 @@ class Many(Joined):
     """A guest is destroyed with many joined sockets: the other one's backend has nothing left of them, nor of its guest's when they are released."""
 
     emulation = ("--limit", "shared-pages=4000", "--limit", "ports=5000")
-    arguments = (("--join", "test", "--limit", "sockets=2000", "--limit", "sockets-per-second=100000"),) * 2
+    arguments = (("--join", JOIN, "--limit", "sockets=2000", "--limit", "sockets-per-second=100000"),) * 2
     deadline = 400
 
     def domain_0(self):
