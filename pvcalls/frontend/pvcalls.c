@@ -17,6 +17,7 @@
 #define PAGE_ORDER_DEFAULT 4u           /* 32 KiB each way: beyond, one core moves bytes no faster */
 #define EVENTS_MAX 256                  /* of one dispatch: a backend that never stops sending events does not keep us in here */
 #define CLOSE_MS 2000                   /* for the backend to let go of what it has */
+#define OWN_FDS 4                       /* of the store, the event channels, a wake-up and a timer */
 
 static int64_t now_ms(void) {
         struct timespec t;
@@ -130,20 +131,33 @@ static int take_events(struct xcp_pvcalls *pvcalls) {
         return 0;
 }
 
-int xcp_pvcalls_dispatch(struct xcp_pvcalls *pvcalls) {
-        struct pollfd store = { .fd = store_fd(&pvcalls->store), .events = POLLIN };
+/* Takes what one of our descriptors has. Mostly that is an event, and a look at each of them would cost as much as the rest. */
+static int take_ready(struct xcp_pvcalls *pvcalls, int fd, bool *ret_store) {
         uint64_t n_expired;
         eventfd_t count;
-        int r;
+
+        if (fd == xenevtchn_fd(pvcalls->rings.events))
+                return take_events(pvcalls);
+        if (fd == pvcalls->timer && read(pvcalls->timer, &n_expired, sizeof n_expired) > 0)
+                answer_rested(pvcalls);
+        else if (fd == pvcalls->wake && !atomic_load(&pvcalls->ending))
+                (void) eventfd_read(pvcalls->wake, &count);
+        else if (fd == store_fd(&pvcalls->store))
+                *ret_store = true;
+        return 0;
+}
+
+int xcp_pvcalls_dispatch(struct xcp_pvcalls *pvcalls) {
+        struct epoll_event events[OWN_FDS];
+        bool store = false;
+        int n, r = 0;
 
         pthread_mutex_lock(&pvcalls->lock);
-        if (!atomic_load(&pvcalls->ending))
-                (void) eventfd_read(pvcalls->wake, &count);
-        r = take_events(pvcalls);
-        if (read(pvcalls->timer, &n_expired, sizeof n_expired) > 0)
-                answer_rested(pvcalls);
+        n = epoll_wait(pvcalls->epoll, events, OWN_FDS, 0);
+        for (int i = 0; i < n; i++)
+                r = take_ready(pvcalls, events[i].data.fd, &store) ?: r;
         link_renew(pvcalls);
-        if (poll(&store, 1, 0) > 0 || atomic_load(&pvcalls->failed)) {
+        if (store || atomic_load(&pvcalls->failed)) {
                 store_drain(&pvcalls->store);
                 link_follow(pvcalls);
         }
