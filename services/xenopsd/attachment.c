@@ -15,10 +15,8 @@
 #include <linux/fs.h>
 
 #include "cleanup.h"
+#include "storage-service.h"
 
-#define STORAGE "org.xen.xcp.storage"
-#define STORAGE_TASKS "/org/xen/xcp/storage/task"
-#define VDI_INTERFACE "org.xen.xcp.storage1.VDI"
 #define STORAGE_TIMEOUT_USEC (60 * UINT64_C(1000000))   /* a chain of images to be opened, on storage that is busy */
 
 static struct attachment **list_of(struct attachment *attachment) {
@@ -135,7 +133,7 @@ static int new_call(struct attachment *attachment, const char *member, sd_bus_me
         AUTO(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         int r;
 
-        r = sd_bus_message_new_method_call(attachment->xenopsd->bus, &call, STORAGE, attachment->vdi, VDI_INTERFACE, member);
+        r = sd_bus_message_new_method_call(attachment->xenopsd->bus, &call, STORAGE, attachment->vdi, STORAGE_VDI_INTERFACE, member);
         if (r >= 0)
                 r = sd_bus_message_append(call, "s", attachment->reader);
         if (r < 0)

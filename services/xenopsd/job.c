@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "attachment.h"
+#include "garbage.h"
 
 static void go_on(struct job *job);
 static void undo(struct job *job);
@@ -24,6 +25,8 @@ static struct job *job_free(struct job *job) {
         sd_event_source_disable_unref(job->timer);
         sd_event_source_disable_unref(job->io);
         remote_task_free(job->remote);
+        garbage_forget_wait(job->vm->xenopsd, job);
+        sd_bus_slot_unref(job->slot);
         if (job->fd >= 0)
                 close(job->fd);
         sd_bus_message_unref(job->result);
@@ -88,6 +91,8 @@ static void job_end(struct job *job) {
         if (job->r < 0 && job->id == OPERATION_RECEIVE)
                 vm->is_going = true;
         vm->job = NULL;
+        if (job->owner[0])
+                garbage_collect(vm->xenopsd);
         queue_done(&vm->queue);
         if (vm->is_going) {             /* who hears that it is done finds nothing of it any more */
                 vm_unpublish(vm);
@@ -144,6 +149,12 @@ static void fail(struct job *job, int r, struct idl_error *error) {
                         idl_error_set_errno(&job->error, r, job->operation->name);
         }
         idl_error_done(error);
+        if (job->committed && job->operation->steps[job->step].keeps) {
+                job->kept = true;
+                job->step++;
+                go_on(job);
+                return;
+        }
         if (job->committed) {
                 settle(job);
                 return;
@@ -211,6 +222,15 @@ static void commit(struct job *job) {
         job->committed = true;
         if (job->work)
                 work_commit(job->work);
+}
+
+int job_commit(struct job *job) {
+        if (job->work && work_commit(job->work) < 0) {
+                job->cancelled = true;
+                return -ECANCELED;
+        }
+        job->committed = true;
+        return 1;
 }
 
 /* Somebody asks for the end before the next step: what was done is undone. */
@@ -283,7 +303,7 @@ static void go_on(struct job *job) {
                 if (step->final)
                         commit(job);
         }
-        if (job->r < 0) {               /* it was to make way, and had come to its end before */
+        if (job->r < 0 && !job->kept) { /* it was to make way, and had come to its end before */
                 job->r = 0;
                 idl_error_done(&job->error);
         }
@@ -322,24 +342,6 @@ int job_begun(struct job *job, int r) {
         if (r >= 0)
                 job->cancel = cancel_call;
         return r;
-}
-
-int job_not_supported(struct job *job, const char *what, struct idl_error *error) {
-        char text[128];
-
-        snprintf(text, sizeof text, "%s with %s", what, job->vm->backend->hypervisor->name);
-        return idl_error_set_not_supported(error, text);
-}
-
-void job_attachment_done(void *userdata, int r, struct idl_error *error) {
-        struct job *job = userdata;
-        struct idl_error none = IDL_ERROR_NULL;
-
-        job_done(job, r, error ?: &none);
-}
-
-void job_cancel_attachment(struct job *job) {
-        attachment_cancel(job->attachment);
 }
 
 /* Beginning */
@@ -414,6 +416,8 @@ static int copy_arguments(struct job *job, const struct job_arguments *arguments
         job->flag = arguments->flag;
         job->number = arguments->number;
         if (arguments->text && !(job->text = idl_arena_strdup(&job->arena, arguments->text)))
+                return -ENOMEM;
+        if (arguments->place && !(job->place = idl_arena_strdup(&job->arena, arguments->place)))
                 return -ENOMEM;
         if (arguments->device) {
                 job->is_disk = arguments->device->is_disk;

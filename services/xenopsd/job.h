@@ -29,6 +29,7 @@ struct step {
         job_step_t undo;                /* NULL: there is nothing to undo */
         bool commits;                   /* from here on, the job cannot be cancelled, and is not undone */
         bool final;                     /* once this has succeeded, the same: a request to cancel came too late */
+        bool keeps;                     /* where there is no way back: when this fails, the rest is done all the same, and the job fails then */
 };
 
 struct operation {
@@ -43,7 +44,8 @@ struct operation {
 
 enum operation_id {
         OPERATION_PREPARE, OPERATION_START, OPERATION_STOP, OPERATION_KILL, OPERATION_REBOOT, OPERATION_RESET, OPERATION_SUSPEND,
-        OPERATION_RESUME, OPERATION_SAVE, OPERATION_RESTORE, OPERATION_MIGRATE, OPERATION_RECEIVE, OPERATION_DESTROY,
+        OPERATION_RESUME, OPERATION_SAVE, OPERATION_RESTORE, OPERATION_SNAPSHOT, OPERATION_REVERT, OPERATION_DELETE_SNAPSHOT,
+        OPERATION_MIGRATE, OPERATION_RECEIVE, OPERATION_DESTROY,
         OPERATION_SET_MEMORY, OPERATION_SET_VCPUS, OPERATION_ADD_DEVICE, OPERATION_PLUG, OPERATION_UNPLUG, OPERATION_INSERT,
         OPERATION_EJECT, OPERATION_REFRESH, OPERATION_MOVE, OPERATION_REMOVE, OPERATION_RELEASE, OPERATION_RESTART,
         _OPERATION_N,
@@ -53,7 +55,8 @@ enum operation_id {
 struct job_arguments {
         bool flag;                      /* paused, force, is_disk */
         uint64_t number;                /* timeout_ms, memory, vcpus */
-        const char *text;               /* a VDI, network or manager */
+        const char *text;               /* a VDI, network, manager or snapshot */
+        const char *place;              /* a storage repository */
         const struct xcp_disk_spec *disk;
         const struct xcp_network_interface_spec *network;
         const struct xcp_migrate_options *migrate;
@@ -70,7 +73,7 @@ struct job {
         struct idl_arena arena;         /* of the arguments */
         bool flag;
         uint64_t number;
-        const char *text;
+        const char *text, *place;
         struct xcp_disk_spec disk;
         struct xcp_network_interface_spec network;
         struct xcp_migrate_options migrate;
@@ -81,6 +84,7 @@ struct job {
         enum xcp_vm_state before;       /* what the VM was when it began */
         bool runs, undoing, cancelled, committed, touched;
         bool too_late;                  /* a step took longer than it may */
+        bool kept;                      /* a step that keeps has failed */
         bool made_way;                  /* of Kill: another job was interrupted for it */
         unsigned n_changes;             /* of the state that a follow-up is for */
         void (*cancel)(struct job *job);        /* of the step that is under way; NULL: there is none, or it cannot be */
@@ -100,6 +104,11 @@ struct job {
         sd_event_source *io;
         bool remote_ended;
         bool activates;                 /* disks, as soon as they are attached */
+        char owner[37];                 /* of what is garbage unless the job succeeds; empty: of nothing */
+        struct xcp_vm_spec spec;        /* of a snapshot */
+        const char *memory;             /* the VDI of its memory */
+        const char *made;               /* the name of the VDI that is being made */
+        sd_bus_slot *slot;
 };
 
 /* operations.c and its neighbours */
@@ -128,6 +137,9 @@ void job_progress(struct job *job, double part);
 
 /* A call for a backend's operation, which ends the step when it is done. */
 struct hypervisor_call *job_call(struct job *job);
+
+/* There is no way back after the step that is under way, which returns this: -ECANCELED if somebody was faster. */
+int job_commit(struct job *job);
 
 /* The rest of the steps is not needed. To be returned. */
 int job_skip(struct job *job);

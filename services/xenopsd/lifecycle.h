@@ -28,6 +28,8 @@ enum lifecycle_operation {
         LIFECYCLE_SAVE,
         LIFECYCLE_RESTORE,
         LIFECYCLE_MIGRATE,
+        LIFECYCLE_SNAPSHOT,
+        LIFECYCLE_REVERT,
         LIFECYCLE_DESTROY,
         LIFECYCLE_POWER_BUTTON,
         LIFECYCLE_SET_MEMORY,

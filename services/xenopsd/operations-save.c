@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "garbage.h"
 #include "operations.h"
+#include "save-steps.h"
 #include "spec.h"
 #include "steps.h"
 
@@ -28,12 +30,12 @@ static void on_saved_attached(void *userdata, int r, struct idl_error *error) {
         job_done(job, r, error);
 }
 
-static int attach_saved(struct job *job, const char *vdi, enum xcp_disk_mode mode, struct idl_error *error) {
+int save_attach(struct job *job, const char *vdi, struct idl_error *error) {
         int r;
 
         r = attachment_new(job->vm, ATTACHMENT_SAVED, vdi, NULL, &job->attachment, error);
         if (r >= 0)
-                r = attachment_attach(job->attachment, mode, file_kinds, on_saved_attached, job, error);
+                r = attachment_attach(job->attachment, XCP_DISK_MODE_READ_WRITE, file_kinds, on_saved_attached, job, error);
         if (r < 0)
                 return r;
         job->cancel = job_cancel_attachment;
@@ -59,9 +61,13 @@ static void close_saved(struct job *job) {
         job->fd = -1;
 }
 
-static int detach_saved(struct job *job, struct idl_error *error) {
+int save_detach(struct job *job, struct idl_error *error) {
         close_saved(job);
         return step_detach_disk(job, ATTACHMENT_SAVED);
+}
+
+uint64_t save_size(const struct vm *vm) {
+        return vm->spec.memory + SAVE_EXTRA;
 }
 
 /* Save */
@@ -69,19 +75,19 @@ static int detach_saved(struct job *job, struct idl_error *error) {
 static int step_save_attach(struct job *job, struct idl_error *error) {
         if (!job->vm->backend->hypervisor->save)
                 return job_not_supported(job, "Save", error);
-        return attach_saved(job, job->text, XCP_DISK_MODE_READ_WRITE, error);
+        return save_attach(job, job->text, error);
 }
 
-static int step_save_open(struct job *job, struct idl_error *error) {
-        return open_saved(job, O_RDWR, job->vm->spec.memory + SAVE_EXTRA, error);
+int save_open(struct job *job, struct idl_error *error) {
+        return open_saved(job, O_RDWR, save_size(job->vm), error);
 }
 
-static int step_save(struct job *job, struct idl_error *error) {
+int save_write(struct job *job, struct idl_error *error) {
         return job_begun(job, job->vm->backend->hypervisor->save(job->vm->guest, job_call(job), job->fd, error));
 }
 
 /* It goes on as if nothing had been. */
-static int undo_save(struct job *job, struct idl_error *error) {
+int save_undo_write(struct job *job, struct idl_error *error) {
         return job->before == XCP_VM_STATE_RUNNING ? step_resume(job, error) : 1;
 }
 
@@ -89,7 +95,7 @@ static int undo_save(struct job *job, struct idl_error *error) {
  * Deactivate() promises that what was written is on the disk. It stays attached while it is needed, so that nobody destroys it, and is
  * not written to.
  */
-static int step_save_deactivate(struct job *job, struct idl_error *error) {
+int save_deactivate(struct job *job, struct idl_error *error) {
         int r;
 
         close_saved(job);
@@ -100,19 +106,24 @@ static int step_save_deactivate(struct job *job, struct idl_error *error) {
         return 0;
 }
 
-static int step_save_keep(struct job *job, struct idl_error *error) {
+int save_keep(struct job *job, const char *vdi, enum store_passing passing, struct idl_error *error) {
         struct vm *vm = job->vm;
-        char *vdi = strdup(job->text);
+        char *copy = strdup(vdi);
         int r;
 
-        r = vdi ? store_set_fate(vm->xenopsd->store, vm->uuid, &(struct store_fate) { vdi, false }, error) : -ENOMEM;
+        r = copy ? store_set_fate(vm->xenopsd->store, vm->uuid, &(struct store_fate) { vdi, false, passing }, error) : -ENOMEM;
         if (r < 0) {
-                free(vdi);
+                free(copy);
                 return r;
         }
         free(vm->saved_vdi);
-        vm->saved_vdi = vdi;
+        vm->saved_vdi = copy;
+        vm->passing = passing;
         return 1;
+}
+
+static int step_save_keep(struct job *job, struct idl_error *error) {
+        return save_keep(job, job->text, STORE_LASTING, error);
 }
 
 static int step_saved(struct job *job, struct idl_error *error) {
@@ -121,10 +132,10 @@ static int step_saved(struct job *job, struct idl_error *error) {
 }
 
 const struct step save_steps[] = {
-        { step_save_attach, detach_saved },
-        { step_save_open },
-        { step_save, undo_save },
-        { step_save_deactivate },
+        { step_save_attach, save_detach },
+        { save_open },
+        { save_write, save_undo_write },
+        { save_deactivate },
         { step_save_keep, .final = true },
         { step_destroy },
         { step_saved },
@@ -137,7 +148,7 @@ const struct step save_steps[] = {
 static int step_restore_attach(struct job *job, struct idl_error *error) {
         if (!job->vm->backend->hypervisor->restore)
                 return job_not_supported(job, "Restore", error);
-        return attach_saved(job, job->vm->saved_vdi, XCP_DISK_MODE_READ_WRITE, error);
+        return save_attach(job, job->vm->saved_vdi, error);
 }
 
 static int undo_restore_attach(struct job *job, struct idl_error *error) {
@@ -155,11 +166,11 @@ static int undo_restore_attach(struct job *job, struct idl_error *error) {
         return 0;
 }
 
-static int step_restore_open(struct job *job, struct idl_error *error) {
+int restore_open(struct job *job, struct idl_error *error) {
         return open_saved(job, O_RDONLY, 0, error);
 }
 
-static int step_restore(struct job *job, struct idl_error *error) {
+int restore_read(struct job *job, struct idl_error *error) {
         struct hypervisor_config config;
         int r;
 
@@ -169,13 +180,13 @@ static int step_restore(struct job *job, struct idl_error *error) {
         return job_begun(job, job->vm->backend->hypervisor->restore(job->vm->guest, job_call(job), &config, job->fd, error));
 }
 
-static int step_restore_resume(struct job *job, struct idl_error *error) {
+int restore_resume(struct job *job, struct idl_error *error) {
         vm_connect_console(job->vm);
         return job->flag ? 1 : step_resume(job, error);
 }
 
 /* From here on the guest may have changed its disks: the old memory does not fit them any more. */
-static int step_restored(struct job *job, struct idl_error *error) {
+int restore_done(struct job *job, struct idl_error *error) {
         struct vm *vm = job->vm;
         int r;
 
@@ -184,18 +195,26 @@ static int step_restored(struct job *job, struct idl_error *error) {
                 return r;
         free(vm->saved_vdi);
         vm->saved_vdi = NULL;
+        vm->passing = STORE_LASTING;
+        return 1;
+}
+
+/* It may have been kept for the memory alone. */
+static int step_collect(struct job *job, struct idl_error *error) {
+        garbage_collect(job->vm->xenopsd);
         return 1;
 }
 
 const struct step restore_steps[] = {
         { step_clean },
         { step_restore_attach, undo_restore_attach },
-        { step_restore_open },
+        { restore_open },
         { step_attach_disks, step_detach_disks },
-        { step_restore, step_destroy },
-        { step_restore_resume, .final = true },
-        { step_restored },
+        { restore_read, step_destroy },
+        { restore_resume, .final = true },
+        { restore_done },
         { step_look },
-        { detach_saved },
+        { save_detach },
+        { step_collect },
         { NULL },
 };

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "garbage.h"
+#include "snapshot.h"
 #include "spec.h"
 #include "steps.h"
 #include "xenopsd1-vm.h"
@@ -26,6 +28,9 @@ struct operation operations[_OPERATION_N] = {
         [OPERATION_RESUME] = OPERATION("Resume", RESUME, resume_steps),
         [OPERATION_SAVE] = OPERATION("Save", SAVE, save_steps),
         [OPERATION_RESTORE] = OPERATION("Restore", RESTORE, restore_steps),
+        [OPERATION_SNAPSHOT] = OPERATION("Snapshot", SNAPSHOT, snapshot_steps),
+        [OPERATION_REVERT] = OPERATION("Revert", REVERT, revert_steps),
+        [OPERATION_DELETE_SNAPSHOT] = { .name = "DeleteSnapshot", .needs_no_state = true, .steps = delete_snapshot_steps },
         [OPERATION_MIGRATE] = OPERATION("Migrate", MIGRATE, migrate_steps),
         [OPERATION_RECEIVE] = { .name = "Receive", .needs_no_state = true, .steps = receive_steps },
         [OPERATION_DESTROY] = OPERATION("Destroy", DESTROY, destroy_steps),
@@ -193,12 +198,17 @@ const struct step kill_steps[] = {
 /* Destroy */
 
 static int step_forget(struct job *job, struct idl_error *error) {
-        int r;
+        struct vm *vm = job->vm;
+        int r = 0;
 
-        r = store_remove_vm(job->vm->xenopsd->store, job->vm->uuid, error);
+        while (vm->snapshots && r >= 0)
+                r = snapshot_remove(vm, vm->snapshots, error);
+        if (r >= 0)
+                r = store_remove_vm(vm->xenopsd->store, vm->uuid, error);
         if (r < 0)
                 return r;
-        job->vm->is_going = true;
+        garbage_collect(vm->xenopsd);
+        vm->is_going = true;
         return 1;
 }
 

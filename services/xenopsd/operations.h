@@ -12,6 +12,12 @@ extern const struct step prepare_steps[], start_steps[], stop_steps[], kill_step
 /* operations-save.c */
 extern const struct step save_steps[], restore_steps[];
 
+/* operations-snapshot.c, operations-revert.c */
+extern const struct step snapshot_steps[], delete_snapshot_steps[], revert_steps[];
+
+/* What a snapshot left that was interrupted: VMs go on. */
+void snapshots_recover(struct xenopsd *xenopsd);
+
 /* operations-migrate.c */
 extern const struct step migrate_steps[], receive_steps[];
 

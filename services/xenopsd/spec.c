@@ -122,6 +122,10 @@ static int check_mac(const char *name, const char *value, struct idl_error *erro
         return 0;
 }
 
+bool spec_is_kept(const struct xcp_disk_spec *disk) {
+        return disk->vdi && disk->kind == XCP_DISK_KIND_DISK && disk->mode == XCP_DISK_MODE_READ_WRITE;
+}
+
 uint64_t spec_memory_max(const struct xcp_vm_spec *spec) {
         return spec->has_memory_max ? spec->memory_max : spec->memory;
 }

@@ -65,6 +65,9 @@ int spec_check_vdi(const char *name, const char *value, struct idl_error *error)
 /* A UUID in lower case, which needs 37 bytes. -EINVAL if it is none. */
 int spec_uuid(const char *text, char *ret_uuid);
 
+/* Whether a snapshot has the disk: what its guest can change, as far as storage has it. */
+bool spec_is_kept(const struct xcp_disk_spec *disk);
+
 /* What a running VM may have. */
 uint64_t spec_memory_max(const struct xcp_vm_spec *spec);
 uint32_t spec_vcpus_max(const struct xcp_vm_spec *spec);

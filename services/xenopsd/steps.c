@@ -9,6 +9,26 @@ static const struct hypervisor *hypervisor_of(const struct job *job) {
         return job->vm->backend->hypervisor;
 }
 
+/* What steps return, or are called back by */
+
+int job_not_supported(struct job *job, const char *what, struct idl_error *error) {
+        char text[128];
+
+        snprintf(text, sizeof text, "%s with %s", what, job->vm->backend->hypervisor->name);
+        return idl_error_set_not_supported(error, text);
+}
+
+void job_attachment_done(void *userdata, int r, struct idl_error *error) {
+        struct job *job = userdata;
+        struct idl_error none = IDL_ERROR_NULL;
+
+        job_done(job, r, error ?: &none);
+}
+
+void job_cancel_attachment(struct job *job) {
+        attachment_cancel(job->attachment);
+}
+
 /* Attaching */
 
 static int go_on_attaching(struct job *job, struct idl_error *error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "store.h"
+#include "store-private.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,11 +13,6 @@
 #include "database-error.h"
 #include "message-blob.h"
 
-struct store {
-        struct database *db, *live;
-        bool is_new_boot;
-};
-
 const struct database_schema store_schema = {
         (const char *const[]) {
                 "CREATE TABLE vm (uuid TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, spec BLOB NOT NULL, saved_vdi TEXT,"
@@ -25,8 +20,14 @@ const struct database_schema store_schema = {
                 "CREATE TABLE mac (mac TEXT PRIMARY KEY, vm TEXT NOT NULL REFERENCES vm (uuid) ON DELETE CASCADE) WITHOUT ROWID;"
                 "CREATE INDEX mac_vm ON mac (vm);"
                 "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;",
+                "ALTER TABLE vm ADD COLUMN passing INTEGER NOT NULL DEFAULT 0;"
+                "CREATE TABLE snapshot (uuid TEXT PRIMARY KEY, vm TEXT NOT NULL, name TEXT NOT NULL, created_us INTEGER NOT NULL,"
+                " memory TEXT, spec BLOB NOT NULL, UNIQUE (vm, name)) WITHOUT ROWID;"
+                "CREATE TABLE garbage (name TEXT PRIMARY KEY, owner TEXT NOT NULL, vdi TEXT, is_patient INTEGER NOT NULL,"
+                " since INTEGER NOT NULL) WITHOUT ROWID;"
+                "CREATE INDEX garbage_owner ON garbage (owner);",
         },
-        1,
+        2,
 };
 
 static const struct database_schema live_schema = {
@@ -111,7 +112,7 @@ bool store_is_new_boot(const struct store *store) {
 
 /* VMs */
 
-static int write_spec(sd_bus *bus, const struct xcp_vm_spec *spec, void **ret_data, size_t *ret_size) {
+int store_write_spec(sd_bus *bus, const struct xcp_vm_spec *spec, void **ret_data, size_t *ret_size) {
         AUTO(sd_bus_message_unrefp) sd_bus_message *message = NULL;
         int r;
 
@@ -158,7 +159,7 @@ int store_add_vm(struct store *store, sd_bus *bus, const struct xcp_vm_spec *spe
         size_t size;
         int r;
 
-        r = write_spec(bus, spec, &data, &size);
+        r = store_write_spec(bus, spec, &data, &size);
         if (r < 0)
                 return r;
         r = database_begin(store->db, &transaction);
@@ -176,25 +177,30 @@ int store_add_vm(struct store *store, sd_bus *bus, const struct xcp_vm_spec *spe
         return r < 0 ? database_set_error(store->db, r, error) : 0;
 }
 
-int store_change_vm(struct store *store, sd_bus *bus, const struct xcp_vm_spec *spec, struct idl_error *error) {
-        AUTO_ROLLBACK struct database *transaction = NULL;
+int store_update_vm(struct store *store, sd_bus *bus, const struct xcp_vm_spec *spec, struct idl_error *error) {
         AUTO_FREE void *data = NULL;
         size_t size;
         int r;
 
-        r = write_spec(bus, spec, &data, &size);
+        r = store_write_spec(bus, spec, &data, &size);
         if (r < 0)
                 return r;
-        r = database_begin(store->db, &transaction);
-        if (r >= 0)
-                r = database_run(store->db, "UPDATE vm SET name = ?, spec = ? WHERE uuid = ?", "sbs", spec->name, data, size, spec->uuid);
+        r = database_run(store->db, "UPDATE vm SET name = ?, spec = ? WHERE uuid = ?", "sbs", spec->name, data, size, spec->uuid);
         if (r == -EEXIST)
                 return idl_error_set_already_exists(error, "VM", spec->name);
         if (r >= 0)
                 r = database_run(store->db, "DELETE FROM mac WHERE vm = ?", "s", spec->uuid);
+        return r < 0 ? database_set_error(store->db, r, error) : add_macs(store, spec, error);
+}
+
+int store_change_vm(struct store *store, sd_bus *bus, const struct xcp_vm_spec *spec, struct idl_error *error) {
+        AUTO_ROLLBACK struct database *transaction = NULL;
+        int r;
+
+        r = database_begin(store->db, &transaction);
         if (r < 0)
                 return database_set_error(store->db, r, error);
-        r = add_macs(store, spec, error);
+        r = store_update_vm(store, bus, spec, error);
         if (r < 0)
                 return r;
         r = database_commit(&transaction);
@@ -222,8 +228,8 @@ bool store_has_mac(struct store *store, const char *mac) {
 int store_set_fate(struct store *store, const char *uuid, const struct store_fate *fate, struct idl_error *error) {
         int r;
 
-        r = database_run(store->db, "UPDATE vm SET saved_vdi = ?, is_away = ? WHERE uuid = ?", "sis", fate->saved_vdi,
-                         (int) fate->is_away, uuid);
+        r = database_run(store->db, "UPDATE vm SET saved_vdi = ?, is_away = ?, passing = ? WHERE uuid = ?", "siis", fate->saved_vdi,
+                         (int) fate->is_away, (int) fate->passing, uuid);
         return r < 0 ? database_set_error(store->db, r, error) : 0;
 }
 
@@ -236,7 +242,7 @@ void store_set_life(struct store *store, const char *uuid, const struct store_li
                 database_set_error(store->live, r, NULL);
 }
 
-static int read_spec(const void *data, size_t size, struct idl_arena *arena, sd_bus_message *message, struct xcp_vm_spec *ret_spec) {
+int store_read_spec(const void *data, size_t size, struct idl_arena *arena, sd_bus_message *message, struct xcp_vm_spec *ret_spec) {
         struct idl_reader reader;
         int r;
 
@@ -272,7 +278,7 @@ static int load_life(struct store *store, const char *uuid, struct store_life *r
 static int load_vm(struct store *store, sd_bus *bus, struct database_rows *rows, store_vm_t callback, void *userdata) {
         AUTO(sd_bus_message_unrefp) sd_bus_message *message = NULL;
         AUTO(idl_arena_done) struct idl_arena arena = IDL_ARENA_NULL;
-        struct store_fate fate = { database_text(rows, 2), database_integer(rows, 3) };
+        struct store_fate fate = { database_text(rows, 2), database_integer(rows, 3), (unsigned) database_integer(rows, 4) };
         struct xcp_vm_spec spec;
         struct store_life life;
         const void *data;
@@ -287,7 +293,7 @@ static int load_vm(struct store *store, sd_bus *bus, struct database_rows *rows,
         if (r < 0)
                 return r;
         data = database_blob(rows, 1, &size);
-        r = read_spec(data, size, &arena, message, &spec);
+        r = store_read_spec(data, size, &arena, message, &spec);
         if (r < 0)
                 return -EUCLEAN;
         return callback(userdata, &spec, &fate, &life);
@@ -297,7 +303,7 @@ int store_load_vms(struct store *store, sd_bus *bus, store_vm_t callback, void *
         AUTO_ROWS struct database_rows *rows = NULL;
         int r;
 
-        r = database_query(store->db, &rows, "SELECT uuid, spec, saved_vdi, is_away FROM vm", NULL);
+        r = database_query(store->db, &rows, "SELECT uuid, spec, saved_vdi, is_away, passing FROM vm", NULL);
         if (r < 0)
                 return database_set_error(store->db, r, NULL);
         while ((r = database_next(rows)) > 0) {

@@ -33,10 +33,18 @@ int store_remove_vm(struct store *store, const char *uuid, struct idl_error *err
 /* Whether some VM has a network interface with this address. */
 bool store_has_mac(struct store *store, const char *mac);
 
+/* Whether a VM stands still, or is Saved, for a moment only, and what it was before. */
+enum store_passing {
+        STORE_LASTING,
+        STORE_PASSING_RUNNING,
+        STORE_PASSING_SUSPENDED,
+};
+
 /* What happened to a VM that must not be forgotten. */
 struct store_fate {
         const char *saved_vdi;          /* its memory is there; NULL: it is not Saved */
         bool is_away;                   /* it was moved elsewhere, and must not run here as well, until somebody says so */
+        enum store_passing passing;
 };
 
 int store_set_fate(struct store *store, const char *uuid, const struct store_fate *fate, struct idl_error *error);
@@ -62,6 +70,45 @@ int store_add_attachment(struct store *store, const char *uuid, const char *disk
                          struct idl_error *error);
 void store_remove_attachment(struct store *store, const char *uuid, const char *disk);
 int store_load_attachments(struct store *store, store_attachment_t callback, void *userdata);
+
+/*
+ * Snapshots. spec: what the VM was, with what is kept of its disks in their place. What was made for one is garbage (below), with its
+ * UUID as the owner, until it is added; and when it is removed.
+ */
+struct store_snapshot {
+        const char *uuid, *vm, *name;
+        uint64_t created_usec;
+        const char *memory;             /* the VDI; NULL: there is none */
+};
+
+typedef int (*store_snapshot_t)(void *userdata, const struct store_snapshot *snapshot);
+
+int store_add_snapshot(struct store *store, sd_bus *bus, const struct store_snapshot *snapshot, const struct xcp_vm_spec *spec,
+                       struct idl_error *error);
+int store_remove_snapshot(struct store *store, sd_bus *bus, const struct store_snapshot *snapshot, struct idl_error *error);
+int store_load_snapshots(struct store *store, store_snapshot_t callback, void *userdata);
+int store_get_snapshot_spec(struct store *store, sd_bus *bus, const char *uuid, struct idl_arena *arena, struct xcp_vm_spec *ret_spec,
+                            struct idl_error *error);
+
+/* A VM becomes what it was: what owner has is garbage no more, and the disks that it had are. */
+int store_revert_vm(struct store *store, sd_bus *bus, const struct xcp_vm_spec *spec, const struct store_fate *fate, const char *owner,
+                    const char *const *vdis, size_t n_vdis, struct idl_error *error);
+
+/* VDIs that are to be destroyed. */
+struct store_garbage {
+        const char *name;               /* of the VDI, of which there is no other; or the VDI, if it was not made by the manager */
+        const char *owner;              /* whose it is */
+        const char *vdi;                /* NULL: it may have been made, or not */
+        bool is_patient;                /* when it is in use, it is tried again */
+        uint64_t since_usec;            /* since 1970 */
+};
+
+int store_add_garbage(struct store *store, const struct store_garbage *garbage, struct idl_error *error);
+int store_set_garbage_vdi(struct store *store, const char *name, const char *vdi, struct idl_error *error);
+void store_remove_garbage(struct store *store, const char *name);
+
+/* The next one after a name: 1, 0 if there is none. Strings are the arena's. */
+int store_next_garbage(struct store *store, const char *after, struct idl_arena *arena, struct store_garbage *ret_garbage);
 
 /* Settings of the manager. */
 int store_get_setting(struct store *store, const char *name, char **ret_value);         /* -ENOENT */

@@ -26,6 +26,8 @@ static const struct {
         { LIFECYCLE_SAVE,            "--++----", XCP_VM_STATE_SAVED },
         { LIFECYCLE_RESTORE,         "----+---", XCP_VM_STATE_RUNNING },
         { LIFECYCLE_MIGRATE,         "--+-----", XCP_VM_STATE_HALTED },
+        { LIFECYCLE_SNAPSHOT,        "+-++----", 0 },
+        { LIFECYCLE_REVERT,          "+---+---", 0 },
         { LIFECYCLE_DESTROY,         "++++++++", XCP_VM_STATE_HALTED },
         { LIFECYCLE_POWER_BUTTON,    "--+-----", 0 },
         { LIFECYCLE_SET_MEMORY,      "+-+-----", 0 },

@@ -72,6 +72,24 @@ static int on_restore(void *vm, struct idl_call *call, bool paused, struct idl_e
         return begin(vm, OPERATION_RESTORE, &(struct job_arguments) { .flag = paused }, call, xenopsd1_vm_reply_restore, error);
 }
 
+static int on_snapshot(void *vm, struct idl_call *call, const char *name, const struct xcp_snapshot_options *options,
+                       struct idl_error *error) {
+        const struct job_arguments arguments = { .text = name, .place = options->sr };
+        int r;
+
+        r = spec_check_name("name", name, error);
+        return r < 0 ? r : begin(vm, OPERATION_SNAPSHOT, &arguments, call, xenopsd1_vm_reply_snapshot, error);
+}
+
+static int on_revert(void *vm, struct idl_call *call, const char *name, struct idl_error *error) {
+        return begin(vm, OPERATION_REVERT, &(struct job_arguments) { .text = name }, call, xenopsd1_vm_reply_revert, error);
+}
+
+static int on_delete_snapshot(void *vm, struct idl_call *call, const char *name, struct idl_error *error) {
+        return begin(vm, OPERATION_DELETE_SNAPSHOT, &(struct job_arguments) { .text = name }, call, xenopsd1_vm_reply_delete_snapshot,
+                     error);
+}
+
 static int on_migrate(void *object, struct idl_call *call, const char *manager, const struct xcp_migrate_options *options,
                       struct idl_error *error) {
         const struct job_arguments arguments = { .text = manager, .migrate = options };
@@ -308,6 +326,9 @@ static const struct xenopsd1_vm_handlers handlers = {
         .resume = on_resume,
         .save = on_save,
         .restore = on_restore,
+        .snapshot = on_snapshot,
+        .revert = on_revert,
+        .delete_snapshot = on_delete_snapshot,
         .migrate = on_migrate,
         .destroy = on_destroy,
         .power_button = on_power_button,

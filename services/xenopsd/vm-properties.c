@@ -2,8 +2,10 @@
 
 #include "vm-properties.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "snapshot.h"
 #include "spec.h"
 
 /* Those of the VM and its guest */
@@ -63,6 +65,20 @@ int vm_get_memory(void *object, struct idl_arena *arena, uint64_t *ret) {
 
 int vm_get_vcpus(void *object, struct idl_arena *arena, uint32_t *ret) {
         *ret = ((struct vm *) object)->spec.vcpus;
+        return 0;
+}
+
+int vm_get_snapshots(void *object, struct idl_arena *arena, const struct xcp_vm_snapshot **ret, size_t *ret_n) {
+        const struct vm *vm = object;
+        struct xcp_vm_snapshot *list = idl_arena_alloc(arena, snapshot_count(vm) + 1, sizeof *list);
+        size_t n = 0;
+
+        if (!list)
+                return -ENOMEM;
+        for (const struct snapshot *snapshot = vm->snapshots; snapshot; snapshot = snapshot->next)
+                list[n++] = (struct xcp_vm_snapshot) { snapshot->name, snapshot->created_usec, snapshot->memory };
+        *ret = list;
+        *ret_n = n;
         return 0;
 }
 

@@ -27,6 +27,7 @@ int vm_get_memory(void *object, struct idl_arena *arena, uint64_t *ret);
 int vm_get_vcpus(void *object, struct idl_arena *arena, uint32_t *ret);
 int vm_get_addresses(void *object, struct idl_arena *arena, const struct xcp_guest_address **ret, size_t *ret_n);
 int vm_get_consoles(void *object, struct idl_arena *arena, const struct xcp_console_info **ret, size_t *ret_n);
+int vm_get_snapshots(void *object, struct idl_arena *arena, const struct xcp_vm_snapshot **ret, size_t *ret_n);
 int vm_get_on_crash(void *object, struct idl_arena *arena, enum xcp_guest_action *ret);
 int vm_set_on_crash(void *object, enum xcp_guest_action action, struct idl_error *error);
 int vm_get_on_reboot(void *object, struct idl_arena *arena, enum xcp_guest_action *ret);
@@ -40,6 +41,7 @@ int vm_set_autostart(void *object, bool autostart, struct idl_error *error);
         .get_backend = vm_get_backend, .get_state = vm_get_state, .get_state_reason = vm_get_state_reason, \
         .get_state_detail = vm_get_state_detail, .get_ready = vm_get_ready, .get_started_us = vm_get_started_us, \
         .get_domains = vm_get_domains, .get_pid = vm_get_pid, .get_memory = vm_get_memory, .get_vcpus = vm_get_vcpus, \
-        .get_addresses = vm_get_addresses, .get_consoles = vm_get_consoles, .get_on_crash = vm_get_on_crash, \
+        .get_addresses = vm_get_addresses, .get_consoles = vm_get_consoles, .get_snapshots = vm_get_snapshots, \
+        .get_on_crash = vm_get_on_crash, \
         .set_on_crash = vm_set_on_crash, .get_on_reboot = vm_get_on_reboot, .set_on_reboot = vm_set_on_reboot, \
         .get_autostart = vm_get_autostart, .set_autostart = vm_set_autostart

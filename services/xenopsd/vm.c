@@ -10,6 +10,7 @@
 #include "attachment.h"
 #include "cleanup.h"
 #include "job.h"
+#include "snapshot.h"
 #include "vm-asking.h"
 #include "xenopsd1-disk.h"
 #include "xenopsd1-network-interface.h"
@@ -55,6 +56,7 @@ struct vm *vm_free(struct vm *vm) {
         while (vm->devices)
                 vm_remove_device(vm->devices);
         console_free(vm->console);
+        snapshots_free(vm);
         idl_arena_done(&vm->addresses_arena);
         idl_arena_done(&vm->arena);
         free(vm->detail);
@@ -63,52 +65,23 @@ struct vm *vm_free(struct vm *vm) {
         return NULL;
 }
 
-/* Objects are at vm/UUID and below, with _ for -: none of the names has a _ of its own. */
-static int make_path(const char *uuid, const struct device *device, char *text, size_t size) {
-        int n;
-
-        n = snprintf(text, size, XENOPSD_VM_PREFIX "/%s%s%s", uuid, device ? device->is_disk ? "/disk/" : "/network/" : "",
-                     device ? device->name : "");
-        if (n < 0 || (size_t) n >= size)
-                return -ENAMETOOLONG;
-        for (char *p = text; *p; p++)
-                if (*p == '-')
-                        *p = '_';
-        return 0;
-}
-
-static int publish_device(struct device *device) {
-        struct xenopsd *xenopsd = device->vm->xenopsd;
-        char path[256];
-        int r;
-
-        r = make_path(device->vm->uuid, device, path, sizeof path);
-        return r < 0 ? r : objects_add_path(device->is_disk ? xenopsd->disks : xenopsd->networks, path, device, &device->path);
-}
-
 int vm_publish(struct vm *vm) {
         char path[256];
         int r;
 
-        r = make_path(vm->uuid, NULL, path, sizeof path);
+        r = vm_object_path(vm->uuid, NULL, path, sizeof path);
         if (r >= 0)
                 r = objects_add_path(vm->xenopsd->vms, path, vm, &vm->path);
         for (struct device *device = vm->devices; device && r >= 0; device = device->next)
-                r = publish_device(device);
+                r = vm_publish_device(device);
         if (r < 0)
                 vm_unpublish(vm);
         return r;
 }
 
-static void unpublish_device(struct device *device) {
-        if (device->path)
-                objects_remove(device->is_disk ? device->vm->xenopsd->disks : device->vm->xenopsd->networks, device->path);
-        device->path = NULL;
-}
-
 void vm_unpublish(struct vm *vm) {
         for (struct device *device = vm->devices; device; device = device->next)
-                unpublish_device(device);
+                vm_unpublish_device(device);
         if (vm->path)
                 objects_remove(vm->xenopsd->vms, vm->path);
         vm->path = NULL;
@@ -118,7 +91,7 @@ struct vm *vm_find_uuid(struct xenopsd *xenopsd, const char *uuid) {
         char path[256];
         void *vm;
 
-        return make_path(uuid, NULL, path, sizeof path) >= 0 && objects_find(path, xenopsd->vms, &vm) > 0 ? vm : NULL;
+        return vm_object_path(uuid, NULL, path, sizeof path) >= 0 && objects_find(path, xenopsd->vms, &vm) > 0 ? vm : NULL;
 }
 
 struct vm *vm_find_name(struct xenopsd *xenopsd, const char *name) {
@@ -155,76 +128,6 @@ int vm_change_spec(struct vm *vm, const struct xcp_vm_spec *spec, struct idl_err
         vm->arena = arena;
         vm->spec = copy;
         return 0;
-}
-
-const struct xcp_disk_spec *vm_disk_spec(const struct vm *vm, const char *name) {
-        for (size_t i = 0; i < vm->spec.n_disks; i++)
-                if (strcmp(vm->spec.disks[i].name, name) == 0)
-                        return vm->spec.disks + i;
-        return NULL;
-}
-
-const struct xcp_network_interface_spec *vm_network_spec(const struct vm *vm, const char *name) {
-        for (size_t i = 0; i < vm->spec.n_network_interfaces; i++)
-                if (strcmp(vm->spec.network_interfaces[i].name, name) == 0)
-                        return vm->spec.network_interfaces + i;
-        return NULL;
-}
-
-/* Devices */
-
-struct device *vm_find_device(struct vm *vm, bool is_disk, const char *name) {
-        for (struct device *device = vm->devices; device; device = device->next)
-                if (device->is_disk == is_disk && strcmp(device->name, name) == 0)
-                        return device;
-        return NULL;
-}
-
-int vm_add_device(struct vm *vm, bool is_disk, const char *name, struct device **ret_device) {
-        struct device *device = calloc(1, sizeof *device), **p = &vm->devices;
-        int r;
-
-        if (!device)
-                return -ENOMEM;
-        *device = (struct device) { .vm = vm, .is_disk = is_disk, .name = strdup(name) };
-        r = device->name ? 0 : -ENOMEM;
-        while (*p)
-                p = &(*p)->next;
-        *p = device;
-        if (r >= 0 && vm->path)
-                r = publish_device(device);
-        if (r < 0) {
-                vm_remove_device(device);
-                return r;
-        }
-        if (ret_device)
-                *ret_device = device;
-        return 0;
-}
-
-void vm_remove_device(struct device *device) {
-        struct device **p = &device->vm->devices;
-
-        unpublish_device(device);
-        while (*p != device)
-                p = &(*p)->next;
-        *p = device->next;
-        free(device->name);
-        free(device);
-}
-
-void vm_set_plugged(struct device *device, bool plugged) {
-        sd_bus *bus = device->vm->xenopsd->bus;
-
-        if (device->plugged == plugged)
-                return;
-        device->plugged = plugged;
-        if (!device->path)
-                return;
-        if (device->is_disk)
-                xenopsd1_disk_emit_changed(bus, device->path, XENOPSD1_DISK_PROPERTY_PLUGGED);
-        else
-                xenopsd1_network_interface_emit_changed(bus, device->path, XENOPSD1_NETWORK_INTERFACE_PROPERTY_PLUGGED);
 }
 
 /* What is known of the guest */

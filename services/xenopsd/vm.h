@@ -39,6 +39,8 @@ struct vm {
         char *detail;
         unsigned n_changes;             /* of the state, so that what was meant for one is not done to the next */
         char *saved_vdi;                /* of Saved */
+        enum store_passing passing;
+        struct snapshot *snapshots;     /* the oldest first */
         bool is_away;                   /* MigratedAway, durably */
         bool is_found;                  /* its backend has been asked since the start of the service */
         bool is_going;                  /* it has been destroyed */
@@ -79,7 +81,13 @@ int vm_check(struct vm *vm, enum lifecycle_operation operation, struct idl_error
 /* Changes the configuration, on disk and here. spec may point into the old one. */
 int vm_change_spec(struct vm *vm, const struct xcp_vm_spec *spec, struct idl_error *error);
 
-/* Devices */
+/* The same when it is on disk already, with other devices: spec is the arena's, which the VM takes. */
+int vm_take_spec(struct vm *vm, struct idl_arena *arena, const struct xcp_vm_spec *spec);
+
+/* Devices. Object paths: device may be NULL, for the VM itself. */
+int vm_object_path(const char *uuid, const struct device *device, char *text, size_t size);
+int vm_publish_device(struct device *device);
+void vm_unpublish_device(struct device *device);
 struct device *vm_find_device(struct vm *vm, bool is_disk, const char *name);
 const struct xcp_disk_spec *vm_disk_spec(const struct vm *vm, const char *name);
 const struct xcp_network_interface_spec *vm_network_spec(const struct vm *vm, const char *name);

@@ -15,7 +15,10 @@
 #include "attachment.h"
 #include "autostart.h"
 #include "cleanup.h"
+#include "garbage.h"
 #include "job.h"
+#include "operations.h"
+#include "snapshot.h"
 #include "vm.h"
 
 #define FIND_MS 15000u                  /* for all VMs to be found when the service starts: three times what one may take */
@@ -132,6 +135,7 @@ static int on_vm(void *userdata, const struct xcp_vm_spec *spec, const struct st
         xenopsd->n_vms++;
         vm->is_away = fate->is_away;
         vm->saved_vdi = fate->saved_vdi ? strdup(fate->saved_vdi) : NULL;
+        vm->passing = fate->passing;
         finding = calloc(1, sizeof *finding);
         if (!finding || (fate->saved_vdi && !vm->saved_vdi)) {
                 free(finding);
@@ -140,6 +144,12 @@ static int on_vm(void *userdata, const struct xcp_vm_spec *spec, const struct st
         *finding = (struct finding) { vm, life->state, life->reason, strdup(life->detail ?: ""), loading->first };
         loading->first = finding;
         return vm_publish(vm);
+}
+
+static int on_snapshot(void *userdata, const struct store_snapshot *snapshot) {
+        struct vm *vm = vm_find_uuid(userdata, snapshot->vm);
+
+        return vm ? snapshot_load(vm, snapshot) : 0;
 }
 
 static int on_attachment(void *userdata, const char *uuid, const char *disk, const char *vdi, const char *reader) {
@@ -231,6 +241,8 @@ static int load(struct xenopsd *xenopsd) {
 
         r = store_load_vms(xenopsd->store, xenopsd->bus, on_vm, &loading);
         if (r >= 0)
+                r = store_load_snapshots(xenopsd->store, on_snapshot, xenopsd);
+        if (r >= 0)
                 r = store_load_attachments(xenopsd->store, on_attachment, xenopsd);
         if (r >= 0)
                 r = sweep(xenopsd);
@@ -245,6 +257,7 @@ static int load(struct xenopsd *xenopsd) {
         }
         if (r < 0)
                 return r;
+        snapshots_recover(xenopsd);
         drop_attachments(xenopsd);
         return autostart_begin(xenopsd);
 }
@@ -322,6 +335,8 @@ static int xenopsd_start(struct service *service, void **ret_userdata) {
         if (r >= 0)
                 r = attachments_start(xenopsd);
         if (r >= 0)
+                r = garbage_new(xenopsd);
+        if (r >= 0)
                 r = open_backends(xenopsd);
         if (r >= 0)
                 r = load_settings(xenopsd);
@@ -342,6 +357,7 @@ static void xenopsd_stop(void *userdata) {
                 xenopsd->first = vm->next;
                 vm_free(vm);
         }
+        garbage_free(xenopsd);
         attachments_stop(xenopsd);
         for (size_t i = 0; i < xenopsd->n_backends; i++) {
                 if (xenopsd->backends[i].backend)
@@ -375,7 +391,7 @@ int main(int argc, char **argv) {
         const struct service_kind xenopsd = {
                 .name = "xenopsd",
                 .about = "The VM manager: VMs as objects, on several hypervisors.",
-                .features = (const char *const[]) { "autostart", "console", "migrate", "save", NULL },
+                .features = (const char *const[]) { "autostart", "console", "migrate", "save", "snapshot", NULL },
                 .schema = store_schema,
                 .start = xenopsd_start,
                 .stop = xenopsd_stop,

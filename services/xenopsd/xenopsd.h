@@ -43,6 +43,7 @@ struct xenopsd {
         struct vm *first;               /* all VMs, and those that are being received */
         size_t n_vms;
         struct autostart *autostart;    /* what is still to be started */
+        struct garbage *garbage;        /* VDIs that are to be destroyed */
         struct attachment *orphans;     /* of VMs that are gone, and could not be detached */
         sd_event_source *detach_timer;
         sd_bus_slot *storage_owner;

@@ -379,6 +379,10 @@ XENOPSD_CALLS = [
     ("vm save web root", WEB_PATH, VM, "Save", f"(objectpath '{DISK_PATH}',)"),
     ("vm restore web --paused", WEB_PATH, VM, "Restore", "(true,)"),
     ("vm migrate web org.xen.xcp.other --compress", WEB_PATH, VM, "Migrate", "('org.xen.xcp.other', {'compress': <true>})"),
+    ("vm snapshot create web now", WEB_PATH, VM, "Snapshot", "('now', @a{sv} {})"),
+    ("vm snapshot create web now --sr local", WEB_PATH, VM, "Snapshot", f"('now', {{'sr': <objectpath '{LOCAL_PATH}'>}})"),
+    ("vm snapshot revert web now", WEB_PATH, VM, "Revert", "('now',)"),
+    ("vm snapshot delete web now", WEB_PATH, VM, "DeleteSnapshot", "('now',)"),
     ("vm prepare web", WEB_PATH, VM, "Prepare", "()"),
     ("vm destroy web", WEB_PATH, VM, "Destroy", "()"),
     ("vm power-button web", WEB_PATH, VM, "PowerButton", "()"),
@@ -563,7 +567,7 @@ class Commands(MockTest):
     def test_there_is_no_command_that_is_not_tested(self):
         tested = {words for words, *_ in (*XENOPSD_CALLS, *STORAGE_CALLS)}
         # vm ssh: test-xcpctl-up.py
-        own_tests = {"vm show", "vm console", "vm ssh", "vm disk list", "vm nic list", "sr show", "vdi show", "vdi import", "vdi export"}
+        own_tests = {"vm show", "vm console", "vm ssh", "vm disk list", "vm nic list", "vm snapshot list", "sr show", "vdi show", "vdi import", "vdi export"}
         for command in self.json("help"):
             name = command["command"]
             if name.split()[0] in ("vm", "sr", "vdi") and name not in own_tests:
@@ -885,6 +889,12 @@ class Real(XcpctlTest):
         self.assertIn("xcpctl:   found: Halted\n", said)
         self.xcpctl("vm", "set-memory", "web", "32M")
         self.xcpctl("vm", "set-vcpus", "web", "1")
+        self.xcpctl("vm", "snapshot", "create", "web", "now")
+        self.assertEqual([(row["name"], row["with_memory"]) for row in self.json("vm", "snapshot", "list", "web")], [("now", False)])
+        self.assertRegex(self.xcpctl("vm", "snapshot", "list", "web").stdout, r"\ANAME +CREATED +WITH MEMORY\nnow +20\d\d-\d\d-\d\d [0-9:]+ +no\n")
+        self.xcpctl("vm", "snapshot", "revert", "web", "now")
+        self.xcpctl("vm", "snapshot", "delete", "web", "now")
+        self.assertEqual(self.json("vm", "snapshot", "list", "web"), [])
         self.xcpctl("vm", "rename", "web", "web2")
         self.xcpctl("vm", "set", "web2", "OnCrash", "Preserve")
         shown = self.json("vm", "show", "web2")

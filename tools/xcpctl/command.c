@@ -11,6 +11,7 @@ const struct command_group command_groups[] = {
         { "Files of virtual machines", up_commands },
         { "Virtual machines", vm_commands },
         { "Devices of virtual machines", vm_device_commands },
+        { "Snapshots of virtual machines", vm_snapshot_commands },
         { "Storage repositories", sr_commands },
         { "Disks", vdi_commands },
         { "Images of disks", image_commands },
@@ -65,6 +66,12 @@ static const char *option_name(const struct contract_value *key, bool many, bool
         return g_string_chunk_insert(names, name);
 }
 
+enum parameter_kind parameter_kind_of_object(const char *key) {
+        if (strcmp(key, "vdi") == 0)
+                return PARAMETER_VDI;
+        return strcmp(key, "sr") == 0 ? PARAMETER_SR : PARAMETER_OBJECT;
+}
+
 static enum parameter_kind kind_of_key(const struct contract_value *key) {
         const struct contract_type *type = contract_named(key->type);
 
@@ -79,7 +86,7 @@ static enum parameter_kind kind_of_key(const struct contract_value *key) {
         case 'u':
                 return PARAMETER_NUMBER;
         case 'o':
-                return strcmp(key->name, "vdi") == 0 ? PARAMETER_VDI : PARAMETER_OBJECT;
+                return parameter_kind_of_object(key->name);
         default:
                 return PARAMETER_TEXT;
         }

@@ -81,6 +81,7 @@ extern const struct command bus_commands[];
 extern const struct command up_commands[];
 extern const struct command vm_commands[];
 extern const struct command vm_device_commands[];
+extern const struct command vm_snapshot_commands[];
 extern const struct command sr_commands[];
 extern const struct command vdi_commands[];
 extern const struct command image_commands[];
@@ -110,6 +111,9 @@ const struct parameter *parameters_find(const struct parameters *parameters, con
 static inline bool parameter_is_option(const struct parameter *parameter) {
         return parameter->name[0] == '-';
 }
+
+/* What objects a key of a record is about, by its name. */
+enum parameter_kind parameter_kind_of_object(const char *key);
 
 /* What stands for its value in usage lines: NUMBER, SIZE, ... */
 const char *parameter_placeholder(const struct parameter *parameter);

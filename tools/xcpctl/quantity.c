@@ -164,6 +164,7 @@ enum quantity_unit quantity_unit_of(const char *name) {
                 { "StartedUs", QUANTITY_TIME_US },
                 { "CreatedUs", QUANTITY_TIME_US },
                 { "FinishedUs", QUANTITY_TIME_US },
+                { "created_us", QUANTITY_TIME_US },
                 { "Memory", QUANTITY_SIZE },
                 { "Size", QUANTITY_SIZE },
                 { "RateLimit", QUANTITY_SIZE },

@@ -34,7 +34,7 @@ static GVariant *parse_single(struct context *context, const struct contract_val
         GVariant *value;
 
         if (strcmp(key->type, "o") == 0) {
-                g_autofree char *path = objects_find(context, strcmp(key->name, "vdi") == 0 ? PARAMETER_VDI : PARAMETER_OBJECT, NULL, text, error);
+                g_autofree char *path = objects_find(context, parameter_kind_of_object(key->name), NULL, text, error);
 
                 return path ? g_variant_ref_sink(g_variant_new_object_path(path)) : NULL;
         }

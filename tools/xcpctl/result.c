@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "objects.h"
+#include "quantity.h"
 #include "value.h"
 #include "wait.h"
 
@@ -64,12 +65,21 @@ static const struct contract_value **columns_of(const struct contract_type *type
         return (const struct contract_value **) g_ptr_array_free(g_steal_pointer(&columns), FALSE);
 }
 
+/* NAME of name; of a time, as in created_us, the unit is not shown. */
+static char *title_of(const char *name) {
+        size_t n = strlen(name);
+
+        if (quantity_unit_of(name) == QUANTITY_TIME_US)
+                n -= strlen("_us");
+        return g_strdelimit(g_ascii_strup(name, (gssize) n), "_", ' ');
+}
+
 static struct table *table_of_columns(const struct contract_value *const *columns) {
         g_autoptr(GPtrArray) titles = g_ptr_array_new_with_free_func(g_free);
         struct table *table;
 
         for (size_t i = 0; columns[i]; i++)
-                g_ptr_array_add(titles, g_strdelimit(g_ascii_strup(columns[i]->name, -1), "_", ' '));
+                g_ptr_array_add(titles, title_of(columns[i]->name));
         g_ptr_array_add(titles, NULL);
         table = table_new((const char *const *) titles->pdata);
         for (size_t i = 0; columns[i]; i++)
