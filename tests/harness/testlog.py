@@ -27,6 +27,12 @@ def said_before(stdout, end):
     return "".join(lines)
 
 
+def said_last(program):
+    """The end of what a program said that ended without naming a case that failed."""
+    said = (program.get("stdout", "") + program.get("stderr", "")).splitlines()
+    return "".join(f"\n        {line}" for line in said[-EXPLANATION_LINES:])
+
+
 class Count:
     """Cases so far, and the failures in words."""
 
@@ -61,7 +67,7 @@ class Count:
             for _ in range(int(summary["failed"])):
                 self.fail(f"{name}: a case that its output names")
         if program["result"] not in GOOD and self.failed == failed_before:
-            self.fail(f"{name}: {program['result']}, exit status {program['returncode']}")
+            self.fail(f"{name}: {program['result']}, exit status {program['returncode']}{said_last(program)}")
         elif not cases and not summary:
             self.skipped += program["result"] == "SKIP"
             self.passed += program["result"] != "SKIP"

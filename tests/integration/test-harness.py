@@ -212,8 +212,9 @@ class Log(TestCase):
         self.assertEqual(lines[-1], "1 passed, 1 failed")
 
     def test_a_crash_after_good_cases_counts(self):
-        lines = self.count(self.program("one", "FAIL", "ok 1 /a\\n"), self.program("two", "TIMEOUT"), status=1)
+        lines = self.count(self.program("one", "FAIL", "ok 1 /a\\nBail out! Why\\n"), self.program("two", "TIMEOUT"), status=1)
         self.assertEqual(lines[-1], "1 passed, 2 failed")
+        self.assertIn("        Bail out! Why", lines)
 
     def test_an_empty_log_is_a_failure(self):
         self.assertEqual(self.count(status=1)[-1], "0 passed, 1 failed")
