@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The storage service: data paths that are sockets, and what serves them."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import sqlite3
+import struct
+
+from harness import Process, build_directory, run, wait_until
+from storagecase import M, StorageTest
+from storageclient import VDI
+
+DRIVER = build_directory() / "vhost/blk/vhost-toy-driver"
+CHECK = build_directory() / "vhost/check/xcp-vhost-check"
+
+
+class Servers(StorageTest):
+    """Data paths that are sockets."""
+
+    def open(self, vdi, kind, reader="vm", mode="ReadWrite"):
+        path = self.client.attach(vdi, reader, mode, kinds=(kind,))
+        self.assertEqual(path["kind"], kind)
+        self.assertNotIn("parameters", path)
+        self.client.step(vdi, "Activate", reader)
+        return path
+
+    def server_of(self, program):
+        """The process that serves, of this test's service."""
+        children = pathlib.Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children").read_text().split()
+        for pid in children:
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
+                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == program:
+                    return int(pid)
+        return None
+
+    def check(self, path, *clauses):
+        run(CHECK, "--socket", path["path"], *clauses)
+
+    def assert_passes(self, kind_of_sr, format_, server):
+        vdi = self.client.create(kind_of_sr(), name="a", size=4 * M, format=format_)
+        path = self.open(vdi, "VhostUser")
+        self.check(path, "B", "M-1", "R-5")
+        self.assertIsNotNone(self.server_of(server))
+        self.assertEqual(self.client.get(vdi, VDI, "DataPaths"), [("vm", "Activated", "VhostUser", "ReadWrite")])
+        self.client.step(vdi, "Deactivate", "vm")
+        self.assertFalse(os.path.exists(path["path"]))
+        self.assertIsNone(self.server_of(server))
+        self.client.step(vdi, "Activate", "vm")
+        self.check(path, "R-1")
+        self.client.step(vdi, "Detach", "vm")
+        self.assertFalse(os.path.exists(path["path"]))
+        self.client.vdi(vdi, "Destroy")
+
+    def test_vhost_user_of_raw_and_qcow2_disks(self):
+        self.start()
+        self.assert_passes(self.directory_sr, "Raw", "xcp-vhost-blk")
+        self.assert_passes(lambda: self.directory_sr("e"), "Qcow2", "qemu-storage-daemon")
+        self.assert_passes(self.file_sr, "Raw", "xcp-vhost-blk")
+
+    def test_nbd(self):
+        self.start()
+        sr = self.directory_sr()
+        for format_ in ("Raw", "Qcow2"):
+            vdi = self.client.create(sr, name="a", size=4 * M, format=format_)
+            uri = self.open(vdi, "Nbd")["uri"]
+            run("qemu-io", "-f", "raw", "-c", "write -P 7 64k 64k", "-c", "flush", uri)
+            self.assertEqual(json.loads(run("qemu-img", "info", "--output=json", "-f", "raw", uri).stdout)["virtual-size"], 4 * M)
+            self.client.step(vdi, "Deactivate", "vm")
+            self.client.step(vdi, "Detach", "vm")
+            uri = self.open(vdi, "Nbd", mode="ReadOnly")["uri"]
+            self.assertNotIn("failed", run("qemu-io", "-r", "-f", "raw", "-c", "read -P 7 64k 64k", uri).stdout)
+            self.assertNotEqual(run("qemu-io", "-f", "raw", "-c", "write 0 512", uri, check=None).status, 0)
+            self.client.step(vdi, "Detach", "vm")
+
+    def test_one_that_dies_is_started_again(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        path = self.open(vdi, "VhostUser")
+        self.check(path, "B-1")
+        before = self.server_of("xcp-vhost-blk")
+        os.kill(before, signal.SIGKILL)
+        self.check(path, "B-1")  # it waits in the socket's queue until there is one again
+        self.assertNotIn(self.server_of("xcp-vhost-blk"), (None, before))
+
+    def test_they_outlive_the_service(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        path = self.open(vdi, "VhostUser")
+        self.check(path, "B-1")
+        self.service.kill()
+        self.start()
+        self.client.wait_until(lambda: self.server_of("xcp-vhost-blk"), "the disk to be served again")
+        self.assertEqual(self.client.attach(vdi, "vm", kinds=("VhostUser",)), path)
+        self.check(path, "B-1")
+        self.client.step(vdi, "Detach", "vm")
+
+    def test_one_writes_or_several_read(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        self.open(vdi, "VhostUser", "writer")
+        self.client.attach(vdi, "reader", "ReadOnly", kinds=("VhostUser",))
+        with self.refused("Busy"):
+            self.client.step(vdi, "Activate", "reader")
+        self.client.step(vdi, "Detach", "writer")
+        paths = [self.open(vdi, "VhostUser", reader, "ReadOnly") for reader in ("reader", "another")]
+        self.assertNotEqual(paths[0]["path"], paths[1]["path"])
+        for path in paths:
+            self.check(path, "B-5")
+
+    def arguments_of(self, program):
+        arguments = []
+
+        def found():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the last one has just ended: it has none any more
+                arguments[:] = pathlib.Path(f"/proc/{self.server_of(program)}/cmdline").read_text().split("\0")
+            return any(arguments)
+
+        wait_until(found, f"{program} to be there")
+        return arguments
+
+    def set_limits(self, vdi, **limits):
+        for name, value in limits.items():
+            self.client.set(vdi, VDI, name, "t", value)
+            self.assertEqual(self.client.get(vdi, VDI, name), value)
+
+    def test_limits_hold_at_once_for_who_uses_a_disk(self):
+        """At a byte a second nobody gets on, and whoever waits gets on when there is no limit."""
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        path = self.open(vdi, "VhostUser")
+        self.set_limits(vdi, RateLimit=1)
+        driver = Process([DRIVER, path["path"], "60"])
+        self.addCleanup(driver.kill)
+        self.client.wait_until(lambda: self.client.call(vdi, VDI, "GetStatistics", "(s)", "vm").get("writes"), "the first write")
+        self.assertTrue(driver.running())
+        self.set_limits(vdi, RateLimit=0)
+        driver.wait(60).check()
+        self.assertGreater(self.client.call(vdi, VDI, "GetStatistics", "(s)", "vm")["writes"], 1)
+
+    def test_limits_that_cannot_be(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        for name, value in (("IopsLimit", 10**6), ("RateLimit", 10**12)):
+            with self.refused("InvalidArgument"):
+                self.client.set(vdi, VDI, name, "t", value + 1)
+            self.set_limits(vdi, **{name: value})
+        self.check(self.open(vdi, "VhostUser"), "B-1")
+
+    def test_limits_outlive_servers_and_the_service(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        self.set_limits(vdi, IopsLimit=100000, RateLimit=10**9)
+        path = self.open(vdi, "VhostUser")
+        self.assertLess({"--iops=100000", "--bandwidth=1000000000"}, set(self.arguments_of("xcp-vhost-blk")))
+        self.restart()
+        self.client.wait_until(lambda: self.server_of("xcp-vhost-blk"), "the disk to be served again")
+        self.assertLess({"--iops=100000", "--bandwidth=1000000000"}, set(self.arguments_of("xcp-vhost-blk")))
+        self.check(path, "B-1")
+        self.assertEqual((self.client.get(vdi, VDI, "IopsLimit"), self.client.get(vdi, VDI, "RateLimit")), (100000, 10**9))
+
+    def test_limits_of_a_qcow2_disk_hold_from_its_activation_on(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M, format="Qcow2")
+        self.set_limits(vdi, IopsLimit=100000, RateLimit=10**9)
+        for mode, clauses in (("ReadWrite", ("B-1", "B-8", "B-11")), ("ReadOnly", ("B-5",))):
+            path = self.open(vdi, "VhostUser", mode=mode)
+            self.assertIn("throttle-group,id=limits,limits.iops-total=100000,limits.bps-total=1000000000", self.arguments_of("qemu-storage-daemon"))
+            self.check(path, *clauses)
+            with self.refused("NotSupported"):
+                self.client.call(vdi, VDI, "GetStatistics", "(s)", "vm")
+            self.client.step(vdi, "Detach", "vm")
+
+    def test_statistics(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+
+        def statistics():
+            return self.client.call(vdi, VDI, "GetStatistics", "(s)", "vm")
+
+        with self.refused("DoesNotExist"):
+            statistics()
+        self.client.attach(vdi, "vm", kinds=("VhostUser",))
+        with self.refused("BadState"):
+            statistics()
+        path = self.open(vdi, "VhostUser")
+        self.assertEqual(set(statistics().values()), {0})
+        self.check(path, "B-1", "B-2", "B-4")
+        first = statistics()
+        self.assertEqual((first["reads"], first["writes"], first["flushes"], first["errors"]), (5, 5, 1, 1))
+        self.assertEqual((first["read_bytes"], first["read_bytes"] > 0), (first["written_bytes"], True))
+        os.kill(self.server_of("xcp-vhost-blk"), signal.SIGKILL)
+        self.check(path, "B-1", "B-2", "B-4")
+        self.assertEqual(statistics(), {name: 2 * value for name, value in first.items()})
+        self.client.step(vdi, "Deactivate", "vm")
+        with self.refused("BadState"):
+            statistics()
+
+    def test_a_database_of_before_there_were_limits(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M)
+        self.stop()
+        database = sqlite3.connect(self.state / "storage.db")
+        for column in ("iops_limit", "rate_limit"):
+            database.execute(f"ALTER TABLE vdi DROP COLUMN {column}")
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+        database.close()
+        self.start()
+        self.assertEqual((self.client.get(vdi, VDI, "IopsLimit"), self.client.get(vdi, VDI, "RateLimit")), (0, 0))
+        self.set_limits(vdi, IopsLimit=7)
+
+    def test_a_disk_that_grows(self):
+        self.start()
+        for sr in self.directory_sr(), self.file_sr():
+            vdi = self.client.create(sr, name="a", size=4 * M)
+            path = self.open(vdi, "VhostUser")
+            self.check(path, "B-5")
+            self.client.vdi(vdi, "Resize", "(t)", 6 * M)
+            wait_until(lambda p=path: self.capacity(p) == 6 * M, "the capacity to be the new one")
+            self.check(path, "B-5")
+
+    def capacity(self, path):
+        """As a front-end is told."""
+        with socket.socket(socket.AF_UNIX) as front_end:
+            front_end.settimeout(60)
+            front_end.connect(path["path"])
+            front_end.sendall(struct.pack("=IIIQ", 16, 1, 8, 1 << 9))  # SET_PROTOCOL_FEATURES: CONFIG
+            front_end.sendall(struct.pack("=IIIIIIQ", 24, 1, 20, 0, 8, 0, 0))  # GET_CONFIG
+            reply = front_end.recv(32, socket.MSG_WAITALL)
+        return struct.unpack("=Q", reply[24:])[0] * 512
