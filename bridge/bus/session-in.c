@@ -35,8 +35,9 @@ static int refuse(struct session *session, uint64_t call, const char *error, con
         return frame_append_result(mux_control(session->mux), WIRE_REFUSED, call, error, text);
 }
 
-/* Sends it as this connection; its memory is the stream's until the bus has it. */
-static int send_as(struct arrival *arrival, struct connection *connection) {
+/* Sends it as this one's ghost; its memory is the stream's until the bus has it. */
+static int send_as(struct arrival *arrival, struct remote *remote) {
+        struct connection *connection = remote->connection;
         uint8_t *data = arrival->data;
         int r;
 
@@ -50,7 +51,7 @@ static int send_as(struct arrival *arrival, struct connection *connection) {
                 r = connection_send(connection, &arrival->message, data, arrival->from->stream, arrival->from->size);
         if (r == -ENOTCONN || r == -EMSGSIZE)
                 return 0;
-        return r < 0 ? r : turns_count(arrival->session);
+        return r < 0 ? r : turns_count(arrival->session, remote);
 }
 
 /* Replaces a unique name of the other bus's ghosts by that of this bus which it stands for. NULL if it is nobody. */
@@ -201,7 +202,7 @@ static int in_call(struct arrival *arrival) {
                         return r;
         }
         session->counters[COUNTER_CALLS_IN]++;
-        return send_as(arrival, remote->connection);
+        return send_as(arrival, remote);
 }
 
 /* Sent by the ghost that got the call, whoever answered: this bus expects it from there. */
@@ -210,7 +211,7 @@ static int in_reply(struct arrival *arrival) {
         struct call *call = table_get_number(session->calls, arrival->from->call);
         struct message *message = &arrival->message;
         char text[WIRE_TEXT_MAX];
-        struct connection *connection;
+        struct remote *remote;
         const char *error;
 
         if (!call || !call->remote->connection) {
@@ -220,13 +221,13 @@ static int in_reply(struct arrival *arrival) {
         error = cannot_have(arrival, text, sizeof text);
         if (error)
                 return out_fail(session, call, error, text);
-        connection = call->remote->connection;
+        remote = call->remote;
         message->reply_serial = call->serial;
-        message->serial = connection_serial(connection);
+        message->serial = connection_serial(remote->connection);
         message->flags |= MESSAGE_NO_REPLY_EXPECTED;
         message->destination = call->local->unique;
         call_free(session, call);
-        return send_as(arrival, connection);
+        return send_as(arrival, remote);
 }
 
 static int in_signal(struct arrival *arrival) {
@@ -249,7 +250,7 @@ static int in_signal(struct arrival *arrival) {
         arrival->message.serial = free_serial(arrival->remote);
         arrival->message.flags |= MESSAGE_NO_REPLY_EXPECTED;
         session->counters[COUNTER_SIGNALS_IN]++;
-        return send_as(arrival, arrival->remote->connection);
+        return send_as(arrival, arrival->remote);
 }
 
 /* No bus would take it. Whoever waits for it, or for an answer to it, must not wait for ever. */

@@ -59,6 +59,7 @@ struct remote {
         bool lost;                      /* there was a ghost, and the bus ended it: there is no second one */
         bool leaving;                   /* it has left its bus; what it sent last still goes out */
         struct remote *next_leaving;
+        uint64_t lately;                /* session->lately when it sent something; 0: never */
         uint64_t n_forwarding;          /* bytes that came to the ghost, and are not on the ring yet */
         struct table *pending;          /* struct pending by serial: calls that the ghost made */
         struct call *calls;             /* that the ghost has to answer */
@@ -128,6 +129,9 @@ struct session {
         bool passes_descriptors;                        /* the other end does */
         uint64_t n_arriving;            /* bytes of messages that this bus has not taken yet */
         unsigned n_in_turn, n_turns;    /* messages since the bus was asked a question; questions that it has not answered */
+        unsigned n_lately, n_senders;   /* messages, and how many remotes they are of */
+        uint64_t lately;                /* which these are counted for: those of before have another number */
+        bool many;                      /* of those of before there were many */
         struct outbox outbox;
         bool kicked;                    /* there is something to write to the ring, or to read */
         sd_event_source *again;         /* that there still is, after a turn: the loop does not wait */
@@ -233,7 +237,7 @@ int descriptors_announced(struct session *session, const struct frame_content *c
 struct arriving *arriving_free(struct arriving *arriving);              /* all of a list; NULL */
 
 /* session-turns.c */
-int turns_count(struct session *session);               /* a message goes to this bus */
+int turns_count(struct session *session, struct remote *remote);        /* a message goes to this bus, as this one's */
 bool turns_exhausted(const struct session *session);    /* it has enough of them: nothing is read from the ring */
 
 /* session-rules.c */

@@ -448,6 +448,7 @@ int session_new(struct session **ret_session, const struct session_options *opti
         session->counters = options->counters;
         session->vchan = vchan;
         session->memory_out.limit = SESSION_MEMORY_MAX;
+        session->lately = 1;            /* nobody has sent anything */
         session->last_heard_usec = session->last_progress_usec = session_now();
         session->bus = (struct connection_bus) {
                 .event = options->event,
