@@ -60,25 +60,28 @@ static void vhost_blk(struct command *command, const struct vdi *vdi, const stru
                 add(command, "--share");
 }
 
-/* A node on top of the image, which the export is of. In QEMU, too, 0 is no limit. */
+/* A node on top of the image, which the export is of: also without limits, as there may be some later. In QEMU, too, 0 is no limit. */
 static void throttle(struct command *command, const struct vdi *vdi, bool read_only) {
         add(command, "--object");
-        add(command, plan_text(&command->plan, "throttle-group,id=limits,limits.iops-total=%llu,limits.bps-total=%llu",
+        add(command, plan_text(&command->plan, "throttle-group,id=" SERVER_LIMITS ",limits.iops-total=%llu,limits.bps-total=%llu",
                                (unsigned long long) vdi->iops_limit, (unsigned long long) vdi->rate_limit));
         add(command, "--blockdev");
-        add(command, plan_text(&command->plan, "throttle,node-name=" SERVER_EXPORT ",file=image,throttle-group=limits,discard=unmap,read-only=%s",
+        add(command, plan_text(&command->plan, "throttle,node-name=" SERVER_EXPORT ",file=image,throttle-group=" SERVER_LIMITS ",discard=unmap,read-only=%s",
                                read_only ? "on" : "off"));
 }
 
 static void qemu(struct command *command, const struct vdi *vdi, const struct data_path *path, const struct place *place) {
-        bool read_only = path->mode == XCP_DISK_MODE_READ_ONLY, limited = vdi->iops_limit > 0 || vdi->rate_limit > 0;
+        bool read_only = path->mode == XCP_DISK_MODE_READ_ONLY;
 
         add(command, "qemu-storage-daemon");
         add(command, "--blockdev");
-        add(command, plan_text(&command->plan, "%s,node-name=%s,discard=unmap,read-only=%s", plan_image(&command->plan, place),
-                               limited ? "image" : SERVER_EXPORT, read_only ? "on" : "off"));
-        if (limited)
-                throttle(command, vdi, read_only);
+        add(command, plan_text(&command->plan, "%s,node-name=image,discard=unmap,read-only=%s", plan_image(&command->plan, place),
+                               read_only ? "on" : "off"));
+        throttle(command, vdi, read_only);
+        add(command, "--chardev");
+        add(command, "socket,id=control,fd=4");
+        add(command, "--monitor");
+        add(command, "chardev=control");
         if (path->kind == XCP_DATA_PATH_KIND_NBD) {
                 add(command, "--nbd-server");
                 add(command, "addr.type=fd,addr.str=3,max-connections=16");

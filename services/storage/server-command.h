@@ -12,6 +12,7 @@
 #include "storage.h"
 
 #define SERVER_EXPORT "disk"                    /* the name of an NBD export: each socket has one */
+#define SERVER_LIMITS "limits"                  /* the name of QEMU's object that has them */
 
 int server_command(const struct vdi *vdi, const struct data_path *path, struct idl_arena *arena, const char *const **ret_argv);
 

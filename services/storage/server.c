@@ -196,6 +196,19 @@ static void on_line(const char *line, void *userdata) {
 
 static const struct child_listener listener = { .line = on_line, .end = on_end };
 
+/*
+ * What a server is commanded by: a pipe of ours, or a connection of QEMU's monitor, which begins by agreeing on nothing. [0] is the server's end.
+ */
+static int make_control(const struct server *server, int control[2]) {
+        static const char begin[] = "{\"execute\":\"qmp_capabilities\"}\n";
+
+        if (server_is_ours(server->vdi, &server->path))
+                return pipe2(control, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, control) < 0)
+                return -errno;
+        return write(control[1], begin, sizeof begin - 1) < 0 ? -errno : 0;
+}
+
 static void start(struct server *server) {
         struct idl_arena arena = {};
         struct child_spec spec = { .n_fds = 3 };
@@ -203,7 +216,9 @@ static void start(struct server *server) {
 
         server->timer = sd_event_source_disable_unref(server->timer);
         server->started_usec = now_usec();
-        r = pipe2(control, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : server_command(server->vdi, &server->path, &arena, &spec.argv);
+        r = make_control(server, control);
+        if (r >= 0)
+                r = server_command(server->vdi, &server->path, &arena, &spec.argv);
         if (r >= 0) {
                 fds[0] = server->listen_fd;
                 fds[1] = control[0];
@@ -348,28 +363,44 @@ void server_ended(const struct operation *operation, struct vdi *vdi) {
         }
 }
 
-/* One that is started meanwhile has it on its command line. */
-static void tell(const struct vdi *vdi, const char *command, const char *what) {
-        ssize_t n = (ssize_t) strlen(command);
+/* What QEMU has answered: it only must not pile up. */
+static void drop_answers(const struct server *server) {
+        char bytes[4096];
 
-        for (struct server *server = vdi->sr->storage->servers; server; server = server->next)
-                if (server->vdi == vdi && server->control_fd >= 0 && server_is_ours(vdi, &server->path) &&
-                    write(server->control_fd, command, (size_t) n) != n)
+        while (recv(server->control_fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
+        }
+}
+
+/* One that is started meanwhile has it on its command line. qemu_command: NULL, there is no way to tell QEMU. */
+static void tell(const struct vdi *vdi, const char *command, const char *qemu_command, const char *what) {
+        for (struct server *server = vdi->sr->storage->servers; server; server = server->next) {
+                bool is_ours = server_is_ours(vdi, &server->path);
+                const char *text = is_ours ? command : qemu_command;
+
+                if (server->vdi != vdi || server->control_fd < 0 || !text)
+                        continue;
+                if (!is_ours)
+                        drop_answers(server);
+                if (write(server->control_fd, text, strlen(text)) != (ssize_t) strlen(text))
                         log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", vdi->id}), "What serves the disk cannot be told %s", what);
+        }
 }
 
 void servers_resized(const struct vdi *vdi) {
         char command[64];
 
         snprintf(command, sizeof command, "size %llu\n", (unsigned long long) server_told_size(vdi));
-        tell(vdi, command, "that it is larger");
+        tell(vdi, command, NULL, "that it is larger");
 }
 
 void servers_limited(const struct vdi *vdi) {
-        char command[64];
+        char command[64], qemu_command[256];
 
         snprintf(command, sizeof command, "rate %llu %llu\n", (unsigned long long) vdi->iops_limit, (unsigned long long) vdi->rate_limit);
-        tell(vdi, command, "its limits");
+        snprintf(qemu_command, sizeof qemu_command,
+                 "{\"execute\":\"qom-set\",\"arguments\":{\"path\":\"/objects/" SERVER_LIMITS "\",\"property\":\"limits\",\"value\":"
+                 "{\"iops-total\":%llu,\"bps-total\":%llu}}}\n", (unsigned long long) vdi->iops_limit, (unsigned long long) vdi->rate_limit);
+        tell(vdi, command, qemu_command, "its limits");
 }
 
 int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_data_path_statistics *ret_statistics, struct idl_error *error) {

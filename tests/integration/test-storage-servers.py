@@ -9,6 +9,7 @@ import signal
 import socket
 import sqlite3
 import struct
+import time
 
 from harness import Process, build_directory, run, wait_until
 from storagecase import M, StorageTest
@@ -173,6 +174,26 @@ class Servers(StorageTest):
             with self.refused("NotSupported"):
                 self.client.call(vdi, VDI, "GetStatistics", "(s)", "vm")
             self.client.step(vdi, "Detach", "vm")
+
+    def test_limits_of_a_qcow2_disk_change_while_it_is_used(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M, format="Qcow2")
+        path = self.open(vdi, "VhostUser")
+        server = self.server_of("qemu-storage-daemon")
+        self.check(path, "B-1")
+        for limit in range(50, 53):  # what QEMU answers is taken, too
+            self.set_limits(vdi, IopsLimit=limit)
+
+        def is_slow():
+            began = time.monotonic()
+            self.check(path, "B")  # some 60 requests, of which five are free
+            return time.monotonic() - began > 0.4
+
+        wait_until(is_slow, "a limit to hold", 40)
+        self.set_limits(vdi, IopsLimit=0)
+        self.check(path, "B-1")
+        self.assertEqual(self.server_of("qemu-storage-daemon"), server)
+        self.client.step(vdi, "Detach", "vm")
 
     def test_statistics(self):
         self.start()
