@@ -74,20 +74,33 @@ static int attach_again(const struct data_path *path, const char *uuid, enum xcp
         return idl_error_set_busy(error, "VDI", uuid, path->reader);
 }
 
-int data_paths_attach(struct data_paths *paths, const struct data_path_disk *disk, const char *reader, enum xcp_disk_mode mode,
-                      const enum xcp_data_path_kind *kinds, size_t n_kinds, struct idl_error *error) {
+int data_paths_check_attach(const struct data_paths *paths, const struct data_path_disk *disk, const char *reader, enum xcp_disk_mode mode,
+                            const enum xcp_data_path_kind *kinds, size_t n_kinds, enum xcp_data_path_kind *ret_kind, struct idl_error *error) {
         const struct data_path *path = find(paths, reader);
 
-        if (path)
+        if (path) {
+                *ret_kind = path->kind;
                 return attach_again(path, disk->uuid, mode, kinds, n_kinds, error);
+        }
         if (mode == XCP_DISK_MODE_READ_WRITE && disk->read_only)
                 return idl_error_set_read_only(error, "VDI", disk->uuid);
         if (paths->n >= DATA_PATHS_MAX)
                 return idl_error_set_limit_exceeded(error, "readers of this disk", paths->n + 1, DATA_PATHS_MAX);
         for (size_t i = 0; i < n_kinds; i++)
-                if (disk->kinds & 1u << kinds[i])
-                        return data_paths_restore(paths, reader, kinds[i], mode, XCP_DATA_PATH_STATE_ATTACHED);
+                if (disk->kinds & 1u << kinds[i]) {
+                        *ret_kind = kinds[i];
+                        return DATA_PATH_CHANGED;
+                }
         return refuse_kinds(kinds, n_kinds, error);
+}
+
+int data_paths_attach(struct data_paths *paths, const struct data_path_disk *disk, const char *reader, enum xcp_disk_mode mode,
+                      const enum xcp_data_path_kind *kinds, size_t n_kinds, struct idl_error *error) {
+        enum xcp_data_path_kind kind;
+        int r;
+
+        r = data_paths_check_attach(paths, disk, reader, mode, kinds, n_kinds, &kind, error);
+        return r == DATA_PATH_CHANGED ? data_paths_restore(paths, reader, kind, mode, XCP_DATA_PATH_STATE_ATTACHED) : r;
 }
 
 int data_paths_activate(struct data_paths *paths, const struct data_path_disk *disk, const char *reader, struct idl_error *error) {

@@ -90,7 +90,7 @@ static struct server *find(const struct vdi *vdi, const char *reader) {
 /* Sockets */
 
 /* The same after a restart, as readers go on with it: a hash of disk and reader (FNV-1a), as sockets' paths must be short (unix(7)). */
-static char *make_socket_path(const struct vdi *vdi, const char *reader) {
+char *server_make_path(const struct vdi *vdi, const char *reader) {
         const char *parts[] = { vdi->id, "/", reader };
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
         char *path;
@@ -104,7 +104,7 @@ static char *make_socket_path(const struct vdi *vdi, const char *reader) {
 }
 
 int server_describe(const struct vdi *vdi, const char *reader, struct idl_arena *arena, struct xcp_data_path *path) {
-        AUTO_FREE char *socket_path = make_socket_path(vdi, reader);
+        AUTO_FREE char *socket_path = server_make_path(vdi, reader);
 
         if (!socket_path)
                 return -ENOMEM;
@@ -261,7 +261,7 @@ static int add(struct vdi *vdi, const struct data_path *path) {
         server->vdi = vdi_ref(vdi);
         server->path = *path;
         server->path.reader = strdup(path->reader);
-        server->socket_path = make_socket_path(vdi, path->reader);
+        server->socket_path = server_make_path(vdi, path->reader);
         server->listen_fd = server->control_fd = server->counters_fd = -1;
         if (!server->path.reader || !server->socket_path)
                 r = -ENOMEM;

@@ -26,6 +26,9 @@ static inline bool server_is_kind(enum xcp_data_path_kind kind) {
         return SERVER_KINDS & 1u << kind;
 }
 
+/* Where the socket, or whatever else leads to a disk, is for a reader: its own, and short. The caller's. NULL: out of memory. */
+char *server_make_path(const struct vdi *vdi, const char *reader);
+
 /* Says in a data path where the socket is, or will be. -ENAMETOOLONG: the state directory has too long a path for sockets. */
 int server_describe(const struct vdi *vdi, const char *reader, struct idl_arena *arena, struct xcp_data_path *path);
 

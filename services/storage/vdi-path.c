@@ -13,6 +13,7 @@
 #include "spec.h"
 #include "store.h"
 #include "storage1-vdi.h"
+#include "xen-block.h"
 
 static struct data_path_disk disk_of(const struct vdi *vdi) {
         return (struct data_path_disk) {
@@ -71,6 +72,22 @@ static int keep(struct operation *operation, struct idl_error *error) {
 
 /* Attach */
 
+/* What attach_finish() is going to refuse gets no device. */
+static int attach_begin(struct operation *operation, struct idl_error *error) {
+        const struct operation_wish *wish = &operation->wish;
+        struct data_path path = { .reader = (char *) wish->reader, .mode = wish->mode };
+        struct vdi *vdi = operation->vdi;
+        struct data_path_disk disk = disk_of(vdi);
+        int r;
+
+        r = check_usable(vdi, error);
+        if (r >= 0)
+                r = data_paths_check_attach(&vdi->paths, &disk, wish->reader, wish->mode, wish->kinds, wish->n_kinds, &path.kind, error);
+        if (r >= 0)
+                xen_block_attach(&operation->plan, vdi, &path);
+        return r < 0 ? r : 0;
+}
+
 static int attach_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
         const struct operation_wish *wish = &operation->wish;
         struct vdi *vdi = operation->vdi;
@@ -94,7 +111,10 @@ static int attach_finish(struct operation *operation, sd_bus_message **ret_resul
                 return r;
         }
         result.kind = data_paths_find(&vdi->paths, wish->reader)->kind;
-        r = server_is_kind(result.kind) ? server_describe(vdi, wish->reader, &operation->arena, &result) : 0;
+        if (server_is_kind(result.kind))
+                r = server_describe(vdi, wish->reader, &operation->arena, &result);
+        else if (result.kind == XCP_DATA_PATH_KIND_XEN_BLOCK)
+                r = xen_block_describe(vdi, wish->reader, &operation->arena, &result);
         if (r < 0)
                 return r;
         if (changes == DATA_PATH_CHANGED)
@@ -102,7 +122,7 @@ static int attach_finish(struct operation *operation, sd_bus_message **ret_resul
         return xcp_data_path_append(*ret_result, &result);
 }
 
-const struct operation_kind operation_vdi_attach = { .name = "VDI.Attach", .without_steps = true, .finish = attach_finish };
+const struct operation_kind operation_vdi_attach = { .name = "VDI.Attach", .without_steps = true, .begin = attach_begin, .finish = attach_finish };
 
 int vdi_attach(struct vdi *vdi, struct idl_call *call, const char *reader, enum xcp_disk_mode mode, const enum xcp_data_path_kind *kinds,
                size_t n_kinds, const char **ret_path, struct idl_error *error) {
@@ -214,6 +234,16 @@ int vdi_deactivate(struct vdi *vdi, struct idl_call *call, const char *reader, c
         return r < 0 ? r : operation_start(operation, call, ret_path, error, "Deactivate %s for %s", vdi->name, reader);
 }
 
+static int detach_begin(struct operation *operation, struct idl_error *error) {
+        const struct data_path *path = data_paths_find(&operation->vdi->paths, operation->wish.reader);
+        int r;
+
+        r = sync_begin(operation, error);
+        if (r >= 0 && path)
+                xen_block_detach(&operation->plan, operation->vdi, path);
+        return r;
+}
+
 static int detach_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
         struct vdi *vdi = operation->vdi;
         size_t n = vdi->paths.n;
@@ -227,7 +257,7 @@ static int detach_finish(struct operation *operation, sd_bus_message **ret_resul
         return 0;
 }
 
-const struct operation_kind operation_vdi_detach = { .name = "VDI.Detach", .begin = sync_begin, .finish = detach_finish, .done = settle_ended };
+const struct operation_kind operation_vdi_detach = { .name = "VDI.Detach", .begin = detach_begin, .finish = detach_finish, .done = settle_ended };
 
 int vdi_detach(struct vdi *vdi, struct idl_call *call, const char *reader, const char **ret_path, struct idl_error *error) {
         struct operation *operation;

@@ -40,6 +40,8 @@ static const struct verb {
         { "file-find", 3, 3, "DIR NAME VDI", io_file_find },
         { "file-space", 6, 6, "DIR NAME SR TOTAL FREE USED", io_file_space },
         { "file-usage", 4, 4, "DIR NAME OFFSET LENGTH", io_file_usage },
+        { "loop-attach", 6, 6, "DIR NAME OFFSET SIZE rw|ro LINK", io_loop_attach },
+        { "loop-detach", 6, 6, "DIR NAME OFFSET SIZE rw|ro LINK", io_loop_detach },
 };
 
 static int help(FILE *f) {
