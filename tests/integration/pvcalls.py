@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import threading
 
@@ -232,7 +233,40 @@ def keep(connection):
     """Does nothing with it."""
 
 
-class Attached(TestCase):
+class Counted(TestCase):
+    """What there is of devices, so that a test can say that nothing is left: event channels, maps, nodes of the store, and backends' descriptors."""
+
+    def used(self):
+        """What domain 0 has of Xen."""
+        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
+        return {what: domain[what]["used"] for what in ("ports", "maptrack")}
+
+    def wait_used(self, expected, what="at the end"):
+        wait_until(lambda: self.used() == expected, lambda: f"domain 0 using {expected} in place of {self.used()}, {what}")
+
+    def nodes(self, domid=None):
+        """Paths of all devices' nodes, or of those of one frontend domain; what went wrong with them is among them."""
+        found = (line.partition(" = ")[0] for line in self.xen.run(0, "xenstore-ls", "-f", "/local/domain").stdout.splitlines())
+        wanted = rf"/pvcalls/{domid}(/|$)|/domain/{domid}/device/pvcalls" if domid else "/pvcalls|/error"
+        return sorted(path for path in found if re.search(wanted, path))
+
+    def left(self, *backends):
+        return {**self.used(), "nodes": self.nodes(), "descriptors": [backend.descriptors() for backend in backends]}
+
+    def wait_left(self, expected, *backends, what="at the end"):
+        """Waits until there is exactly as much as left() has said before."""
+        wait_until(lambda: self.left(*backends) == expected, lambda: f"{expected} to be left in place of {self.left(*backends)}, {what}")
+
+    def wait_destroyed(self, before, nodes, *domids):
+        """
+        Waits until domain 0 has nothing of domains that were destroyed: no more than before their devices were there (used()), less xenstored's port
+        and page of each. The nodes are the toolstack's to remove, which here is nobody: there are none but those that were there when it was attached.
+        """
+        self.wait_used({what: n - len(domids) for what, n in before.items()}, f"after the end of {domids}")
+        self.assertEqual(set(self.nodes()) - set(nodes), set())
+
+
+class Attached(Counted):
     """Domain 1 with a device, a backend for it in domain 0, and a frontend that is connected."""
 
     policy = ALLOW_LOOPBACK
@@ -251,17 +285,10 @@ class Attached(TestCase):
         self.frontend = stack.enter_context(Frontend(self.xen, DOM))
         self.stack = stack
         self.frontend.attach(self.suppress)
+        self.attached = self.left(self.backend)
 
     def serve(self, handle=echo, address="127.0.0.1"):
         return self.stack.enter_context(Server(handle, address))
-
-    def used(self):
-        """What domain 0 has of Xen."""
-        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
-        return {what: domain[what]["used"] for what in ("ports", "maptrack")}
-
-    def wait_used(self, expected):
-        wait_until(lambda: self.used() == expected, lambda: f"domain 0 using {expected} in place of {self.used()}")
 
     def listen(self, socket_id, backlog=16):
         """Returns the port."""

@@ -34,7 +34,7 @@ class ControllerCase(TestCase):
         self.addCleanup(self.kill_backends)
         self.addCleanup(start_ready(self.xen, 0, BUS_RUN, "--broker", os.environ.get("XCP_BROKER", "dbus-daemon")).kill)
         self.address = f"unix:path={self.xen.rundir}/dom0/bus"
-        self.before = self.left()
+        self.before, self.used_before = self.left(), self.used()
         self.service = self.start()
         self.controller = Controller(self.address)
         self.addCleanup(self.controller.close)
@@ -70,12 +70,19 @@ class ControllerCase(TestCase):
         listing = self.xen.run(0, "xenstore-ls", "-f", "/local").stdout
         return [line.partition(" ")[0] for line in listing.splitlines() if "pvcalls" in line or "/error" in line]
 
+    def used(self):
+        """What domain 0 has of Xen, without xenstored's port and page of each domain."""
+        domains = self.xen.list()
+        [here] = [domain for domain in domains if domain["domid"] == 0]
+        return {what: here[what]["used"] - len(domains) for what in ("ports", "maptrack")}
+
     def assert_nothing_left(self):
-        """No nodes, no process, no object, no file."""
+        """No nodes, no process, no object, no file, no event channel and no map."""
         wait_until(lambda: backends(self.state) == [], lambda: f"the end of {backends(self.state)}")
         self.assertEqual(self.left(), self.before)
         self.assertEqual(self.controller.domains(), [])
         self.assertEqual([path.name for path in self.state.iterdir() if path.suffix in (".control", ".policy")], [])
+        wait_until(lambda: self.used() == self.used_before, lambda: f"{self.used_before} in use in place of {self.used()}")
 
     def frontend(self, domain=1):
         return self.enterContext(Frontend(self.xen, domain))

@@ -115,7 +115,7 @@ class Many(Attached):
         self.assertEqual(self.used(), {"ports": nothing["ports"] + self.n, "maptrack": nothing["maptrack"] + 3 * self.n})
         self.xen.destroy(DOM)
         self.assertEqual(self.backend.process.wait().status, 0)
-        self.wait_used({what: n - 1 for what, n in self.before.items()})  # xenstored had a port and a page of its
+        self.wait_destroyed(self.before, self.attached["nodes"], DOM)
 
 
 class Hostile(Attached):
@@ -126,11 +126,14 @@ class Hostile(Attached):
         self.backend.process.wait_output(re.escape(reason), stream="stderr")
         self.assertIn(reason, self.xen.run(0, "xenstore-read", "error/backend/pvcalls/1/0/error").stdout)
         self.assertEqual(self.backend.ask("state")[0].split()[0], "Failed")
-        self.assertEqual(self.used(), {"ports": self.before["ports"], "maptrack": self.before["maptrack"]})
+        self.assertEqual(self.used(), self.before)
+        told = [path for path in self.nodes() if path not in self.attached["nodes"]]
+        self.assertEqual([path for path in told if not path.startswith("/local/domain/0/error")], [])
         self.frontend.do("set-state", 5)
         self.frontend.do("set-state", 6)
         self.frontend.do("wait-backend", 6)
         self.frontend.attach()
+        self.wait_left({**self.attached, "nodes": sorted(self.attached["nodes"] + told)}, self.backend)
         server = self.serve()
         self.assertEqual(self.frontend.connect(9, server.port), 0)
         self.assertEqual(self.frontend.transfer("echo", 9, 1000), (1000, 0))
@@ -165,6 +168,8 @@ class Hostile(Attached):
             self.assertEqual(self.frontend.call("connect-raw", 1, "127.0.0.1", server.port, 16, 2, ref, port), "EINVAL")
         self.assertEqual(self.used(), before)
         self.assertEqual(server.connections, [])
+        self.assertEqual(self.frontend.call("release", 1), 0)
+        self.wait_left(self.attached, self.backend)
 
     def test_orders_and_references_on_the_page_that_cannot_be(self):
         server = self.serve()
@@ -181,6 +186,9 @@ class Hostile(Attached):
         self.assertEqual(self.used(), before)
         self.assertFalse(self.frontend.is_answered(number))
         self.assertEqual(self.frontend.connect(7, server.port), 0)
+        for number in (7, 1):
+            self.assertEqual(self.frontend.call("release", number), 0)
+        self.wait_left(self.attached, self.backend)
 
     def test_a_storm_of_events(self):
         server = self.connect()
@@ -190,3 +198,6 @@ class Hostile(Attached):
         self.assertLess(os.times().elapsed - before.elapsed, 60)
         self.assertEqual(self.frontend.transfer("echo", 1, 10000), (10000, 0))
         self.assertEqual(self.frontend.connect(2, server.port), 0)
+        for number in (1, 2):
+            self.assertEqual(self.frontend.call("release", number), 0)
+        self.wait_left(self.attached, self.backend)

@@ -38,7 +38,7 @@ allow out signal org.xen.xcp.pvcalls.domain1 to id=0
 
     def setUp(self):
         super().setUp()
-        self.before = self.left()
+        self.before, self.there = self.left(), self.used_there()
         self.state = self.xen.rundir / "state"
         self.host = self.start_host()
         self.service = self.start_controller()
@@ -83,6 +83,12 @@ allow out signal org.xen.xcp.pvcalls.domain1 to id=0
         with contextlib.closing(host):
             wait_until(lambda: host.domains() == [], lambda: f"domain 1 to let go of {host.domains()}")
         wait_until(lambda: self.n_backends() == 0, "the end of the backend")
+        wait_until(lambda: self.used_there() == self.there, lambda: f"domain 1 to use {self.there} in place of {self.used_there()}")
+
+    def used_there(self):
+        """What domain 1 has of Xen."""
+        [there] = [domain for domain in self.xen.list() if domain["domid"] == 1]
+        return {what: there[what]["used"] for what in ("ports", "maptrack")}
 
     def n_backends(self):
         return self.xen.run(1, "ps", "-e", "-o", "args").stdout.count("xcp-pvcalls-backend ")

@@ -8,8 +8,8 @@ import re
 import signal
 import threading
 
-from harness import Emulation, TestCase, wait_until
-from pvcalls import ALLOW_LOOPBACK, LOCAL, WRITE, Attached, Backend, Frontend, Server, echo, make_device
+from harness import Emulation, wait_until
+from pvcalls import ALLOW_LOOPBACK, LOCAL, WRITE, Attached, Backend, Counted, Frontend, Server, echo, make_device
 
 MIB = 1 << 20
 DOM, OTHER = 1, 2
@@ -36,7 +36,7 @@ COMMANDS = (
 PARKED = ("accept", "poll")
 
 
-class Neighbours(TestCase):
+class Neighbours(Counted):
     """Two guests; what happens to the first must be nothing to the second."""
 
     def setUp(self):
@@ -51,18 +51,6 @@ class Neighbours(TestCase):
         self.other.attach()
         self.assertEqual(self.other.connect(1, self.server.port), 0)
         self.nobody = self.used()
-
-    def used(self):
-        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
-        return {what: domain[what]["used"] for what in ("ports", "maptrack")}
-
-    def wait_used(self, expected, what):
-        wait_until(lambda: self.used() == expected, lambda: f"{expected} in use in place of {self.used()}, {what}")
-
-    def nodes(self):
-        """Of the device, without what they say."""
-        return [re.sub(r" = .*", "", line) for path in (f"/local/domain/0/backend/pvcalls/{DOM}", f"/local/domain/{DOM}/device")
-                for line in self.xen.run(0, "xenstore-ls", path).stdout.splitlines()]
 
     def run_to(self, frontend, n):
         """Has the first n commands done, and one more begun."""
@@ -108,24 +96,29 @@ class Streams(Neighbours):
     """The second guest has a stream, with nothing lost in it and nothing added, while the first one does its worst."""
 
     def test_beside_a_storm_of_events(self):
-        with Backend(self.xen, DOM), Frontend(self.xen, DOM) as frontend:
+        with Backend(self.xen, DOM) as backend, Frontend(self.xen, DOM) as frontend:
             frontend.attach()
+            attached = self.left(backend, self.other_backend)
             self.assertEqual(frontend.connect(1, self.server.port), 0)
             with self.other_streams():
                 frontend.do("storm", 1, 200_000)
                 frontend.do("storm", 0, 1000)
             self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
+            self.assertEqual(frontend.call("release", 1), 0)
+            self.wait_left(attached, backend, self.other_backend)
 
     def test_beside_the_end_of_a_domain(self):
         with Backend(self.xen, DOM) as backend, Frontend(self.xen, DOM) as frontend:
             frontend.attach()
+            nodes, descriptors = self.nodes(), self.other_backend.descriptors()
             for number in range(1, 101):
                 self.assertEqual(frontend.connect(number, self.server.port), 0)
             with self.other_streams():
                 self.xen.destroy(DOM)
                 backend.process.wait()
-            self.wait_used({what: n - 1 for what, n in self.nobody.items()}, "after the end of a domain")  # and xenstored's port and page
+            self.wait_destroyed(self.nobody, nodes, DOM)
         self.other_goes_on()
+        self.assertEqual(self.other_backend.descriptors(), descriptors)
 
 
 class FrontendKilled(Neighbours):
@@ -133,23 +126,27 @@ class FrontendKilled(Neighbours):
         with Backend(self.xen, DOM) as backend:
             with Frontend(self.xen, DOM) as frontend:
                 frontend.attach()
-                connected, descriptors, nodes = self.used(), backend.descriptors(), self.nodes()
+                connected = self.left(backend, self.other_backend)
             for n, words in enumerate(COMMANDS):
                 with Frontend(self.xen, DOM) as frontend:
                     frontend.attach()
                     self.run_to(frontend, n)
                 with Frontend(self.xen, DOM) as frontend:
                     frontend.attach()
-                    self.wait_used(connected, words)
-                    self.assertEqual((backend.descriptors(), backend.counters()["sockets.now"], self.nodes()), (descriptors, 0, nodes), words)
+                    self.wait_left(connected, backend, self.other_backend, what=words)
+                    self.assertEqual(backend.counters()["sockets.now"], 0, words)
                 self.other_goes_on()
 
 
 class BackendKilled(Neighbours):
     def test_at_every_step(self):
+        with Backend(self.xen, DOM) as backend, Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            connected = self.left(backend, self.other_backend)
         for n, words in enumerate(COMMANDS):
             with Backend(self.xen, DOM) as backend, Frontend(self.xen, DOM) as frontend:
                 frontend.attach()
+                self.wait_left(connected, backend, self.other_backend, what=words)
                 self.run_to(frontend, n)
                 os.kill(backend.pid(), signal.SIGKILL)
                 backend.process.wait()
@@ -175,7 +172,7 @@ class Removed(Neighbours):
             backend.process.signal(signal.SIGCONT)
             backend.process.wait().check()
             self.assertNotIn("Cannot", backend.process.stderr)
-        self.assertEqual(self.nodes(), ["pvcalls"])
+        self.assertEqual(self.nodes(DOM), [f"/local/domain/0/backend/pvcalls/{DOM}", f"/local/domain/{DOM}/device/pvcalls"])
         self.wait_used(self.nobody, "after its device's end")
         self.other_goes_on()
 
@@ -194,13 +191,13 @@ class NoMemory(Attached):
         with Backend(self.xen, 1, ALLOW_LOOPBACK, prefix=(*self.prefix, "prlimit", f"--as={size + 5 * MIB}")) as backend, Frontend(self.xen, 1) as frontend:
             frontend.attach()
             self.assertEqual(frontend.connect(1, server.port), 0)
-            used, descriptors = self.used(), backend.descriptors()
+            left = self.left(backend)
             results = [frontend.connect(10 + i, server.port, order=9) for i in range(12)]  # 2 MiB each
             self.assertEqual((results[0], results[-1]), (0, "ENOMEM"))
             self.assertEqual(frontend.transfer("echo", 1, 10000), (10000, 0))
             for i in range(12):
                 self.assertEqual(frontend.call("release", 10 + i), 0)
-            self.assertEqual((self.used(), backend.descriptors()), (used, descriptors))
+            self.wait_left(left, backend)
             self.assertEqual(frontend.connect(20, server.port, order=9), 0)
             self.assertEqual(frontend.transfer("echo", 20, MIB), (MIB, 0))
 
@@ -216,14 +213,15 @@ class OthersPages(Neighbours):
             ours = []
             self.assertEqual(frontend.connect(1, self.server.port), 0)
             ours = [int(word) for word in frontend.do("references")]
-            used = self.used()
+            left = self.left(backend, self.other_backend)
             self.assertEqual(frontend.call("socket", 2), 0)
             for ref in set(range(theirs[0] - 8, theirs[0] + 8)) - set(range(ours[0] - 1, ours[0] + 3)):
                 if ref >= 64:
                     self.assertEqual(frontend.call("connect-raw", 2, "127.0.0.1", self.server.port, 16, 2, ref, 1), "EINVAL")
-            self.assertEqual(self.used(), used)
+            self.assertEqual(frontend.call("release", 2), 0)
+            self.wait_left(left, backend, self.other_backend)
             self.assertEqual(backend.ask("state")[0].split()[0], "Connected")
             self.other_goes_on()
 
 
-del Neighbours, Attached
+del Neighbours, Attached, Counted

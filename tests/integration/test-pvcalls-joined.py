@@ -6,15 +6,15 @@ import os
 import signal
 import threading
 
-from harness import Emulation, TestCase, wait_until
-from pvcalls import ALLOW_LOOPBACK, BOTH, LOCAL, PEER, WRITE, Backend, Frontend, make_device, parse_name
+from harness import Emulation, wait_until
+from pvcalls import ALLOW_LOOPBACK, BOTH, LOCAL, PEER, WRITE, Backend, Counted, Frontend, make_device, parse_name
 
 MIB = 1 << 20
 LISTENING, CONNECTING = 1, 2  # the domains
 JOIN = f"test-{os.getpid()}"  # two runs on one host have one space of names, and the same domains, references and ports
 
 
-class Joined(TestCase):
+class Joined(Counted):
     """Domain 1 listens with socket 1, and domain 2 connects to it."""
 
     arguments = (("--join", JOIN), ("--join", JOIN))
@@ -35,12 +35,25 @@ class Joined(TestCase):
             self.frontends[domid] = self.stack.enter_context(Frontend(self.xen, domid))
             self.frontends[domid].attach(suppress=True)
         self.server, self.client = self.frontends[LISTENING], self.frontends[CONNECTING]
-        self.before = self.used()
+        self.before = self.all_left()
 
-    def used(self):
-        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
-        descriptors = {domid: backend.descriptors() for domid, backend in self.backends.items()}
-        return {what: domain[what]["used"] for what in ("ports", "maptrack")}, descriptors
+    def all_left(self):
+        return self.left(*self.backends.values())
+
+    def wait_all(self, expected, what="at the end"):
+        self.wait_left(expected, *self.backends.values(), what=what)
+
+    def wait_without(self, domid, n):
+        """
+        Waits until of this guest, whose backend or device has ended, nothing is left: the other's sockets are all released. n of the ports and maps
+        of before were its command ring, and xenstored's of the domain.
+        """
+        other = LISTENING + CONNECTING - domid
+        expected = {what: self.before[what] - n for what in ("ports", "maptrack")}, self.before["descriptors"][other - 1]
+        found = lambda: (self.used(), self.backends[other].descriptors())
+        wait_until(lambda: found() == expected, lambda: f"{expected} to be left in place of {found()}")
+        self.assertEqual([path for path in self.nodes() if path not in self.before["nodes"] and "/0/error" not in path], [])
+        self.assertEqual(self.backends[other].counters()["sockets.now"], 0)
 
     def listen(self, address="127.0.0.1"):
         self.assertEqual(self.server.call("socket", 1), 0)
@@ -71,14 +84,11 @@ class Joined(TestCase):
         thread.join()
         self.assertEqual(results, [(n, 0), (n, 0)])
 
-    def wait_used(self, expected):
-        wait_until(lambda: self.used() == expected, lambda: f"{expected} in use in place of {self.used()}")
-
 
 class Data(Joined):
     def test_both_ways_and_every_order(self):
         port = self.listen()
-        listening = self.used()
+        listening = self.all_left()
         for order in (1, 4, 9):
             self.connect(port, order=order)
             self.assertEqual((self.is_joined(LISTENING), self.is_joined(CONNECTING)), ([True], [True]))
@@ -88,7 +98,7 @@ class Data(Joined):
             self.assertEqual(self.client.call("release", 2), 0)
             self.assertEqual(self.server.transfer("receive", 2, 1), (0, "ENOTCONN"))
             self.assertEqual(self.server.call("release", 2), 0)
-            self.wait_used(listening)
+            self.wait_all(listening)
 
     def test_names(self):
         port = self.listen("0.0.0.0")
@@ -121,7 +131,7 @@ class Data(Joined):
         for frontend in (self.server, self.client):
             self.assertEqual(frontend.call("release", 2), 0)
         self.assertEqual(self.server.call("release", 1), 0)
-        self.wait_used(self.before)
+        self.wait_all(self.before)
 
     def test_the_listening_side_releases_first(self):
         port = self.connected()
@@ -175,7 +185,9 @@ class Faults(Joined):
         while (moved := self.server.transfer("receive", 2, MIB))[1] == 0:  # what is in the ring comes first
             self.assertEqual(moved[0], MIB)
         self.assertIn(moved[1], ("ECONNRESET", "ENOTCONN"))
-        self.assertEqual(self.server.call("release", 2), 0)
+        for number in (2, 1):
+            self.assertEqual(self.server.call("release", number), 0)
+        self.wait_without(CONNECTING, 2)
 
     def test_listening_backend_is_killed(self):
         self.connected()
@@ -184,13 +196,16 @@ class Faults(Joined):
         self.assertEqual(self.client.transfer("receive", 2, 1), (0, "ECONNRESET"))
         self.assertEqual(self.client.transfer("send", 2, 1)[1], "ECONNRESET")
         self.assertEqual(self.client.call("release", 2), 0)
+        self.wait_without(LISTENING, 1)
 
     def test_connecting_backend_is_killed(self):
         self.connected()
         self.pass_on(100000, self.client, self.server)
         os.kill(self.backends[CONNECTING].pid(), signal.SIGKILL)
         self.assertEqual(self.server.transfer("receive", 2, 1), (0, "ECONNRESET"))
-        self.assertEqual(self.server.call("release", 2), 0)
+        for number in (2, 1):
+            self.assertEqual(self.server.call("release", number), 0)
+        self.wait_without(CONNECTING, 1)
 
     def test_a_connecting_guest_that_lies_ends_its_socket_alone(self):
         port = self.connected()
@@ -199,6 +214,10 @@ class Faults(Joined):
             self.assertNotEqual(frontend.transfer("receive", 2, 1)[1], 0)
         self.connect(port, 3)
         self.pass_on(1000, self.client, self.server, number=3)
+        for frontend, numbers in ((self.client, (2, 3)), (self.server, (2, 3, 1))):
+            for number in numbers:
+                self.assertEqual(frontend.call("release", number), 0)
+        self.wait_all(self.before)
 
     def test_a_listening_guest_that_lies_loses_its_device(self):
         self.connected()
@@ -206,13 +225,16 @@ class Faults(Joined):
         self.server.do("wait-backend", 5)
         self.assertNotEqual(self.client.transfer("receive", 2, 1)[1], 0)
         self.assertEqual(self.client.call("release", 2), 0)
+        self.wait_without(LISTENING, 1)
 
     def test_a_reader_that_does_not_read_holds_no_release(self):
         self.connected()
         self.assertEqual(self.client.transfer("send", 2, 32768), (32768, 0))
         self.assertEqual(self.client.transfer("send", 2, 32768), (32768, 0))  # both rings are full
         self.assertEqual(self.client.call("release", 2), 0)
-        self.assertEqual(self.server.call("release", 2), 0)
+        for number in (2, 1):
+            self.assertEqual(self.server.call("release", number), 0)
+        self.wait_all(self.before)
 
 
 class Many(Joined):
@@ -222,14 +244,9 @@ class Many(Joined):
     arguments = (("--join", JOIN, "--limit", "sockets=2000", "--limit", "sockets-per-second=100000"),) * 2
     deadline = 400
 
-    def domain_0(self):
-        domain = next(domain for domain in self.xen.list() if domain["domid"] == 0)
-        return domain["ports"]["used"], domain["maptrack"]["used"]
-
     def destroy(self, n, doomed, other, frontend):
         numbers = range(10, 10 + n)
         port = self.listen()
-        before, descriptors = self.domain_0(), self.backends[other].descriptors()
         for number in numbers:
             self.connect(port, number, order=1)
         for domid in (LISTENING, CONNECTING):
@@ -242,21 +259,15 @@ class Many(Joined):
             self.assertIn(frontend.transfer("receive", number, 1)[1], ("ECONNRESET", "ENOTCONN"))
         for number in numbers:
             self.assertEqual(frontend.call("release", number), 0)
-        return before, descriptors
+        if other == LISTENING:
+            self.assertEqual(frontend.call("release", 1), 0)
+        self.wait_without(doomed, 2)
 
     def test_the_connecting_guest_is_destroyed_with_1000(self):
-        before, descriptors = self.destroy(1000, CONNECTING, LISTENING, self.server)
-        expected = before[0] - 2, before[1] - 2  # the command ring of the guest that is gone, and what xenstored had of it
-        wait_until(lambda: self.domain_0() == expected, lambda: f"{expected} in use in place of {self.domain_0()}")
-        self.assertEqual(self.backends[LISTENING].descriptors(), descriptors)
-        self.assertEqual(self.backends[LISTENING].counters()["sockets.now"], 1)
+        self.destroy(1000, CONNECTING, LISTENING, self.server)
 
     def test_the_listening_guest_is_destroyed(self):
-        before, descriptors = self.destroy(100, LISTENING, CONNECTING, self.client)
-        expected = before[0] - 2, before[1] - 2
-        wait_until(lambda: self.domain_0() == expected, lambda: f"{expected} in use in place of {self.domain_0()}")
-        self.assertEqual(self.backends[CONNECTING].descriptors(), descriptors)
-        self.assertEqual(self.backends[CONNECTING].counters()["sockets.now"], 0)
+        self.destroy(100, LISTENING, CONNECTING, self.client)
 
 
 class KilledAtEveryStep(Joined):
@@ -310,7 +321,7 @@ class KilledAtEveryStep(Joined):
                     self.assertEqual(self.backends[other].counters()["sockets.now"], 0)
                     self.restart(killed)
                     self.attach(killed)
-                    self.wait_used(self.before)
+                    self.wait_all(self.before)
 
 
 class OutOfDescriptors(Joined):
@@ -330,6 +341,9 @@ class OutOfDescriptors(Joined):
         self.assertEqual(self.server.call("accept", 1, 3, 1), 0)  # the connection has waited
         self.assertEqual(self.client.transfer("send", 2, 1000), (1000, 0))
         self.assertEqual(self.server.transfer("receive", 3, 1000), (1000, 0))
+        for frontend, number in ((self.client, 2), (self.server, 3), (self.server, 1)):
+            self.assertEqual(frontend.call("release", number), 0)
+        self.wait_all(self.before)
 
 
 class NotJoined(Joined):
@@ -348,4 +362,4 @@ class NotAllowed(Joined):
         self.assertEqual(self.client.connect(2, port), "EACCES")
 
 
-del Joined
+del Joined, Counted

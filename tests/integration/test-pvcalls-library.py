@@ -9,14 +9,14 @@ import sys
 import threading
 import time
 
-from harness import Emulation, TestCase, build_directory, wait_until
-from pvcalls import ALLOW_LOOPBACK, Backend, Server, echo, keep, make_device
+from harness import Emulation, build_directory, wait_until
+from pvcalls import ALLOW_LOOPBACK, Backend, Counted, Server, echo, keep, make_device
 
 DOM = 1
 MIB = 1 << 20
 
 
-class Served(TestCase):
+class Served(Counted):
     """Domain 1 with a device, and a backend for it in domain 0."""
 
     limits = ()
@@ -30,6 +30,7 @@ class Served(TestCase):
         make_device(self.xen, DOM)
         self.before = self.used()
         self.backend = self.stack.enter_context(Backend(self.xen, DOM, self.policy, self.arguments))
+        self.descriptors = self.backend.descriptors()
 
     def used(self):
         """What both domains have of Xen."""
@@ -47,7 +48,10 @@ class Served(TestCase):
         return self.stack.enter_context(Server(handle, address))
 
     def wait_tidy(self):
+        """The frontend has ended: of it nothing is left on either side."""
         wait_until(lambda: self.used() == self.before, lambda: f"nothing to be left of {self.before}: {self.used()}")
+        allowed = self.descriptors, self.descriptors + 1  # sd-event opens one for timers when it first needs it
+        wait_until(lambda: self.backend.descriptors() in allowed, lambda: f"the backend to have {allowed} descriptors: {self.backend.descriptors()}")
 
 
 class Library(Served):
@@ -87,20 +91,24 @@ class Library(Served):
         server = self.serve(keep)
         process = self.start("hold", "127.0.0.1", server.port)
         process.wait_output("connected 1")
+        connected = self.left(self.backend)
         os.kill(self.backend.pid(), signal.SIGKILL)
         self.backend.process.wait()
-        with Backend(self.xen, DOM):
+        with Backend(self.xen, DOM) as backend:
             process.wait_output("ended ECONNRESET\nconnected 2")
+            self.wait_left(connected, backend)
 
     def test_a_backend_that_ends_and_comes_back(self):
         server = self.serve(keep)
         process = self.start("hold", "127.0.0.1", server.port)
         process.wait_output("connected 1")
+        connected = self.left(self.backend)
         self.backend.process.signal(signal.SIGTERM)
         self.backend.process.wait()
         process.wait_output("ended ECONNRESET")
-        with Backend(self.xen, DOM):
+        with Backend(self.xen, DOM) as backend:
             process.wait_output("connected 2")
+            self.wait_left(connected, backend)
 
     def test_a_listener_outlives_its_backend(self):
         server = self.start("serve", "127.0.0.1", 0)
@@ -115,9 +123,15 @@ class Library(Served):
 
     def test_a_frontend_that_is_killed(self):
         server = self.serve(keep)
-        self.start("hold", "127.0.0.1", server.port).wait_output("connected 1")
-        self.stack.enter_context(self.start("hold", "127.0.0.1", server.port))  # takes the device over
+        first = self.start("hold", "127.0.0.1", server.port)
+        first.wait_output("connected 1")
+        connected = self.left(self.backend)
+        first.kill()
+        second = self.start("hold", "127.0.0.1", server.port)  # takes the device over
+        second.wait_output("connected 1")
         server.wait_connections(2)
+        self.wait_left(connected, self.backend)
+        second.kill()
 
 
 class Datagrams(Served):
@@ -312,7 +326,7 @@ class Refusals(Served):
             self.assertEqual(connection.recv(10), b"served")
 
 
-class BackendDomains(TestCase):
+class BackendDomains(Counted):
     """A backend in a domain of its own, which is destroyed; another takes its place, and the toolstack says so."""
 
     FIRST, SECOND = 2, 3
@@ -343,7 +357,7 @@ with socket.create_server(("127.0.0.1", 7777)) as listener:
         first = self.serve_in(self.FIRST)
         process = self.enterContext(self.xen.start(DOM, build_directory() / "pvcalls/frontend/pvcalls-library-user", "hold", "127.0.0.1", "7777"))
         process.wait_output("connected 1")
-        used = self.shared()
+        used, nodes, descriptors = self.shared(), self.nodes(), first.descriptors()
         self.xen.destroy(self.FIRST)
         first.process.wait(30)
         process.wait_output("ended ECONNRESET")
@@ -351,6 +365,9 @@ with socket.create_server(("127.0.0.1", 7777)) as listener:
         second = self.serve_in(self.SECOND)
         process.wait_output("connected 2")
         wait_until(lambda: self.shared() == used, lambda: f"{used} in use in place of {self.shared()}")
+        gone, there = (f"/local/domain/{domid}/backend" for domid in (self.FIRST, self.SECOND))
+        self.assertEqual({path.replace(there, gone) for path in self.nodes() if not path.startswith(gone)}, set(nodes))
+        self.assertEqual(second.descriptors(), descriptors)
         process.kill()
         second.process.kill()
         wait_until(lambda: self.shared() == before, lambda: f"nothing to be left of {before}: {self.shared()}")

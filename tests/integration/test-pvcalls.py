@@ -354,13 +354,12 @@ class Faults(Attached):
             ended.append(connection)
 
         server = self.serve(echo_to_the_end)
-        connected, descriptors = self.used(), self.backend.descriptors()
         self.stream(server)
         self.frontend.process.kill()
         with Frontend(self.xen, DOM) as frontend:
             frontend.attach()
             wait_until(lambda: ended, "the peer to see the end of the connection")
-            self.assertEqual((self.used(), self.backend.descriptors()), (connected, descriptors))
+            self.wait_left(self.attached, self.backend)
             self.assertEqual(frontend.connect(1, server.port, order=9), 0)
             self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
 
@@ -371,8 +370,9 @@ class Faults(Attached):
         self.backend.process.wait()
         self.wait_used(self.before)
         self.frontend.process.kill()
-        with Backend(self.xen, DOM), Frontend(self.xen, DOM) as frontend:
+        with Backend(self.xen, DOM) as backend, Frontend(self.xen, DOM) as frontend:
             frontend.attach()
+            self.wait_left(self.attached, backend)
             self.assertEqual(frontend.connect(1, server.port), 0)
             self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
 
@@ -380,7 +380,7 @@ class Faults(Attached):
         self.stream(self.serve())
         self.xen.destroy(DOM)
         self.assertEqual(self.backend.process.wait().status, 0)
-        self.wait_used({what: n - 1 for what, n in self.before.items()})  # xenstored had a port and a page of its
+        self.wait_destroyed(self.before, self.attached["nodes"], DOM)
 
     def test_a_peer_that_never_reads(self):
         server = self.serve(keep)
@@ -392,7 +392,10 @@ class Faults(Attached):
         wait_until(lambda: int(self.backend.sockets()[0].split("sent=")[1].split()[0]) > MIB, "the socket's buffers to fill")
         self.assertEqual(self.backend.ask("close all"), ["1"])
         self.frontend.process.wait_output(r"^ok \d+ -104")
-
+        self.frontend.process.kill()
+        with Frontend(self.xen, DOM) as frontend:
+            frontend.attach()
+            self.wait_left(self.attached, self.backend)
 
     def test_release_does_not_wait_for_a_peer_that_never_reads(self):
         server = self.serve(keep)
@@ -407,6 +410,7 @@ class Faults(Attached):
         self.assertEqual(self.frontend.call("release", 1), 0)
         self.assertEqual(self.backend.counters()["sockets.linger-ended"], 1)
         self.assertEqual(self.backend.counters()["sockets.now"], 0)
+        self.wait_left(self.attached, self.backend)
 
 
 class OutOfDescriptors(Attached):
@@ -417,7 +421,7 @@ class OutOfDescriptors(Attached):
         port = self.listen(1)
         accept = self.frontend.request("accept", 1, 2, 1)
         self.assertFalse(self.frontend.is_answered(accept))
-        before = self.used(), self.backend.descriptors()
+        before = self.left(self.backend)
         results = [self.frontend.connect(10 + i, server.port) for i in range(40)]
         self.assertIn(results.index(next(filter(None, results))), range(5, 35))
         self.assertLessEqual(set(results), {0, "EMFILE", "ENOMEM"})
@@ -430,7 +434,10 @@ class OutOfDescriptors(Attached):
         for i in (*range(40), *range(90, 91 + bound)):
             self.assertEqual(self.frontend.call("release", 10 + i), 0)
         self.assertEqual(self.frontend.call("accept", 1, 2, 1), 0)  # the connection that there was no descriptor for has waited
-        self.assertEqual((self.used(), self.backend.descriptors() - 1), before)
+        self.wait_left({**before, "descriptors": [before["descriptors"][0] + 1]}, self.backend)
+        for number in (2, 1):
+            self.assertEqual(self.frontend.call("release", number), 0)
+        self.wait_left(self.attached, self.backend)
 
 
 class Handshake(Attached):
@@ -445,6 +452,8 @@ class Handshake(Attached):
             self.assertEqual(frontend.connect(1, server.port, order=4), 0)
             self.assertEqual(frontend.transfer("echo", 1, MIB), (MIB, 0))
             self.assertEqual(self.used(), connected)
+            self.assertEqual(frontend.call("release", 1), 0)
+            self.wait_left(self.attached, self.backend)
 
     def test_backend_killed_and_comes_back(self):
         server = self.serve()
@@ -452,12 +461,13 @@ class Handshake(Attached):
         os.kill(self.backend.pid(), signal.SIGKILL)
         self.backend.process.wait()
         wait_until(lambda: self.used() == self.before, "the port and pages of the one that was killed to be free")
-        with Backend(self.xen, DOM):
+        with Backend(self.xen, DOM) as backend:
             self.frontend.do("wait-backend", 5)
             self.frontend.do("set-state", 5)
             self.frontend.do("set-state", 6)
             self.frontend.do("wait-backend", 6)
             self.frontend.attach()
+            self.wait_left(self.attached, backend)
             self.assertEqual(self.frontend.connect(1, server.port, order=4), 0)
             self.assertEqual(self.frontend.transfer("echo", 1, MIB), (MIB, 0))
 

@@ -3,7 +3,6 @@
 
 import os
 import pathlib
-import re
 import select
 import signal
 import socket
@@ -11,7 +10,7 @@ import sys
 
 from carried import DOM, Carried
 from harness import build_directory, wait_until
-from pvcalls import Server, echo
+from pvcalls import Counted, Server, echo
 
 LIBRARY_USER = build_directory() / "pvcalls/frontend/pvcalls-library-user"
 
@@ -85,10 +84,10 @@ class Killed(Carried):
         return self.full if step == "connect" else self.server.port
 
     def left(self):
-        """All there is of the frontend with the backend, and in the store, without what the nodes say."""
-        nodes = [re.sub(r" = .*", "", line) for path in (f"/local/domain/0/backend/pvcalls/{DOM}", f"/local/domain/{DOM}/device")
-                 for line in self.xen.run(0, "xenstore-ls", path).stdout.splitlines()]
-        return self.used(), self.backend.descriptors(), self.backend.sockets(), self.backend.counters()["sockets.now"], nodes
+        """All there is of the frontend with the backend, and in the store."""
+        return self.used(), self.backend.descriptors(), self.backend.sockets(), self.backend.counters()["sockets.now"], self.nodes()
+
+    nodes = Counted.nodes
 
     def wait_step(self, process, step):
         process.wait_output(f"^at {step}$")
@@ -163,6 +162,7 @@ class Libraries(Killed):
         self.backend.process.wait()
         used = {what: n - 1 for what, n in self.before[0].items() if what != "shared_pages"}  # and xenstored's port and page of the domain
         wait_until(lambda: {what: self.used()[0][what] for what in used} == used, lambda: f"{used} in use in place of {self.used()}")
+        self.assertEqual(set(self.nodes()) - set(self.kept[-1]), set())
 
 
-del Killed, Carried
+del Killed, Carried, Counted
