@@ -8,33 +8,7 @@
 #include <sys/socket.h>
 
 #include "error.h"
-
-#define HEADER sizeof(struct pvcalls_datagram)
-
-static size_t frame_length(size_t n) {
-        return (HEADER + n + PVCALLS_DATAGRAM_ALIGN - 1) / PVCALLS_DATAGRAM_ALIGN * PVCALLS_DATAGRAM_ALIGN;
-}
-
-/* Between a copy of a header and the pieces that it lies in; and then the pieces without it. */
-static void header_copy(struct iovec pieces[2], void *header, bool out) {
-        for (size_t done = 0, i = 0; done < HEADER && i < 2; i++) {
-                size_t n = HEADER - done < pieces[i].iov_len ? HEADER - done : pieces[i].iov_len;
-
-                if (out)
-                        memcpy((uint8_t *) header + done, pieces[i].iov_base, n);
-                else
-                        memcpy(pieces[i].iov_base, (const uint8_t *) header + done, n);
-                pieces[i].iov_base = (uint8_t *) pieces[i].iov_base + n;
-                pieces[i].iov_len -= n;
-                done += n;
-        }
-}
-
-static void pieces_limit(struct iovec pieces[2], size_t n) {
-        if (pieces[0].iov_len > n)
-                pieces[0].iov_len = n;
-        pieces[1].iov_len = n - pieces[0].iov_len;
-}
+#include "frame.h"
 
 static void say_address(struct pvcalls_datagram *header, const struct pvcalls_name *name) {
         uint8_t bytes[PVCALLS_NAME_MAX];
@@ -49,12 +23,12 @@ static void tell_error(struct stream *stream, int error, const struct pvcalls_na
         struct iovec pieces[2];
         size_t n;
 
-        if (data_producer_space(&stream->in, pieces, &n) < 0 || n < HEADER)
+        if (data_producer_space(&stream->in, pieces, &n) < 0 || n < FRAME_HEADER)
                 return;
         if (to && to->size > 0)
                 say_address(&header, to);
-        header_copy(pieces, &header, false);
-        data_producer_commit(&stream->in, HEADER);
+        pieces_put(pieces, &header, FRAME_HEADER);
+        data_producer_commit(&stream->in, FRAME_HEADER);
 }
 
 /* Whom it is for. Returns 0 and an address, or none: whoever the socket is connected to. */
@@ -81,10 +55,7 @@ ssize_t datagram_send(struct stream *stream, size_t budget) {
         r = stream_find_data(stream, pieces, &n);
         if (r < 0 || n == 0)
                 return r;
-        if (n < HEADER)
-                return -EPROTO;         /* a frame is put in whole */
-        header_copy(pieces, &header, true);
-        if (header.length > n - HEADER || frame_length(header.length) > n)
+        if (frame_get(pieces, n, &header) < 0)
                 return -EPROTO;
         frame = frame_length(header.length);
         pieces_limit(pieces, header.length);
@@ -140,8 +111,8 @@ ssize_t datagram_receive(struct stream *stream, size_t budget) {
         if (r < 0 || n == 0)
                 return r;
         memcpy(payload, pieces, sizeof payload);
-        header_copy(payload, &header, false);
-        room = (n - HEADER) / PVCALLS_DATAGRAM_ALIGN * PVCALLS_DATAGRAM_ALIGN;
+        pieces_put(payload, &header, FRAME_HEADER);
+        room = (n - FRAME_HEADER) / PVCALLS_DATAGRAM_ALIGN * PVCALLS_DATAGRAM_ALIGN;
         pieces_limit(payload, room);
         received = recvmsg(stream->fd, &message, MSG_DONTWAIT | MSG_TRUNC);
         if (received < 0 && errno == EAGAIN) {
@@ -150,13 +121,13 @@ ssize_t datagram_receive(struct stream *stream, size_t budget) {
         }
         if (received < 0) {             /* of a datagram sent before: a port that nobody listens at, for example */
                 tell_error(stream, -errno, NULL);
-                return HEADER;
+                return FRAME_HEADER;
         }
         from.size = message.msg_namelen;
         header.flags = (size_t) received > room ? PVCALLS_DATAGRAM_TRUNCATED : 0;
         header.length = (uint32_t) ((size_t) received > room ? room : (size_t) received);
         say_address(&header, &from);
-        header_copy(pieces, &header, false);
+        pieces_put(pieces, &header, FRAME_HEADER);
         data_producer_commit(&stream->in, frame_length(header.length));
         return (ssize_t) frame_length(header.length);
 }

@@ -15,18 +15,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "fuzz-input.h"
 #include "joint.h"
 #include "stream.h"
 
 #define HALF 4096u
 #define BUDGET 1024u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-        const uint8_t *data;
-        size_t n;
-};
 
 struct world {
         _Alignas(4096) struct pvcalls_indexes indexes[2];
@@ -35,22 +29,6 @@ struct world {
         struct joint joint;
         int fds[2];
 };
-
-static void next_bytes(struct input *input, void *to, size_t size) {
-        size_t n = size < input->n ? size : input->n;
-
-        memset(to, 0, size);
-        memcpy(to, input->data, n);
-        input->data += n;
-        input->n -= n;
-}
-
-static uint32_t next(struct input *input, size_t size) {
-        uint32_t number = 0;
-
-        next_bytes(input, &number, size);
-        return number;
-}
 
 static int judge(struct stream *stream, const struct pvcalls_name *asked, struct pvcalls_name *ret_used) {
         return -13;                     /* EACCES: what the parser makes of it is all that matters here */

@@ -10,19 +10,7 @@
 
 #include <stdbool.h>
 
-/* The numbers of io/xenbus.h, which the store has as text. */
-enum xenbus_state {
-        XENBUS_UNKNOWN,                 /* also: the node is not there, or is no number of a state */
-        XENBUS_INITIALISING,
-        XENBUS_INIT_WAIT,
-        XENBUS_INITIALISED,
-        XENBUS_CONNECTED,
-        XENBUS_CLOSING,
-        XENBUS_CLOSED,
-        XENBUS_RECONFIGURING,
-        XENBUS_RECONFIGURED,
-        _XENBUS_N,
-};
+#include "xenbus.h"
 
 enum handshake_step {
         HANDSHAKE_REST,                 /* there is nothing to do until something changes */
@@ -42,7 +30,3 @@ struct handshake_view {
 };
 
 enum handshake_step handshake_next(const struct handshake_view *view);
-
-/* A state node's text; XENBUS_UNKNOWN for NULL and for what is no state. */
-enum xenbus_state xenbus_state_parse(const char *text);
-const char *xenbus_state_name(enum xenbus_state state);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "feature-nodes.h"
 #include "nodes.h"
 
 static int find_frontend(struct store *store) {
@@ -105,9 +106,7 @@ static int write_there(const struct store *store, int (*write_in)(const struct s
         }
 }
 
-/* docs/pvcalls-extensions.md */
-static const char *const features[] = { "feature-notification-suppression", "feature-names", "feature-shutdown", "feature-ipv6",
-                                        "feature-socket-options", "feature-datagrams", "feature-unix" };
+static const char *const features[] = { FEATURE_SUPPRESSION, FEATURE_NAMES, FEATURE_SHUTDOWN, FEATURE_IPV6, FEATURE_OPTIONS, FEATURE_DATAGRAMS, FEATURE_UNIX };
 
 static int publish_in(const struct store *store, xs_transaction_t transaction, uint32_t max_page_order) {
         char order[16];
@@ -148,7 +147,7 @@ void store_set_error(const struct store *store, const char *reason) {
 int store_read_offer(const struct store *store, struct guest_offer *ret_offer, const char **ret_reason) {
         AUTO_FREE char *version = nodes_read(store->xs, store->frontend, "version");
         AUTO_FREE char *ring_ref = nodes_read(store->xs, store->frontend, "ring-ref"), *port = nodes_read(store->xs, store->frontend, "port");
-        AUTO_FREE char *suppress = nodes_read(store->xs, store->frontend, "feature-notification-suppression");
+        AUTO_FREE char *suppress = nodes_read(store->xs, store->frontend, FEATURE_SUPPRESSION);
         struct guest_offer offer = { .suppress = suppress && strcmp(suppress, "1") == 0 };
 
         *ret_reason = NULL;

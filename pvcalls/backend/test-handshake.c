@@ -102,23 +102,11 @@ static void test_a_failed_device_waits_for_a_new_beginning(void) {
         g_assert_cmpint(handshake_next(&view), ==, HANDSHAKE_CLOSED);
 }
 
-static void test_state_texts(void) {
-        static const char *const nonsense[] = { "", "9", "-1", "4 ", " 4", "04", "44", "four" };
-
-        g_assert_cmpint(xenbus_state_parse(NULL), ==, XENBUS_UNKNOWN);
-        g_assert_cmpint(xenbus_state_parse("4"), ==, XENBUS_CONNECTED);
-        g_assert_cmpint(xenbus_state_parse("8"), ==, XENBUS_RECONFIGURED);
-        for (size_t i = 0; i < G_N_ELEMENTS(nonsense); i++)
-                g_assert_cmpint(xenbus_state_parse(nonsense[i]), ==, XENBUS_UNKNOWN);
-        g_assert_cmpstr(xenbus_state_name(XENBUS_INIT_WAIT), ==, "InitWait");
-}
-
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/handshake/every-pair-of-states-comes-to-rest", test_every_pair_comes_to_rest);
         g_test_add_func("/handshake/every-history-is-forgotten", test_every_history_is_forgotten);
         g_test_add_func("/handshake/a-frontend-that-starts-again-is-let-go-of-first", test_a_frontend_that_starts_again_is_let_go_of_first);
         g_test_add_func("/handshake/a-failed-device-waits-for-a-new-beginning", test_a_failed_device_waits_for_a_new_beginning);
-        g_test_add_func("/handshake/state-texts", test_state_texts);
         return g_test_run();
 }

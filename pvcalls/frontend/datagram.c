@@ -6,28 +6,8 @@
 #include <string.h>
 
 #include "error.h"
+#include "frame.h"
 #include "private.h"
-
-#define HEADER sizeof(struct pvcalls_datagram)
-
-static size_t frame_length(size_t n) {
-        return (HEADER + n + PVCALLS_DATAGRAM_ALIGN - 1) / PVCALLS_DATAGRAM_ALIGN * PVCALLS_DATAGRAM_ALIGN;
-}
-
-/* Copies n bytes from or to the pieces, which begin behind them then. */
-static void pieces_copy(struct iovec pieces[2], void *to, const void *from, size_t n) {
-        for (size_t done = 0, i = 0; done < n && i < 2; i++) {
-                size_t some = n - done < pieces[i].iov_len ? n - done : pieces[i].iov_len;
-
-                if (to)
-                        memcpy((uint8_t *) to + done, pieces[i].iov_base, some);
-                else
-                        memcpy(pieces[i].iov_base, (const uint8_t *) from + done, some);
-                pieces[i].iov_base = (uint8_t *) pieces[i].iov_base + some;
-                pieces[i].iov_len -= some;
-                done += some;
-        }
-}
 
 int xcp_pvcalls_datagrams_new(struct xcp_pvcalls *pvcalls, void *userdata, struct xcp_pvcalls_socket **ret_socket) {
         int r;
@@ -92,7 +72,7 @@ int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, siz
         room = data_wait_room(socket, pieces, 1);
         if (room < 0 && room != -EAGAIN)
                 return (int) room;
-        if (size > socket->out.size - HEADER)           /* whose size is a multiple of what a frame's is: then its padding fits as well */
+        if (size > socket->out.size - FRAME_HEADER)           /* whose size is a multiple of what a frame's is: then its padding fits as well */
                 return -EMSGSIZE;
         room = data_wait_room(socket, pieces, frame_length(size));
         socket->room_wanted = room == -EAGAIN ? frame_length(size) : 0;
@@ -100,8 +80,8 @@ int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, siz
                 return (int) room;
         if (address)
                 header.addr_len = name_fill(&name, header.addr);
-        pieces_copy(pieces, NULL, &header, HEADER);
-        pieces_copy(pieces, NULL, data, size);
+        pieces_put(pieces, &header, FRAME_HEADER);
+        pieces_put(pieces, data, size);
         data_sent(socket, frame_length(size));
         return 0;
 }
@@ -125,16 +105,13 @@ ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, 
         n = data_wait_in(socket, pieces);
         if (n <= 0)
                 return n < 0 ? n : -ENOTCONN;           /* an empty datagram is no end, so an end is an error */
-        if ((size_t) n < HEADER)
-                return data_broken(socket);
-        pieces_copy(pieces, &untrusted, NULL, HEADER);
-        if (untrusted.length > (size_t) n - HEADER || frame_length(untrusted.length) > (size_t) n)
+        if (frame_get(pieces, (size_t) n, &untrusted) < 0)
                 return data_broken(socket);
         if (untrusted.addr_len <= PVCALLS_ADDRESS_SIZE)
                 (void) pvcalls_name_parse(untrusted.addr, untrusted.addr_len, &from);
         memcpy(ret_address, &from.any, *address_size < sizeof from.inet6 ? *address_size : sizeof from.inet6);
         *address_size = from.size;
-        pieces_copy(pieces, data, NULL, untrusted.length < size ? untrusted.length : size);
+        pieces_get(pieces, data, untrusted.length < size ? untrusted.length : size);
         data_received(socket, frame_length(untrusted.length));
         return untrusted.error != 0 ? error_of(&untrusted) : (ssize_t) untrusted.length;
 }

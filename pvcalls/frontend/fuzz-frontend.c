@@ -14,13 +14,12 @@
 #include <sys/un.h>
 
 #include "command-ring.h"
+#include "fuzz-input.h"
 #include "toy-xen.h"
 #include "xcp-pvcalls.h"
 
 #define SOCKETS 8u
 #define REQUESTS 32u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The linker puts this one in place of calloc(3) (--wrap): the library allocates by it alone what it needs besides strings. */
 void *__real_calloc(size_t n, size_t size);
@@ -32,11 +31,6 @@ void *__wrap_calloc(size_t n, size_t size) {
         return calls_left > 0 && --calls_left == 0 ? NULL : __real_calloc(n, size);
 }
 
-struct input {
-        const uint8_t *data;
-        size_t n;
-};
-
 struct world {
         struct xcp_pvcalls *pvcalls;
         struct xcp_pvcalls_socket *sockets[SOCKETS];
@@ -45,22 +39,6 @@ struct world {
         unsigned n_requests;
         uint32_t refs[REQUESTS], n_refs;        /* of indexes pages that requests have told of */
 };
-
-static void next_bytes(struct input *input, void *to, size_t size) {
-        size_t n = size < input->n ? size : input->n;
-
-        memset(to, 0, size);
-        memcpy(to, input->data, n);
-        input->data += n;
-        input->n -= n;
-}
-
-static uint32_t next(struct input *input, size_t size) {
-        uint32_t number = 0;
-
-        next_bytes(input, &number, size);
-        return number;
-}
 
 static void setup_nodes(struct input *input) {
         static const char *const features[] = { "names", "shutdown", "socket-options", "datagrams", "ipv6", "unix", "notification-suppression" };

@@ -10,17 +10,7 @@
 
 #include <stdbool.h>
 
-/* The numbers of io/xenbus.h. */
-enum front_state {
-        FRONT_STATE_UNKNOWN,            /* the node is not there, or is no state */
-        FRONT_STATE_INITIALISING,
-        FRONT_STATE_INIT_WAIT,
-        FRONT_STATE_INITIALISED,
-        FRONT_STATE_CONNECTED,
-        FRONT_STATE_CLOSING,
-        FRONT_STATE_CLOSED,
-        _FRONT_STATE_N,
-};
+#include "xenbus.h"
 
 enum front_step {
         FRONT_REST,                     /* there is nothing to do until something changes */
@@ -32,13 +22,10 @@ enum front_step {
 };
 
 struct front_view {
-        enum front_state own;           /* as this frontend has written it last; UNKNOWN at the start, whatever the node says */
-        enum front_state backend;
+        enum xenbus_state own;           /* as this frontend has written it last; UNKNOWN at the start, whatever the node says */
+        enum xenbus_state backend;
         bool leaving;                   /* the device is closed for good */
         bool failed;                    /* the backend has broken the protocol */
 };
 
 enum front_step front_next(const struct front_view *view);
-
-/* A state node's text; FRONT_STATE_UNKNOWN for NULL, and for what is no state that matters here. */
-enum front_state front_state_parse(const char *text);

@@ -6,15 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "feature-nodes.h"
 #include "private.h"
 
 #define DISOWNED_MAX 12u                /* slots: as many are left for ACCEPTs then */
 
 bool link_is_up(const struct xcp_pvcalls *pvcalls) {
-        return pvcalls->view.own == FRONT_STATE_CONNECTED;
+        return pvcalls->view.own == XENBUS_CONNECTED;
 }
 
-static void set_state(struct xcp_pvcalls *pvcalls, enum front_state state) {
+static void set_state(struct xcp_pvcalls *pvcalls, enum xenbus_state state) {
         (void) store_set_state(&pvcalls->store, state); /* if it fails, the device is gone, and a watch tells */
         pvcalls->view.own = state;
 }
@@ -59,11 +60,11 @@ static int offer(struct xcp_pvcalls *pvcalls) {
         if (r == 0)
                 r = store_write_number(&pvcalls->store, "port", pvcalls->page_port);
         if (r == 0)
-                r = store_write_number(&pvcalls->store, "feature-notification-suppression", pvcalls->terms.suppress);
+                r = store_write_number(&pvcalls->store, FEATURE_SUPPRESSION, pvcalls->terms.suppress);
         if (r == 0)
                 r = store_write_number(&pvcalls->store, "version", 1);
         if (r == 0)
-                set_state(pvcalls, FRONT_STATE_INITIALISED);
+                set_state(pvcalls, XENBUS_INITIALISED);
         return r;
 }
 
@@ -74,7 +75,7 @@ static bool is_listener(const struct xcp_pvcalls_socket *socket) {
 static void connected(struct xcp_pvcalls *pvcalls) {
         struct xcp_pvcalls_socket *next;
 
-        set_state(pvcalls, FRONT_STATE_CONNECTED);
+        set_state(pvcalls, XENBUS_CONNECTED);
         pvcalls->epoch++;
         pvcalls->parked_max = PARKED_MAX;
         for (struct xcp_pvcalls_socket *socket = pvcalls->sockets; socket; socket = next) {
@@ -100,7 +101,7 @@ static void socket_lost(struct xcp_pvcalls_socket *socket) {
 static void disconnected(struct xcp_pvcalls *pvcalls) {
         struct request *request;
 
-        set_state(pvcalls, FRONT_STATE_CLOSING);
+        set_state(pvcalls, XENBUS_CLOSING);
         for (struct xcp_pvcalls_socket *socket = pvcalls->sockets; socket; socket = socket->next)
                 socket_lost(socket);
         while ((request = requests_withdraw_any(&pvcalls->requests))) {
@@ -143,7 +144,7 @@ void link_follow(struct xcp_pvcalls *pvcalls) {
                 case FRONT_REST:
                         return;
                 case FRONT_BEGIN:
-                        set_state(pvcalls, FRONT_STATE_INITIALISING);
+                        set_state(pvcalls, XENBUS_INITIALISING);
                         break;
                 case FRONT_OFFER:
                         if (offer(pvcalls) < 0)
@@ -159,7 +160,7 @@ void link_follow(struct xcp_pvcalls *pvcalls) {
                         page_drop(pvcalls);
                         rings_forget(&pvcalls->rings);
                         atomic_store(&pvcalls->failed, false);
-                        set_state(pvcalls, FRONT_STATE_CLOSED);
+                        set_state(pvcalls, XENBUS_CLOSED);
                         break;
                 }
         }

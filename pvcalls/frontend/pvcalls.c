@@ -315,7 +315,7 @@ static bool has_released(struct xcp_pvcalls *pvcalls, void *argument) {
 }
 
 static bool has_closed(struct xcp_pvcalls *pvcalls, void *argument) {
-        return pvcalls->view.own == FRONT_STATE_CLOSED || pvcalls->view.own == FRONT_STATE_UNKNOWN;
+        return pvcalls->view.own == XENBUS_CLOSED || pvcalls->view.own == XENBUS_UNKNOWN;
 }
 
 /* One that its user still has. Those that wait to be accepted go with their listener. */

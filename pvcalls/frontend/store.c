@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "feature-nodes.h"
 #include "layout.h"
 #include "nodes.h"
 
@@ -67,7 +68,7 @@ static void backend_change(struct store *store, char *path) {
         }
 }
 
-void store_look(struct store *store, enum front_state *ret_backend) {
+void store_look(struct store *store, enum xenbus_state *ret_backend) {
         char *path = nodes_read(store->xs, store->frontend, "backend"), *state;
 
         if (path && store->backend && strcmp(path, store->backend) == 0)
@@ -75,7 +76,7 @@ void store_look(struct store *store, enum front_state *ret_backend) {
         else
                 backend_change(store, path);
         state = store->backend ? nodes_read(store->xs, store->backend, "state") : NULL;
-        *ret_backend = front_state_parse(state);
+        *ret_backend = xenbus_state_parse(state);
         free(state);
 }
 
@@ -98,13 +99,13 @@ int store_read_terms(const struct store *store, struct store_terms *ret_terms) {
                 return -EPROTONOSUPPORT;
         *ret_terms = (struct store_terms) {
                 .max_page_order = order < PVCALLS_ORDER_MAX ? order : PVCALLS_ORDER_MAX,
-                .suppress = has_feature(store, "feature-notification-suppression"),
-                .names = has_feature(store, "feature-names"),
-                .shutdown = has_feature(store, "feature-shutdown"),
-                .options = has_feature(store, "feature-socket-options"),
-                .datagrams = has_feature(store, "feature-datagrams"),
-                .ipv6 = has_feature(store, "feature-ipv6"),
-                .local = has_feature(store, "feature-unix"),
+                .suppress = has_feature(store, FEATURE_SUPPRESSION),
+                .names = has_feature(store, FEATURE_NAMES),
+                .shutdown = has_feature(store, FEATURE_SHUTDOWN),
+                .options = has_feature(store, FEATURE_OPTIONS),
+                .datagrams = has_feature(store, FEATURE_DATAGRAMS),
+                .ipv6 = has_feature(store, FEATURE_IPV6),
+                .local = has_feature(store, FEATURE_UNIX),
         };
         return 0;
 }
@@ -116,6 +117,6 @@ int store_write_number(const struct store *store, const char *node, uint32_t num
         return nodes_write(store->xs, XBT_NULL, store->frontend, node, text);
 }
 
-int store_set_state(const struct store *store, enum front_state state) {
+int store_set_state(const struct store *store, enum xenbus_state state) {
         return store_write_number(store, "state", (uint32_t) state);
 }

@@ -36,10 +36,10 @@ int store_fd(const struct store *store);
 void store_drain(struct store *store);
 
 /* Reads where the backend is, which may have changed, and its state. */
-void store_look(struct store *store, enum front_state *ret_backend);
+void store_look(struct store *store, enum xenbus_state *ret_backend);
 
 /* What the backend has published. -EPROTONOSUPPORT: nothing that this frontend could use. */
 int store_read_terms(const struct store *store, struct store_terms *ret_terms);
 
-int store_set_state(const struct store *store, enum front_state state);
+int store_set_state(const struct store *store, enum xenbus_state state);
 int store_write_number(const struct store *store, const char *node, uint32_t number);

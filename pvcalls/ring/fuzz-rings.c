@@ -17,6 +17,7 @@
 #include "command-ring.h"
 #include "data-ring.h"
 #include "error.h"
+#include "fuzz-input.h"
 #include "indexes.h"
 #include "name.h"
 
@@ -28,13 +29,6 @@
                         abort();        \
         } while (false)
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct input {
-        const uint8_t *data;
-        size_t n;
-};
-
 struct world {
         _Alignas(4096) struct pvcalls_command_page commands;
         _Alignas(4096) struct pvcalls_indexes indexes;
@@ -44,22 +38,6 @@ struct world {
         struct data_consumer consumer;
         uint8_t *in, *out;
 };
-
-static void next_bytes(struct input *input, void *to, size_t size) {
-        size_t n = size < input->n ? size : input->n;
-
-        memset(to, 0, size);
-        memcpy(to, input->data, n);
-        input->data += n;
-        input->n -= n;
-}
-
-static uint32_t next(struct input *input) {
-        uint8_t byte;
-
-        next_bytes(input, &byte, 1);
-        return byte;
-}
 
 static void check_pieces(const struct iovec pieces[2], size_t n, size_t n_used) {
         demand(n <= RING_SIZE && pieces[0].iov_len + pieces[1].iov_len == n && n_used <= n);
@@ -122,14 +100,14 @@ static void consumer_step(struct world *world, size_t n_wanted) {
 }
 
 static void lie(struct world *world, struct input *input) {
-        uint32_t where = next(input), offset = next(input);
+        uint32_t where = next(input, 1), offset = next(input, 1);
         _Atomic uint32_t *words = where & 1 ? (_Atomic uint32_t *) &world->commands : (_Atomic uint32_t *) &world->indexes;
 
-        atomic_store(&words[(where / 2 * 8 + offset) % 1024], (uint32_t) (int8_t) next(input));
+        atomic_store(&words[(where / 2 * 8 + offset) % 1024], (uint32_t) (int8_t) next(input, 1));
 }
 
 static void overwrite(struct world *world, struct input *input) {
-        uint32_t where = next(input);
+        uint32_t where = next(input, 1);
         uint8_t *page = where & 1 ? (uint8_t *) &world->commands : (uint8_t *) &world->indexes;
 
         next_bytes(input, page + where / 2 % 64 * 64, 64);
@@ -138,11 +116,11 @@ static void overwrite(struct world *world, struct input *input) {
 static void step(struct world *world, struct input *input) {
         static struct data_pages pages;
 
-        switch (next(input) % 7) {
+        switch (next(input, 1) % 7) {
         case 0: back_step(world); break;
         case 1: front_step(world); break;
-        case 2: producer_step(world, next(input) % (RING_SIZE + 1)); break;
-        case 3: consumer_step(world, next(input) % (RING_SIZE + 1)); break;
+        case 2: producer_step(world, next(input, 1) % (RING_SIZE + 1)); break;
+        case 3: consumer_step(world, next(input, 1) % (RING_SIZE + 1)); break;
         case 4: lie(world, input); break;
         case 5: overwrite(world, input); break;
         case 6:
@@ -154,7 +132,7 @@ static void step(struct world *world, struct input *input) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         struct input input = { data, size };
-        bool suppress = next(&input) & 1;
+        bool suppress = next(&input, 1) & 1;
         struct world *world = aligned_alloc(4096, sizeof *world);
 
         demand(world);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "frame.h"
 #include "indexes.h"
 #include "name.h"
 
@@ -91,10 +92,58 @@ static void test_names(void) {
         g_assert_cmpint(pvcalls_name_parse(bytes, 16, &name), ==, -EAFNOSUPPORT);
 }
 
+/* Frames of all lengths, split at any byte: what is put in is what is got; and what claims to be longer than there is, is none. */
+static void test_frames(void) {
+        uint8_t ring[256], data[64], again[64];
+
+        for (size_t i = 0; i < sizeof data; i++)
+                data[i] = (uint8_t) (i + 1);
+        for (size_t n = 0; n <= sizeof data; n++) {
+                size_t frame = frame_length(n);
+
+                g_assert_cmpuint(frame % PVCALLS_DATAGRAM_ALIGN, ==, 0);
+                g_assert_cmpuint(frame, >=, FRAME_HEADER + n);
+                g_assert_cmpuint(frame, <, FRAME_HEADER + n + PVCALLS_DATAGRAM_ALIGN);
+                for (size_t split = 0; split <= frame; split++) {
+                        const struct iovec whole[2] = { { ring + sizeof ring - split, split }, { ring, frame - split } };
+                        struct pvcalls_datagram header = { .length = (uint32_t) n, .error = -7 }, got;
+                        struct iovec pieces[2];
+
+                        memcpy(pieces, whole, sizeof pieces);
+                        pieces_put(pieces, &header, FRAME_HEADER);
+                        pieces_put(pieces, data, n);
+                        memcpy(pieces, whole, sizeof pieces);
+                        g_assert_cmpint(frame_get(pieces, frame, &got), ==, 0);
+                        g_assert_cmpmem(&got, sizeof got, &header, sizeof header);
+                        pieces_limit(pieces, n);
+                        g_assert_cmpuint(pieces[0].iov_len + pieces[1].iov_len, ==, n);
+                        pieces_get(pieces, again, n);
+                        g_assert_cmpmem(again, n, data, n);
+                }
+        }
+}
+
+static void test_frames_that_are_not_there(void) {
+        uint8_t ring[128] = {};
+
+        for (size_t n = 0; n <= sizeof ring; n++)
+                for (uint64_t length = 0; length <= UINT32_MAX; length = length < 200 ? length + 1 : length * 2 + 1) {
+                        struct pvcalls_datagram header = { .length = (uint32_t) length }, got;
+                        struct iovec pieces[2] = { { ring, n } };
+                        bool there = n >= FRAME_HEADER && length <= n - FRAME_HEADER && frame_length(length) <= n;
+
+                        pieces_put(pieces, &header, n < FRAME_HEADER ? n : FRAME_HEADER);
+                        pieces[0] = (struct iovec) { ring, n };
+                        g_assert_cmpint(frame_get(pieces, n, &got), ==, there ? 0 : -EPROTO);
+                }
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/name/every-length-of-each-family", test_names);
         g_test_add_func("/error/numbers-of-linux-on-x86", test_errors);
         g_test_add_func("/indexes/orders-and-references", test_pages);
+        g_test_add_func("/frame/every-length-and-split", test_frames);
+        g_test_add_func("/frame/that-is-not-there", test_frames_that_are_not_there);
         return g_test_run();
 }

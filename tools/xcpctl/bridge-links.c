@@ -64,11 +64,3 @@ GVariant *bridge_link_counters(struct context *context, const struct bridge_link
 
         return answer && g_variant_is_of_type(answer, G_VARIANT_TYPE("(a{st})")) ? g_variant_get_child_value(answer, 0) : NULL;
 }
-
-guint64 bridge_counter(GVariant *counters, const char *name) {
-        guint64 value = 0;
-
-        if (counters)
-                g_variant_lookup(counters, name, "t", &value);
-        return value;
-}

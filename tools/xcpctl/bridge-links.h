@@ -20,6 +20,3 @@ GPtrArray *bridge_links(struct context *context, GError **error);
 
 /* The counters of one, a{st}; NULL if it does not answer, or has just gone. */
 GVariant *bridge_link_counters(struct context *context, const struct bridge_link *link);
-
-/* A counter by its name; 0 if there is none of that name. */
-guint64 bridge_counter(GVariant *counters, const char *name);
