@@ -94,7 +94,7 @@ class Client:
         values = reply.unpack()
         return values[0] if values else None
 
-    def call_all(self, calls, deadline=120):
+    def call_all(self, calls, deadline=240):
         """Makes all calls at once. Returns their first results, or errors."""
         replies = [None] * len(calls)
         left = len(calls)
@@ -109,7 +109,7 @@ class Client:
 
         for i, (path, interface, method, signature, *arguments) in enumerate(calls):
             body = GLib.Variant(signature, tuple(arguments)) if signature else None
-            self.connection.call(NAME, path, interface, method, body, None, Gio.DBusCallFlags.NONE, 120_000, None, on_reply, i)
+            self.connection.call(NAME, path, interface, method, body, None, Gio.DBusCallFlags.NONE, 240_000, None, on_reply, i)
         self.wait_until(lambda: left == 0, lambda: f"{left} of {len(calls)} answers", deadline)
         return replies
 

@@ -19,7 +19,7 @@ MIB = 1 << 20
 class VchanSocketProxy(TestCase):
     """The server's end in dom1, the client's in dom2. Their sockets are in /tmp, which each domain has for itself."""
 
-    deadline = 300
+    deadline = 600
 
     def setUp(self):
         stack = contextlib.ExitStack()
@@ -43,7 +43,7 @@ class VchanSocketProxy(TestCase):
         return peer
 
     def connect(self, size, seed):
-        return self.xen.run("dom2", sys.executable, PEER, "connect", "/tmp/client", size, seed, deadline=120).stdout.split()
+        return self.xen.run("dom2", sys.executable, PEER, "connect", "/tmp/client", size, seed, deadline=400).stdout.split()
 
     def pages_in_use(self):
         return {domain["name"]: (domain["shared_pages"]["used"], domain["maptrack"]["used"]) for domain in self.xen.list()}

@@ -8,7 +8,7 @@ import xenopsdclient
 from xenopsdcase import VDI, XenopsdTest
 from xenopsdclient import MANAGER, ROOT, VM
 
-DEADLINE = 120
+DEADLINE = 240
 N = 100
 # Of ten VMs: the disk of one is somebody else's, the backend cannot start one, and one never gets started.
 BUSY, FAIL, STUCK = 2, 3, 7

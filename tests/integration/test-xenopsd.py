@@ -592,6 +592,7 @@ class Policy(XenopsdTest):
 
 class Many(XenopsdTest):
     N = 1000
+    deadline = 600
 
     def test_a_thousand(self):
         specs = [xenopsdclient.pack(xenopsdclient.VM_SPEC, {"name": f"vm{i}", "network_interfaces": [{"network": "br0"}]})
@@ -602,7 +603,7 @@ class Many(XenopsdTest):
         tasks = [reply[0] for reply in self.caller.call_all([(path, VM, "Start", "(b)", False) for path in paths])]
         self.assertEqual(len(set(tasks)), self.N)
         self.caller.wait_until(lambda: {state for *_, state, _ in self.caller.manager("ListVms")[0]} == {"Running"},
-                               "all VMs to run")
+                               "all VMs to run", deadline=240)
         descriptors = len(os.listdir(f"/proc/{self.manager.pid}/fd"))
         self.assertLess(descriptors, 2 * self.N + 100)
         managed = self.caller.managed()
@@ -611,4 +612,4 @@ class Many(XenopsdTest):
         self.restart()
         self.assertEqual({state for *_, state, _ in self.caller.manager("ListVms")[0]}, {"Running"})
         self.caller.call_all([(path, VM, "Kill", None) for path in paths[:24]])
-        self.caller.wait_until(lambda: len(os.listdir(self.root / "state/noop")) == self.N - 24, "their guests to go")
+        self.caller.wait_until(lambda: len(os.listdir(self.root / "state/noop")) == self.N - 24, "their guests to go", deadline=240)

@@ -107,7 +107,7 @@ class Caller:
     def call(self, path, interface, method, signature=None, *arguments):
         return self.call_fds(path, interface, method, signature, *arguments)[0]
 
-    def call_all(self, calls, deadline=120):
+    def call_all(self, calls, deadline=240):
         """Makes all calls at once. Returns their replies."""
         replies = [None] * len(calls)
         left = len(calls)
@@ -122,7 +122,7 @@ class Caller:
 
         for i, (path, interface, method, signature, *arguments) in enumerate(calls):
             body = GLib.Variant(signature, tuple(arguments)) if signature else None
-            self.connection.call(self.name, path, interface, method, body, None, Gio.DBusCallFlags.NONE, 60_000, None, on_reply, i)
+            self.connection.call(self.name, path, interface, method, body, None, Gio.DBusCallFlags.NONE, 240_000, None, on_reply, i)
         self.wait_until(lambda: left == 0, "the answers to all calls", deadline)
         for reply in replies:
             if isinstance(reply, Refused):
