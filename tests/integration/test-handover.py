@@ -270,11 +270,11 @@ class Moves(HandoverTest):
         self.client.run(self.vdi, VDI, "Activate", "s", "vm")
         driver = Process([DRIVER, path, "100000000"])
         self.addCleanup(driver.kill)
-        driver.wait_output(r"\A200\n", 60)
+        driver.wait_output(r"\A200\n")
         self.assertEqual(self.move()[0], "moved")
         self.wait_gone(self.old)
         written = driver.stdout.count("\n")
-        driver.wait_output(rf"(?s)\A(?:\d+\n){{{written + 3}}}", 60)  # it goes on, and there was no pause
+        driver.wait_output(rf"(?s)\A(?:\d+\n){{{written + 3}}}")  # it goes on, and there was no pause
         found = self.client.run(self.vdi, VDI, "Attach", "ssas", "vm", "ReadWrite", ["VhostUser"])["path"]
         self.assertNotEqual(found, path)
         second = Process([DRIVER, found, "60"])  # of a disk that somebody else still writes to: it waits
