@@ -15,6 +15,11 @@ RUN = build_directory() / "pvcalls/run/xcp-pvcalls-run"
 DOM = 1
 
 
+def results(told):
+    """What a program tells of its checks, a line NAME RESULT for each."""
+    return dict(line.split(" ", 1) for line in told.check().stdout.splitlines())
+
+
 class Carried(TestCase):
     """Domain 1 with a device, and a backend for it in domain 0, whose network is the host's loopback."""
 
@@ -44,6 +49,17 @@ class Carried(TestCase):
         if self.backend.process.running():
             allowed = self.descriptors, self.descriptors + 1  # sd-event opens one for timers when it first needs it
             wait_until(lambda: self.backend.descriptors() in allowed, lambda: f"the backend to have {allowed} descriptors: {self.backend.descriptors()}")
+
+    def compare(self, natively, carried, different):
+        """
+        Two runs of the same checks: what they have told (results()), and NAME: (natively, carried) for those that may differ, which are listed with their
+        reasons under "What is different" in docs/pvcalls-frontend.md.
+        """
+        self.assertEqual(list(carried), list(natively))
+        found = {name: (expected, carried[name]) for name, expected in natively.items() if carried[name] != expected}
+        for name in found.keys() | different.keys():
+            with self.subTest(name):
+                self.assertEqual(found.get(name), different.get(name))
 
     def run_carried(self, *argv, **options):
         """Runs a program in the domain to its end. Options are those of harness.run."""

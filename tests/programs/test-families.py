@@ -5,22 +5,18 @@ import os
 import pathlib
 import sys
 
-from carried import RUN, Carried
+from carried import RUN, Carried, results
 from harness import run
 
 SCRIPT = pathlib.Path(__file__).with_name("families.py")
 
-DIFFERENT = {  # "What is different" in docs/pvcalls-frontend.md: natively, carried
+DIFFERENT = {
     "messages_to_any_address": ("(b'x', [('IP_PKTINFO', '127.0.0.1', '127.0.0.1')])", "(b'x', [('IP_PKTINFO', '0.0.0.0', '0.0.0.0')])"),
     "unix_reset": ("('ECONNRESET', 'EISCONN')", "('0', 'EISCONN')"),
     "unix_descriptors": ("(('0', '0'), 7, b'with a descriptorwithout')", "(('ENOTSUP', 'ENOTSUP'), 7, b'without')"),  # EOPNOTSUPP's number
     "unix_packets": ("([('0', 'ENOENT'), ('ENOENT', 'ENOENT'), ('0', 'ENOENT'), ('ENOTCONN', 'ENOTCONN')], (3, 3), b'own', b'too')",
                      f"([{', '.join([str(('ESOCKTNOSUPPORT',) * 2)] * 4)}], (3, 3), b'own', b'too')"),
 }
-
-
-def results(result):
-    return dict(line.split(" ", 1) for line in result.check().stdout.splitlines())
 
 
 class Families(Carried):
@@ -41,13 +37,7 @@ class Families(Carried):
         there = self.directory_of("b")
         carried = results(self.xen.run(1, RUN, "--all", "--ipv6", "--udp", "--unix", f"{there},@xcp-families-{os.getpid()}", "--", sys.executable,
                                        SCRIPT, there, deadline=120))
-        self.assertEqual(list(carried), list(natively))
-        for name, expected in natively.items():
-            with self.subTest(name):
-                if name in DIFFERENT:
-                    self.assertEqual((expected, carried[name]), DIFFERENT[name])
-                else:
-                    self.assertEqual(carried[name], expected)
+        self.compare(natively, carried, DIFFERENT)
         self.assertGreater(self.backend.counters()["bytes.sent"], 3 << 20)  # it did go through the backend
         self.assertEqual(os.listdir(there), [])  # and paths go with their listeners
         self.wait_tidy()
