@@ -41,12 +41,14 @@ class Console:
         return data
 
     def hear(self, what, deadline=60):
+        """Waits until it is said. Returns what came before."""
         def heard():
             self.read()
             return what in self.heard
 
         self.caller.wait_until(heard, lambda: f"{what} on the console, in {self.heard}", deadline)
-        self.heard = self.heard.split(what, 1)[1]
+        before, _, self.heard = self.heard.partition(what)
+        return before
 
     def say(self, what):
         self.socket.send(what)

@@ -2,33 +2,121 @@
 """The VM manager's guests on real Xen: what tests of every backend do not ask. For the lab, which has a kernel and an image for guests."""
 
 import base64
+import os
+import re
 
+import storageclient
 import xencase
+import xenopsdclient
 from harness import run
 from xenopsdcase import MIB
 
 KERNEL = "/lab/vmlinux"
 IMAGE = "/lab/guest.img"
 COMMAND_LINE = "console=hvc0 rdinit=/init panic=-1 mitigations=off cryptomgr.notests"
-BOOT_SECONDS = 30  # times what makes up for an emulated processor
+BRIDGE, HOST, GUEST = "xcpbr0", "10.121.0.1", "10.121.0.2"
+BOOT_SECONDS = 60  # times what makes up for an emulated processor
 
 
-class Linux(xencase.XenBackend):
-    """A PV guest of Linux."""
+class Guest(xencase.XenBackend):
+    """Guests of Linux that do what their consoles are told (tests/lab/agent), and what is left of their devices."""
+
+    def begun(self, console):
+        console.hear(b"\x1eready", BOOT_SECONDS)
+
+    def tell_agent(self, console, script):
+        console.say(b"start x " + base64.b64encode(script.encode()) + b"\n")
+
+    def ask_agent(self, console, script):
+        """What a script prints in the guest."""
+        self.tell_agent(console, script)
+        console.hear(b"\x1ebegin x\n")
+        said = console.hear(b"\n\x1eend x ")
+        self.assertEqual(console.hear(b"\n"), b"0", said)
+        return said.decode()
+
+    def network(self):
+        """A bridge."""
+        run("ip", "link", "add", BRIDGE, "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", BRIDGE)
+        run("ip", "link", "set", BRIDGE, "up")
+        run("ip", "addr", "add", f"{HOST}/24", "dev", BRIDGE)
+
+    def file(self, name, content):
+        """A disk that begins with these bytes."""
+        path = self.root / name
+        path.write_bytes(content + bytes(MIB - len(content)))
+        return str(path)
+
+    def leftovers(self):
+        """Besides domains and files: loop devices, ports of the bridge, and the nodes of back-ends in xenstore."""
+        backends = run("xenstore-ls", "-f", "/local/domain/0/backend", check=None).stdout.splitlines()
+        return super().leftovers() + run("losetup", "-a").stdout.splitlines() + os.listdir(f"/sys/class/net/{BRIDGE}/brif") + \
+            [line for line in backends if re.search(r"backend/(vbd|vif|qdisk)/\d+/", line) and not self.is_others(line)]
+
+    def is_others(self, node):
+        return int(node.split("/")[6]) in self.others
+
+
+class Linux(Guest):
+    """A PV guest of Linux, with disks and network interfaces."""
+
+    def start_storage(self):
+        """The storage service, with a disk in a file of its own and one that is a part of a file."""
+        self.start_service("storage/xcp-storage", storageclient.NAME, "storage")
+        client = storageclient.Client(self.address)
+        self.addCleanup(client.close)
+        srs = [client.create_sr("d", "directory", path=self.root / "d"), client.create_sr("f", "file", path=self.root / "f.img", size="8M")]
+        return [client.create(sr, name=name, size=MIB) for sr, name in zip(srs, ("whole", "part"), strict=True)], client
 
     def test_a_life(self):
-        vm = self.make(kind="Pv", kernel=KERNEL, initramfs=IMAGE, command_line=COMMAND_LINE, memory=192 * MIB, on_crash="Preserve")
+        (whole, part), storage = self.start_storage()
+        self.network()
+        vm = self.make(kind="Pv", kernel=KERNEL, initramfs=IMAGE, command_line=COMMAND_LINE, memory=160 * MIB, on_crash="Preserve",
+                       disks=[{"name": "file", "path": self.file("file", b"in a file")}, {"name": "whole", "vdi": whole}],
+                       network_interfaces=[{"name": "net", "network": BRIDGE}])
         self.done(vm.start())
         console = self.console(vm)
-        console.hear(b"Linux version", BOOT_SECONDS)
-        console.hear(b"\x1eready", BOOT_SECONDS)
+        self.begun(console)
+        self.disks_and_network(vm, console)
         self.restart()
         self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Running", "Found"))
         console = self.console(vm)
-        console.say(b"start x " + base64.b64encode(b"echo c >/proc/sysrq-trigger") + b"\n")  # tests/lab/agent
+        self.hotplug(vm, console, part)
+        self.tell_agent(console, "echo c >/proc/sysrq-trigger")
         vm.wait_change("Running", "Panicked", "GuestPanic")
         self.done(vm.begin("Kill"))
-        self.assertEqual(self.leftovers(), [])
+        self.assertEqual(storage.get(whole, storageclient.VDI, "DataPaths"), [])
+        self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left: {self.leftovers()}")
+        self.assertEqual(self.written(self.root / "d" / f"{whole.rpartition('/')[2].replace('_', '-')}.raw"), b"by the guest")
+
+    def written(self, path):
+        return path.read_bytes().split(b"\0")[0]
+
+    def disks_and_network(self, vm, console):
+        said = self.ask_agent(console, f"""modprobe xen-blkfront; modprobe xen-netfront
+            head -c 9 /dev/xvda; echo
+            echo -n by the guest | dd of=/dev/xvdb conv=fsync 2>/dev/null; head -c 12 /dev/xvdb; echo
+            ip addr add {GUEST}/24 dev eth0; ip link set eth0 up; ping -c 1 -w 30 {HOST} | grep -c ' from {HOST}'
+            xenstore-write attr/vif/0/ipv4/0 {GUEST}""")
+        self.assertEqual(said.splitlines(), ["in a file", "by the guest", "1"])
+        self.wait_address(vm, "Xenstore")
+        self.assertTrue(vm.get("Ready"))
+
+    def wait_address(self, vm, source):
+        self.caller.wait_until(lambda: [(address[0], address[2]) for address in vm.get("Addresses")] == [(GUEST, source)],
+                               lambda: f"the address, by {source}, in {vm.get('Addresses')}")
+
+    def hotplug(self, vm, console, part):
+        """Another disk and another network interface come, and go."""
+        self.done(vm.begin("AddDisk", "(a{sv})", xenopsdclient.pack(xenopsdclient.DISK_SPEC, {"name": "part", "vdi": part})))
+        self.done(vm.begin("AddNetworkInterface", "(a{sv})", xenopsdclient.pack(xenopsdclient.NETWORK_SPEC, {"name": "more", "network": BRIDGE})))
+        said = self.ask_agent(console, "until [ -b /dev/xvdc ] && [ -e /sys/class/net/eth1 ]; do sleep 0.1; done; cat /sys/block/xvdc/size; "
+                                       "echo -n on a part | dd of=/dev/xvdc conv=fsync 2>/dev/null; head -c 9 /dev/xvdc; echo")
+        self.assertEqual(said.splitlines(), ["2048", "on a part"])
+        self.done(vm.device("disk", "part").begin("Unplug", "(b)", False))
+        self.done(vm.device("network", "more").begin("Unplug", "(b)", False))
+        self.ask_agent(console, "until [ ! -b /dev/xvdc ] && [ ! -e /sys/class/net/eth1 ]; do sleep 0.1; done; echo gone")
 
 
 class Xl(xencase.XenBackend):

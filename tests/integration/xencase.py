@@ -3,9 +3,10 @@
 
 import os
 import pathlib
+import tempfile
 import time
 
-from harness import run
+from harness import Bus, run
 from qemucase import Console
 from xenopsdcase import MIB, XenopsdTest
 
@@ -26,11 +27,22 @@ def domains():
 
 
 class XenBackend(XenopsdTest):
-    """Guests that are told what to do on their consoles, a letter each."""
+    """Guests that are told what to do on their consoles, a letter each. One bus is for all cases: on an emulated processor, another takes seconds."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.shared_bus = Bus(directory.name, "--domain-services-only")
+        cls.addClassCleanup(cls.shared_bus.kill)
+        cls.others = set(domains())
+
+    def start_bus(self):
+        return self.shared_bus.address
 
     def setUp(self):
         super().setUp()
-        self.others = set(domains())
         self.addCleanup(self.end_guests)
 
     def end_guests(self):

@@ -24,12 +24,15 @@ class XenopsdTest(TestCase):
 
     def setUp(self):
         self.root = pathlib.Path(self.temporary_directory())
-        self.bus = Bus(self.root, "--domain-services-only")
-        self.addCleanup(self.bus.kill)
-        self.address = self.bus.address
+        self.address = self.start_bus()
         if self.autostarted:
             self.manager = self.start()
             self.caller = self.connect()
+
+    def start_bus(self):
+        self.bus = Bus(self.root, "--domain-services-only")
+        self.addCleanup(self.bus.kill)
+        return self.bus.address
 
     def start(self, name=NAME, state="state"):
         return self.start_service("xenopsd/xcp-xenopsd", name, state)

@@ -117,7 +117,7 @@ def _hypervisor_build() -> pathlib.Path:
 
 def _base_build(kernel: pathlib.Path) -> pathlib.Path:
     """Both base images: the guests' packages are among dom0's, so one set of unpacked files serves."""
-    packages = packages_resolve(recipe.DOM0_PACKAGES)
+    packages = packages_resolve([*recipe.DOM0_PACKAGES, *recipe.DOM0_TOOL_PACKAGES])
     own = {kind: [*sorted((HERE / kind).iterdir()), HERE / "agent"] for kind in ("dom0", "guest")}
     sources = [*own["dom0"], *own["guest"], *(HERE / name for name in ("recipe.py", "images.py", "archive.py", "elf.py"))]
 
@@ -149,14 +149,15 @@ def _skeleton_make(root: pathlib.Path) -> pathlib.Path:
 
 
 def _dom0_files(packages: list[str], unpacked: pathlib.Path) -> set[pathlib.Path]:
-    """All files of the packages named in the recipe, less the dropped folders."""
+    """All files of the packages named in the recipe, less the dropped folders, and the tools."""
     named = [package for package in packages if package.partition("=")[0] in recipe.DOM0_PACKAGES]
     with tempfile.TemporaryDirectory() as temporary:
         alone = _skeleton_make(pathlib.Path(temporary) / "alone")
         packages_unpack(named, alone)
         names = [path.relative_to(alone) for path in alone.rglob("*") if path.is_symlink() or path.is_file()]
     dropped = [pathlib.Path(name) for name in recipe.DOM0_DROP]
-    return {unpacked / name for name in names if str(name) not in LINKS and not any(name.is_relative_to(drop) for drop in dropped)}
+    kept = {unpacked / name for name in names if str(name) not in LINKS and not any(name.is_relative_to(drop) for drop in dropped)}
+    return kept | {unpacked / name for name in recipe.DOM0_TOOLS}
 
 
 def _files_copy(picked: set[pathlib.Path], unpacked: pathlib.Path, root: pathlib.Path) -> None:

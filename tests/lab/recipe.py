@@ -30,6 +30,9 @@ DOM0_PACKAGES = [
     f"xen-utils-{XEN}",
     "xenstore-utils",
 ]
+# And of these only what is named: what Xen's hotplug scripts call, and busybox has not, or with another output.
+DOM0_TOOL_PACKAGES = ["mount", "util-linux"]
+DOM0_TOOLS = ["usr/bin/flock", "usr/sbin/losetup"]
 # What tests do without: modules, and those that bring libraries along.
 PYTHON_DROP = [
     "distutils", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "sqlite3", "tkinter", "venv", "wsgiref", "xmlrpc",

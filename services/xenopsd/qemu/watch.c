@@ -8,8 +8,8 @@
 
 #include <json-c/json.h>
 
+#include "../neighbours.h"
 #include "action.h"
-#include "neighbours.h"
 #include "user-network.h"
 
 struct watch {
@@ -35,14 +35,28 @@ const struct addresses *watch_addresses(const struct watch *watch) {
         return &watch->all;
 }
 
+/* What neighbours are asked for, and what came of it. */
+struct looking {
+        const struct facts *facts;
+        struct addresses *addresses;
+};
+
+static void on_neighbour(void *userdata, const char *mac, const char *address) {
+        const struct looking *looking = userdata;
+
+        if (facts_has_mac(looking->facts, mac))
+                addresses_add(looking->addresses, address, mac, XCP_ADDRESS_SOURCE_NEIGHBOUR);
+}
+
 /* Whoever knows best comes first. */
 static void put_together(struct watch *watch) {
         struct addresses all = {};
+        struct looking looking = { &watch->guest->facts, &all };
 
         if (watch->agent)
                 addresses_add_all(&all, agent_addresses(watch->agent));
         addresses_add_all(&all, &watch->of_user_network);
-        (void) neighbours_read(&watch->guest->facts, &all);     /* without them, fewer are known */
+        (void) neighbours_read(on_neighbour, &looking);         /* without them, fewer are known */
         if (addresses_equal(&all, &watch->all))
                 return;
         watch->all = all;

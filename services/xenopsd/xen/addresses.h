@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Addresses that a guest says it has, in xenstore: below /local/domain/N/attr, vif/DEVICE/ipv4/I and vif/DEVICE/ipv6/I as the guest
- * utilities of XenServer and XCP-ng write them now, and ethDEVICE/ip as they did. A guest may write anything there.
+ * Addresses of a guest. Those that it says it has, in xenstore: below /local/domain/N/attr, vif/DEVICE/ipv4/I and vif/DEVICE/ipv6/I as the guest
+ * utilities of XenServer and XCP-ng write them now, and ethDEVICE/ip as they did. A guest may write anything there. And those that the host
+ * has talked to at the MAC addresses of its interfaces.
  */
 
 #include <stddef.h>

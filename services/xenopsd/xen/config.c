@@ -99,7 +99,7 @@ static const char *parameter(const struct xcp_data_path *path, const char *name)
 static int point_disk(libxl_device_disk *device, const struct xcp_data_path *path, struct idl_error *error) {
         const char *format = parameter(path, "format");
 
-        if (path->kind != XCP_DATA_PATH_KIND_FILE && path->kind != XCP_DATA_PATH_KIND_BLOCK_DEVICE)
+        if (path->kind != XCP_DATA_PATH_KIND_FILE && path->kind != XCP_DATA_PATH_KIND_BLOCK_DEVICE && path->kind != XCP_DATA_PATH_KIND_XEN_BLOCK)
                 return idl_error_set_not_supported(error, "this way to a disk");
         if (parameter(path, "offset") || parameter(path, "size"))
                 return idl_error_set_not_supported(error, "a disk that is a part of a file");

@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "console.h"
 #include "log.h"
+#include "nearby.h"
 #include "recovery.h"
 #include "status.h"
 #include "store-watch.h"
@@ -119,9 +120,20 @@ static void on_attributes(void *userdata) {
 void xen_guest_leave_domain(struct xen_guest *guest) {
         guest->domain = xen_loop_domain_free(guest->domain);
         guest->attributes = store_node_free(guest->attributes);
+        guest->neighbours = nearby_listener_free(guest->neighbours);
         guest->attributes_timer = sd_event_source_disable_unref(guest->attributes_timer);
         if (guest->console)
                 console_relay_leave(guest->console);
+}
+
+int xen_guest_watch_neighbours(struct xen_guest *guest) {
+        bool has_network = guest->facts.is_adopted;     /* then nobody knows */
+
+        for (size_t i = 0; i < guest->facts.n_devices; i++)
+                has_network |= !guest->facts.devices[i].is_disk;
+        if (!has_network || guest->neighbours)
+                return 0;
+        return nearby_listener_new(&guest->neighbours, guest->xen->nearby, on_attributes, guest);
 }
 
 void xen_guest_take_domain(struct xen_guest *guest, uint32_t domid) {
@@ -135,6 +147,8 @@ void xen_guest_take_domain(struct xen_guest *guest, uint32_t domid) {
         r = xen_loop_domain_new(&guest->domain, guest->xen->loop, domid, on_domain, guest);
         if (r >= 0)
                 r = store_node_new(&guest->attributes, guest->xen->watch, path, on_attributes, guest);
+        if (r >= 0)
+                r = xen_guest_watch_neighbours(guest);
         if (r >= 0 && guest->console)
                 r = console_relay_follow(guest->console, domid);
         if (r < 0)

@@ -18,6 +18,8 @@
 #define GUEST_FILE_SIZE 48u
 
 struct console_relay;
+struct nearby;
+struct nearby_listener;
 struct store_node;
 struct store_watch;
 struct xen_action;
@@ -31,6 +33,7 @@ struct xen {
         struct loop *loop;
         struct workers *workers;
         struct store_watch *watch;
+        struct nearby *nearby;
 };
 
 struct xen_guest {
@@ -41,6 +44,7 @@ struct xen_guest {
         struct loop_domain *domain;     /* NULL: nothing is heard of it */
         struct console_relay *console;
         struct store_node *attributes;  /* what the guest says of itself in xenstore */
+        struct nearby_listener *neighbours;     /* NULL: it has no network interface */
         sd_event_source *attributes_timer;
         struct xen_action *actions;
         bool is_end_known;              /* its domain had shut down when it was found: that is not told of as an event, too */
@@ -59,6 +63,9 @@ int xen_guest_save(struct xen_guest *guest, const struct xen_facts *facts, struc
 /* It has this domain now: events and console are that one's. */
 void xen_guest_take_domain(struct xen_guest *guest, uint32_t domid);
 void xen_guest_leave_domain(struct xen_guest *guest);
+
+/* It is listened for what the host's neighbours are, if it has a network interface now. */
+int xen_guest_watch_neighbours(struct xen_guest *guest);
 
 /* There is nothing of it any more. */
 void xen_guest_forget(struct xen_guest *guest);

@@ -58,6 +58,8 @@ static void add(struct xen_action *action, const struct worker_tools *tools) {
 static void on_added(struct xen_action *action) {
         if (action->rc != 0)
                 (void) note(action->guest, action->is_disk, action->name, false, NULL, NULL);
+        else
+                (void) xen_guest_watch_neighbours(action->guest);       /* without memory, fewer addresses are known */
         xen_action_end_with_work(action);
 }
 

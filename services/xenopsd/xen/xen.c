@@ -14,6 +14,7 @@
 #include "config.h"
 #include "guest.h"
 #include "hotplug.h"
+#include "nearby.h"
 #include "operations.h"
 #include "statistics.h"
 #include "store-watch.h"
@@ -27,6 +28,7 @@ static void xen_close(void *backend) {
         workers_free(xen->workers);
         xen_loop_free(xen->loop);
         store_watch_free(xen->watch);
+        nearby_free(xen->nearby);
         if (xen->directory_fd >= 0)
                 close(xen->directory_fd);
         free(xen);
@@ -68,7 +70,8 @@ static void use_xen(struct xen *xen) {
                 xen->reason = "libxl cannot be used: is this the toolstack's domain, does xenstored run, and is libxl of Xen's version?";
         else if (store_watch_new(&xen->watch, xen->host.event) < 0)
                 xen->reason = "xenstored cannot be reached";
-        else if (xen_loop_new(&xen->loop, xen->host.event) < 0 || workers_new(&xen->workers, xen->host.event) < 0)
+        else if (nearby_new(&xen->nearby, xen->host.event) < 0 || xen_loop_new(&xen->loop, xen->host.event) < 0 ||
+                 workers_new(&xen->workers, xen->host.event) < 0)
                 xen->reason = "libxl cannot be used";
 }
 
@@ -107,7 +110,7 @@ static const struct hypervisor_option no_options[] = { { NULL, NULL } };
 
 static const char *const features[] = { "hotplug", "kernel", "migrate", "save", "uefi", NULL };
 
-static const enum xcp_data_path_kind paths[] = { XCP_DATA_PATH_KIND_BLOCK_DEVICE, XCP_DATA_PATH_KIND_FILE, 0 };
+static const enum xcp_data_path_kind paths[] = { XCP_DATA_PATH_KIND_XEN_BLOCK, XCP_DATA_PATH_KIND_BLOCK_DEVICE, XCP_DATA_PATH_KIND_FILE, 0 };
 
 static const struct xcp_console_info consoles[] = { { "serial0", XCP_CONSOLE_KIND_SERIAL }, { NULL, 0 } };
 

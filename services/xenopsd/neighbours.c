@@ -16,12 +16,13 @@
 
 #define BUFFER_SIZE 32768u              /* what the kernel fills at most in one go of a dump */
 #define MAC_LENGTH 6u
+#define MAC_SIZE 18u                    /* as text */
 #define USEFUL (NUD_PERMANENT | NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE)      /* it has answered, and has not failed since */
 
-static void read_neighbour(const struct nlmsghdr *header, const struct facts *facts, struct addresses *addresses) {
+static void read_neighbour(const struct nlmsghdr *header, neighbours_on_one_t on_one, void *userdata) {
         const struct ndmsg *neighbour = NLMSG_DATA(header);
         int length = (int) (header->nlmsg_len - NLMSG_LENGTH(sizeof *neighbour));
-        char text[INET6_ADDRSTRLEN] = "", mac[FACTS_MAC_SIZE] = "";
+        char text[INET6_ADDRSTRLEN] = "", mac[MAC_SIZE] = "";
 
         if (header->nlmsg_type != RTM_NEWNEIGH || !(neighbour->ndm_state & USEFUL))
                 return;
@@ -34,23 +35,23 @@ static void read_neighbour(const struct nlmsghdr *header, const struct facts *fa
                 if (attribute->rta_type == NDA_LLADDR && RTA_PAYLOAD(attribute) == MAC_LENGTH)
                         snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", data[0], data[1], data[2], data[3], data[4], data[5]);
         }
-        if (*mac && facts_has_mac(facts, mac))
-                addresses_add(addresses, text, mac, XCP_ADDRESS_SOURCE_NEIGHBOUR);
+        if (*mac && *text)
+                on_one(userdata, mac, text);
 }
 
 /* 1 when that was the last part. */
-static int read_part(const char *data, size_t n, const struct facts *facts, struct addresses *addresses) {
+static int read_part(const char *data, size_t n, neighbours_on_one_t on_one, void *userdata) {
         for (const struct nlmsghdr *header = (const void *) data; NLMSG_OK(header, n); header = NLMSG_NEXT(header, n)) {
                 if (header->nlmsg_type == NLMSG_DONE)
                         return 1;
                 if (header->nlmsg_type == NLMSG_ERROR)
                         return -EIO;
-                read_neighbour(header, facts, addresses);
+                read_neighbour(header, on_one, userdata);
         }
         return 0;
 }
 
-int neighbours_read(const struct facts *facts, struct addresses *addresses) {
+int neighbours_read(neighbours_on_one_t on_one, void *userdata) {
         AUTO_CLOSE int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
         struct {
                 struct nlmsghdr header;
@@ -66,7 +67,7 @@ int neighbours_read(const struct facts *facts, struct addresses *addresses) {
 
                 if (n < 0)
                         return -errno;
-                r = read_part(data, (size_t) n, facts, addresses);
+                r = read_part(data, (size_t) n, on_one, userdata);
         }
         return r < 0 ? r : 0;
 }
