@@ -6,7 +6,6 @@ import re
 import shlex
 import time
 
-import recipe
 from declaration import Domain, Test
 from images import Images, dom0_image_write, guest_image_write
 from line import Job, Line, LineError
@@ -25,7 +24,7 @@ STORE_CLEAN = "for node in $(xenstore-list /local/domain/{0}/data 2>/dev/null); 
 
 
 class LabPlace:
-    """Boots the lab, runs tests in it, powers it off."""
+    """Boots the lab with these guests, runs tests in it, powers it off."""
 
     def __init__(
         self,
@@ -35,8 +34,10 @@ class LabPlace:
         files: dict[str, pathlib.Path],
         folder: pathlib.Path,
         report: Report,
+        guests: list[str],
     ) -> None:
         self._folder = folder
+        self._guests = guests
         self._consoles = folder / "consoles"
         self._report = report
         self._domids = {"dom0": 0}
@@ -87,7 +88,7 @@ class LabPlace:
 
     def consoles_show(self) -> None:
         """The last words of everyone, for when something hangs."""
-        for name in ("xen", *recipe.GUEST_TYPES):
+        for name in ("xen", *self._guests):
             path = self._consoles / f"{name}.log"
             lines_show(f"console of {'hypervisor and dom0' if name == 'xen' else name} ({path})", path)
         if trouble := self._machine.trouble():
@@ -101,17 +102,17 @@ class LabPlace:
         self._report.step(f"images written: {self._dom0_image.stat().st_size >> 20} MiB")
 
     def _start(self) -> None:
-        """Until dom0 and all guests answer. xl makes a second guest wait for the first, but the first boots meanwhile."""
+        """Until dom0 and the guests answer. xl makes a second guest wait for the first, but the first boots meanwhile."""
         control = self._machine.lines["control"]
         self._report.step("power on")
         control.ready_wait(time.monotonic() + BOOT_SECONDS)
         self._report.step("dom0 is up")
         self._machine.lines["dom0"].ready_wait(time.monotonic() + BOOT_SECONDS)
-        for guest in recipe.GUEST_TYPES:
+        for guest in self._guests:
             made = re.search(r"^guest \w+ (\d+)$", control.run(f"/lab/guest-create {guest}", GUEST_SECONDS), re.MULTILINE)
             self._domids[guest] = int(made[1]) if made else -1
             self._report.step(f"guest {guest} is made")
-        for guest in recipe.GUEST_TYPES:
+        for guest in self._guests:
             self._machine.lines[guest].ready_wait(time.monotonic() + GUEST_SECONDS)
             self._report.step(f"guest {guest} is up")
 
