@@ -164,18 +164,24 @@ class Trouble(StorageTest):
             file.seek(0)
             vdi = self.client.import_vdi(sr, file.fileno(), name="a")
         files = self.files()
-        task = self.client.call(vdi, VDI, "Copy", "(oa{sv})", sr, pack(VDI_SPEC, {"name": "b", "format": "Qcow2"}))
-        copying = wait_until(lambda: [pid for pid, name in self.children().items() if name == "qemu-img" and self.has_grown(files)],
-                             "qemu-img to copy")
-        os.kill(copying[0], signal.SIGKILL)
         with self.refused("BackendFailed") as caught:
-            self.client.wait(task)
+            for _ in range(50):
+                task = self.client.call(vdi, VDI, "Copy", "(oa{sv})", sr, pack(VDI_SPEC, {"name": "b", "format": "Qcow2"}))
+                self.client.wait_until(lambda t=task: t in self.client.ends or self.kill_qemu_img(files), "qemu-img to copy")
+                self.client.vdi(self.client.wait(task)["vdi"], "Destroy")  # it was faster than who looks for it: once more
         self.assertEqual(caught.exception.details["backend"], "qemu-img")
         self.assertIn("killed by signal 9", caught.exception.message)
         self.assertEqual((self.files(), self.client.disks(sr)), (files, {"a": vdi}))
 
-    def has_grown(self, before):
-        return any((self.root / "d" / name).stat().st_size > M for name in self.files() - before if name.endswith(".tmp"))
+    def kill_qemu_img(self, before):
+        """If it is there, and in the middle of it. Returns whether it was."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            if any((self.root / "d" / name).stat().st_size > M for name in self.files() - before if name.endswith(".tmp")):
+                for pid, name in self.children().items():
+                    if name == "qemu-img":
+                        os.kill(pid, signal.SIGKILL)
+                        return True
+        return False
 
     def test_disks_that_are_links(self):
         self.start()
