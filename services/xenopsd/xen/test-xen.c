@@ -176,7 +176,7 @@ static void test_checks(void) {
 
 static void test_paths(void) {
         const struct xcp_disk_spec spec = { .name = "a" };
-        const struct xcp_dict_s_s_entry part = { "offset", "512" };
+        const struct xcp_dict_s_s_entry part = { "offset", "512" }, image = { "format", "qcow2" };
         struct xcp_data_path path = file;
         const struct hypervisor_disk disk = { &spec, &path };
         struct idl_error error = IDL_ERROR_NULL;
@@ -185,6 +185,13 @@ static void test_paths(void) {
         path.kind = XCP_DATA_PATH_KIND_VHOST_USER;
         g_assert_cmpint(xen_config_make_disk(&made, LIBXL_DOMAIN_TYPE_PVH, &disk, 0, &error), <, 0);
         idl_error_done(&error);
+        path.kind = XCP_DATA_PATH_KIND_XEN_BLOCK;
+        path.parameters = &image;
+        path.n_parameters = 1;
+        g_assert_cmpint(xen_config_make_disk(&made, LIBXL_DOMAIN_TYPE_PVH, &disk, 0, &error), ==, 0);
+        g_assert_cmpstr(made.pdev_path, ==, path.path);
+        g_assert_cmpint(made.format, ==, LIBXL_DISK_FORMAT_QCOW2);
+        libxl_device_disk_dispose(&made);
         path = file;
         path.parameters = &part;
         path.n_parameters = 1;
