@@ -367,7 +367,7 @@ with socket.create_server(("127.0.0.1", 7777)) as listener:
         wait_until(lambda: self.shared() == used, lambda: f"{used} in use in place of {self.shared()}")
         gone, there = (f"/local/domain/{domid}/backend" for domid in (self.FIRST, self.SECOND))
         self.assertEqual({path.replace(there, gone) for path in self.nodes() if not path.startswith(gone)}, set(nodes))
-        self.assertEqual(second.descriptors(), descriptors)
+        wait_until(lambda: second.descriptors() == descriptors, lambda: f"{descriptors} descriptors in place of {second.descriptors()}")
         process.kill()
         second.process.kill()
         wait_until(lambda: self.shared() == before, lambda: f"nothing to be left of {before}: {self.shared()}")
