@@ -2,6 +2,7 @@
 
 #include "spec.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -265,6 +266,23 @@ int spec_complete_disk(const struct xcp_vm_spec *spec, const struct xcp_disk_spe
         return 0;
 }
 
+static int check_addresses(const struct xcp_network_interface_spec *network, const char *name, struct idl_error *error) {
+        char text[ARGUMENT_SIZE], item[24];
+        struct in6_addr address;
+
+        if (network->n_addresses > SPEC_ADDRESSES_MAX)
+                return idl_error_set_limit_exceeded(error, argument(text, "%s.addresses", name), network->n_addresses, SPEC_ADDRESSES_MAX);
+        for (size_t i = 0; i < network->n_addresses; i++) {
+                const char *one = network->addresses[i];
+
+                if (inet_pton(AF_INET, one, &address) > 0 || inet_pton(AF_INET6, one, &address) > 0)
+                        continue;
+                snprintf(item, sizeof item, "[%zu]", i);
+                return refuse(error, argument(text, "%s.addresses%s", name, item), one, "has to be an IPv4 or IPv6 address");
+        }
+        return 0;
+}
+
 static int check_network(const struct xcp_network_interface_spec *network, const char *name, struct idl_error *error) {
         char text[ARGUMENT_SIZE];
         int r;
@@ -276,7 +294,7 @@ static int check_network(const struct xcp_network_interface_spec *network, const
                 r = check_device_name(argument(text, "%s.name", name), network->name, error);
         if (r >= 0 && network->has_mtu && (network->mtu < 68 || network->mtu > 65535))
                 r = refuse_number(error, argument(text, "%s.mtu", name), network->mtu, "has to be 68 to 65535");
-        return r;
+        return r < 0 ? r : check_addresses(network, name, error);
 }
 
 int spec_complete_network(const struct xcp_vm_spec *spec, const struct xcp_network_interface_spec *network,

@@ -25,6 +25,7 @@
 #define SPEC_OPTIONS_MAX 64u
 #define SPEC_DISKS_MAX 64u
 #define SPEC_NETWORK_INTERFACES_MAX 16u
+#define SPEC_ADDRESSES_MAX 16u          /* of a network interface */
 #define SPEC_PATH_MAX 4095u             /* PATH_MAX, without the end */
 #define SPEC_COMMAND_LINE_MAX 4096u     /* more than Linux takes (2048 on x86) */
 #define SPEC_MEMORY_UNIT (UINT64_C(1) << 20)

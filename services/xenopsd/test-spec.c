@@ -98,6 +98,26 @@ static bool has_mac(void *userdata, const char *mac) {
         return *n_taken > 0 && (*n_taken)--;
 }
 
+static void test_static_addresses(void) {
+        static const char *good[] = { "10.0.0.1", "2001:db8::1" }, *bad[] = { "10.0.0.1", "10.0.0.1/24" }, *many[SPEC_ADDRESSES_MAX + 1];
+        struct xcp_network_interface_spec network = { .network = "br0", .addresses = good, .n_addresses = G_N_ELEMENTS(good) };
+        struct idl_arena arena = IDL_ARENA_NULL;
+        struct xcp_vm_spec spec = plain(), complete;
+
+        spec.network_interfaces = &network;
+        spec.n_network_interfaces = 1;
+        g_assert_cmpint(spec_complete(&spec, &defaults, &arena, &complete, NULL), ==, 0);
+        g_assert_cmpuint(complete.network_interfaces[0].n_addresses, ==, 2);
+        idl_arena_done(&arena);
+        network.addresses = bad;
+        assert_refused(&spec, IDL_ERROR_INVALID_ARGUMENT, "spec.network_interfaces[0].addresses[1]");
+        for (size_t i = 0; i < G_N_ELEMENTS(many); i++)
+                many[i] = "10.0.0.1";
+        network.addresses = many;
+        network.n_addresses = G_N_ELEMENTS(many);
+        assert_refused(&spec, IDL_ERROR_LIMIT_EXCEEDED, "addresses");
+}
+
 static void test_macs_of_others(void) {
         const struct xcp_network_interface_spec network = { .network = "br0" };
         struct idl_arena arena = IDL_ARENA_NULL;
@@ -154,6 +174,7 @@ static void test_devices(void) {
 
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
+        g_test_add_func("/spec/static-addresses", test_static_addresses);
         g_test_add_func("/spec/what-is-left-out-is-chosen", test_completed);
         g_test_add_func("/spec/both-sides-of-each-bound", test_bounds);
         g_test_add_func("/spec/addresses-that-others-have", test_macs_of_others);

@@ -132,36 +132,6 @@ int vm_change_spec(struct vm *vm, const struct xcp_vm_spec *spec, struct idl_err
 
 /* What is known of the guest */
 
-static bool same_addresses(const struct vm *vm, const struct hypervisor_status *status) {
-        if (vm->n_addresses != status->n_addresses)
-                return false;
-        for (size_t i = 0; i < vm->n_addresses; i++)
-                if (strcmp(vm->addresses[i].address, status->addresses[i].address) != 0 ||
-                    strcmp(vm->addresses[i].mac, status->addresses[i].mac) != 0 ||
-                    vm->addresses[i].source != status->addresses[i].source)
-                        return false;
-        return true;
-}
-
-static void copy_addresses(struct vm *vm, const struct hypervisor_status *status) {
-        struct idl_arena *arena = &vm->addresses_arena;
-
-        idl_arena_done(arena);
-        vm->n_addresses = 0;
-        vm->addresses = status->n_addresses > 0 ? idl_arena_alloc(arena, status->n_addresses, sizeof *vm->addresses) : NULL;
-        if (!vm->addresses)
-                return;
-        for (size_t i = 0; i < status->n_addresses; i++) {
-                struct xcp_guest_address *address = vm->addresses + vm->n_addresses;
-
-                address->address = idl_arena_strdup(arena, status->addresses[i].address);
-                address->mac = idl_arena_strdup(arena, status->addresses[i].mac);
-                address->source = status->addresses[i].source;
-                if (address->address && address->mac)   /* without memory, fewer are known */
-                        vm->n_addresses++;
-        }
-}
-
 static void take_plugged(struct vm *vm, const struct hypervisor_status *status) {
         for (struct device *device = vm->devices; device; device = device->next) {
                 bool plugged = status->state != HYPERVISOR_ABSENT;
@@ -192,11 +162,9 @@ static unsigned take_facts(struct vm *vm, const struct hypervisor_status *status
         vm->pid = status->pid;
         vm->n_domains = status->n_domains;
         memcpy(vm->domains, status->domains, sizeof vm->domains);
-        if (!same_addresses(vm, status)) {
-                copy_addresses(vm, status);
-                changed |= XENOPSD1_VM_PROPERTY_ADDRESSES;
-        }
         take_plugged(vm, status);
+        if (vm_take_addresses(vm, status))
+                changed |= XENOPSD1_VM_PROPERTY_ADDRESSES;
         return changed;
 }
 
@@ -376,11 +344,29 @@ static void found_ended(struct vm *vm, const struct hypervisor_status *status, c
         vm_on_event(vm, status->event, status->detail);
 }
 
+/*
+ * A manager that was killed between writing down that the memory is saved, or before writing down that it was restored, and the guest
+ * that is there: the guest is what holds. Its disks may be others by now than the memory knows.
+ */
+static void forget_saved(struct vm *vm) {
+        struct idl_error error = IDL_ERROR_NULL;
+
+        if (!vm->saved_vdi || vm->passing != STORE_LASTING)     /* of a snapshot: snapshots_recover() */
+                return;
+        if (store_set_fate(vm->xenopsd->store, vm->uuid, &(struct store_fate) { .is_away = vm->is_away }, &error) < 0)
+                log_event(LOG_ERR, LOG_FIELDS({ "XCP_VM", vm->uuid }), "VM %s may be taken for Saved later: %s", vm->spec.name,
+                          error.message ?: "unknown error");
+        idl_error_done(&error);
+        free(vm->saved_vdi);
+        vm->saved_vdi = NULL;
+}
+
 void vm_found(struct vm *vm, const struct hypervisor_status *status, const struct store_life *life) {
         vm->is_found = true;
         if (status->state == HYPERVISOR_ABSENT)
                 found_absent(vm, life);
         else {
+                forget_saved(vm);
                 vm_take_facts(vm, status);
                 if (status->state == HYPERVISOR_ENDED)
                         found_ended(vm, status, life);

@@ -105,6 +105,9 @@ void vm_on_event(void *userdata, enum hypervisor_event event, const char *detail
 void vm_take_facts(struct vm *vm, const struct hypervisor_status *status);
 void vm_take_status(struct vm *vm, const struct hypervisor_status *status, enum xcp_vm_state_reason reason);
 
+/* The same of the addresses alone: whether they have changed. Of devices, it has to be known whether they are plugged. */
+bool vm_take_addresses(struct vm *vm, const struct hypervisor_status *status);
+
 /* When the service starts: what is there, and what was known when it ended. */
 void vm_found(struct vm *vm, const struct hypervisor_status *status, const struct store_life *life);
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """xcp-xenopsd, the VM manager, with the noop backend: consoles, devices, memory on a disk, and other managers."""
 
+import contextlib
 import re
 import select
 import socket
+import sqlite3
 
 import xenopsdclient
 from xenopsdcase import LONG, MIB, NAME, VDI, XenopsdTest
@@ -117,6 +119,22 @@ class Devices(XenopsdTest):
         self.failed(other.begin("AddNetworkInterface", "(a{sv})", xenopsdclient.pack(
             xenopsdclient.NETWORK_SPEC, spec["network_interfaces"][0])), "AlreadyExists")
         self.assertEqual(other.call("GetSpec")[0].get("network_interfaces", []), [])
+
+    def test_addresses_that_are_configured(self):
+        one, two = "00:16:3e:00:00:07", "00:16:3e:00:00:08"
+        vm = self.create(options={"boot-ms": LONG}, network_interfaces=[{"network": "br0", "mac": one, "addresses": ["192.0.2.7", "2001:db8::7"]},
+                                                                        {"network": "br0", "mac": two, "addresses": ["192.0.2.8"]}])
+        self.assertEqual(vm.get("Addresses"), [])
+        self.done(vm.start())
+        self.assertEqual(vm.get("Addresses"), [("192.0.2.7", one, "Static"), ("2001:db8::7", one, "Static"), ("192.0.2.8", two, "Static")])
+        self.assertFalse(vm.get("Ready"))
+        self.restart()
+        self.assertEqual(len(vm.get("Addresses")), 3)
+        self.done(vm.device("network", "net0").begin("Unplug", "(b)", False))
+        vm.wait_property("Addresses", [("192.0.2.8", two, "Static")])
+        self.done(vm.begin("Kill"))
+        self.assertEqual(vm.get("Addresses"), [])
+        self.refused("InvalidArgument", self.create, "two", network_interfaces=[{"network": "br0", "addresses": ["192.0.2"]}])
 
     def test_disks_that_are_files(self):
         file = self.root / "file"
@@ -379,6 +397,21 @@ class RealStorage(XenopsdTest):
         self.assertEqual((self.readers("root"), self.readers("saved")), ({reader: ("Activated", "ReadWrite")}, {}))
         self.done(vm.begin("Destroy"))
         self.assertEqual(self.readers("root"), {})
+
+    def test_killed_before_it_was_written_down_that_the_memory_is_restored(self):
+        """The guest runs: what it was saved as is no state of it any more."""
+        vm = self.create(disks=[{"vdi": self.vdis["root"]}])
+        self.done(vm.start())
+        self.manager.kill()
+        with contextlib.closing(sqlite3.connect(self.root / "state/xenopsd.db")) as database, database:
+            database.execute("UPDATE vm SET saved_vdi = ?", (self.vdis["saved"],))
+        self.manager = self.start()
+        self.caller.forget()
+        self.assertEqual(vm.call("QueryState")[0], "Running")
+        self.done(vm.begin("Kill"))
+        self.assertEqual(vm.call("QueryState")[0], "Halted")
+        self.restart()
+        self.assertEqual(vm.get("State"), "Halted")
 
     def test_killed_with_a_disk_in_use(self):
         vm = self.running(disks=[{"vdi": self.vdis["root"]}])

@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 
 #include "agent.h"
+#include "leases.h"
 #include "user-network.h"
 
 #define MAC "00:16:3e:00:00:01"
@@ -96,12 +97,35 @@ static void test_nonsense(void) {
         g_assert_cmpuint(addresses.n, ==, 0);
 }
 
+static void test_leases(void) {
+        char text[] = "1000 00:16:3E:00:00:01 10.0.0.5 web 01:00:16:3e:00:00:01\n"
+                      "999 " MAC " 10.0.0.6 * *\n"
+                      "0 " MAC " 10.0.0.7\n"
+                      "2000 00:16:3e:00:00:02 10.0.0.8 other *\n"
+                      "duid 00:01:00:01:2c\n"
+                      "2000 7340033 2001:db8::5 web 00:01:00:01:2c\n"
+                      "\n"
+                      "nonsense " MAC "\n"
+                      "2000 " MAC " 127.0.0.1 x x\n"
+                      "99999999999999999999999 " MAC MAC MAC " 10.0.0.9";
+        struct facts facts = facts_of_one();
+        struct addresses addresses = {};
+
+        leases_parse(text, 999, &facts, &addresses);
+        g_assert_cmpuint(addresses.n, ==, 2);
+        g_assert_cmpstr(addresses.list[0].text, ==, "10.0.0.5");
+        g_assert_cmpstr(addresses.list[0].mac, ==, MAC);
+        g_assert_cmpint(addresses.list[0].source, ==, XCP_ADDRESS_SOURCE_LEASE);
+        g_assert_cmpstr(addresses.list[1].text, ==, "10.0.0.7");
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/qemu/addresses/list", test_list);
         g_test_add_func("/qemu/addresses/list-that-is-full", test_full);
         g_test_add_func("/qemu/addresses/of-an-agent", test_agent);
         g_test_add_func("/qemu/addresses/of-a-user-network", test_user_network);
+        g_test_add_func("/qemu/addresses/of-leases", test_leases);
         g_test_add_func("/qemu/addresses/of-nonsense", test_nonsense);
         return g_test_run();
 }

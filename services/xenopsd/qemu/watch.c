@@ -10,6 +10,7 @@
 
 #include "../neighbours.h"
 #include "action.h"
+#include "leases.h"
 #include "user-network.h"
 
 struct watch {
@@ -56,7 +57,8 @@ static void put_together(struct watch *watch) {
         if (watch->agent)
                 addresses_add_all(&all, agent_addresses(watch->agent));
         addresses_add_all(&all, &watch->of_user_network);
-        (void) neighbours_read(on_neighbour, &looking);         /* without them, fewer are known */
+        (void) leases_read(&watch->guest->facts, &all); /* without them, fewer are known */
+        (void) neighbours_read(on_neighbour, &looking);
         if (addresses_equal(&all, &watch->all))
                 return;
         watch->all = all;
