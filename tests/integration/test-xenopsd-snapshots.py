@@ -18,6 +18,8 @@ SECTOR = 512
 class Snapshots:
     """With the storage service of the tree."""
 
+    deadline = 300  # what cannot be destroyed at once is tried every 30 s
+
     def setUp(self):
         super().setUp()
         self.start_storage()
