@@ -12,9 +12,10 @@ TEST = "pvcalls-measured"  # tests/domains/ has it
 
 # What its guest measures: the name in its output, and what a round's seconds mean.
 METRICS = {
-    "stream": ("stream of 64 KiB writes", "MiB/s", lambda seconds: 256 * 64 / 1024 / seconds, {"at_least": 1.0}),
-    "echo": ("request and response of 64 bytes", "ms", lambda seconds: seconds / 50 * 1e3, {"at_most": 1.0}),
+    "stream-65536": ("stream of 64 KiB writes", "MiB/s", lambda seconds: 256 * 64 / 1024 / seconds, {"at_least": 1.0}),
+    "echo-64": ("request and response of 64 bytes", "ms", lambda seconds: seconds / 50 * 1e3, {"at_most": 1.0}),
     "connect": ("new connections, 8 at once", "/s", lambda seconds: 4 * 8 / seconds, {"at_least": 1.0}),
+    "connect-reuse": ("new connections, 8 at once, with reuse", "/s", lambda seconds: 4 * 8 / seconds, {"at_least": 1.0}),
 }
 
 
@@ -29,7 +30,7 @@ def run(build):
 def parse(text):
     """Seconds by metric and by what carried it: all rounds of all turns, without the first of each turn, in order."""
     seconds = {}
-    for metric, by, took in re.findall(r"^measured (\w+) ([\w-]+)((?: \d+)+) ?\r?$", text, re.MULTILINE):
+    for metric, by, took in re.findall(r"^measured ([\w-]+) ([\w-]+)((?: \d+)+) ?\r?$", text, re.MULTILINE):
         seconds.setdefault((metric, by), []).extend(int(value) / 1e9 for value in took.split()[1:])
     return seconds
 
