@@ -222,9 +222,18 @@ def adopt_orphans():
     while (ended := os.wait())[0] != child:
         pass
     _root = os.getpid()
-    _kill(survivors)
+    _kill(lambda: _collect_statuses() or survivors())
     status = os.waitstatus_to_exitcode(ended[1])
     os._exit(status if status >= 0 else 128 - status)
+
+
+def _collect_statuses():
+    """Those of all children that have ended."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def _prctl(option, argument):

@@ -159,6 +159,25 @@ class Runner(TestCase):
         with self.assertRaises(ProcessLookupError):
             os.kill(int(re.search(r"(\d+): sleep 4321", tap)[1]), 0)
 
+    def test_a_killed_test_leaves_no_pid_namespace(self):
+        """It ends only when the statuses are collected of all that was in it, also of what had its parent outside."""
+        tap = self.harness(
+            """
+            import signal
+            class Sample(TestCase):
+                def test_a(self):
+                    space = subprocess.Popen(["unshare", "--pid", "--fork", "sh", "-c", "echo; exec sleep 4322"], stdout=subprocess.PIPE)
+                    space.stdout.readline()
+                    with open(f"/proc/{space.pid}/task/{space.pid}/children") as children:
+                        first = children.read().strip()
+                    within = ["nsenter", "--target", first, "--pid", "sh", "-c", "echo; exec sleep 4323"]
+                    subprocess.Popen(within, stdout=subprocess.PIPE).stdout.readline()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            """,
+            status=128 + 9,
+        )
+        self.assertEqual(tap, "")
+
 
 class Emulated(TestCase):
     def test_domains_come_up_run_programs_and_go(self):
