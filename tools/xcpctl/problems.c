@@ -27,6 +27,7 @@ void problems_free(struct problems *problems) {
 
 void problems_add(struct problems *problems, struct place place, char *hint, const char *format, ...) {
         struct problem problem = { .place = place, .hint = hint };
+        g_autofree char *cut = NULL;    /* maybe in the middle of a character, where the format has a precision */
         va_list arguments;
 
         if (problems->list->len == PROBLEMS_MAX) {
@@ -35,8 +36,9 @@ void problems_add(struct problems *problems, struct place place, char *hint, con
                 return;
         }
         va_start(arguments, format);
-        problem.message = g_strdup_vprintf(format, arguments);
+        cut = g_strdup_vprintf(format, arguments);
         va_end(arguments);
+        problem.message = g_utf8_make_valid(cut, -1);
         g_array_append_val(problems->list, problem);
 }
 
