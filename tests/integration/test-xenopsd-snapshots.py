@@ -13,6 +13,7 @@ from xenopsdcase import MIB, XenopsdTest
 from xenopsdclient import pack
 
 SECTOR = 512
+SAVED_SIZE = 300 * MIB  # what a guest's memory fits into
 
 
 class Snapshots:
@@ -285,9 +286,9 @@ class OfQemu(Snapshots, QemuTest):
 
     def test_the_manager_is_killed_in_the_middle(self):
         vm, console = self.booted(disks=[{"name": "root", "vdi": self.boot_disk(), "boot_index": 0}])
-        for i in range(4):
+        for i in range(8):
             self.snapshot(vm, f"s{i}")
-            time.sleep(0.1 * i + 0.05)  # not to wait: it is the moment
+            time.sleep(0.05 * i)  # not to wait: it is the moment
             self.restart()
             self.caller.wait_until(lambda: vm.call("QueryState")[0] == "Running", lambda: f"the VM to go on, which is {vm.get('State')}", 60)
             console = self.console(vm)
@@ -295,6 +296,26 @@ class OfQemu(Snapshots, QemuTest):
             console.hear(b"a")
         self.done(vm.begin("Destroy"))
         self.wait_disks("boot")
+        self.assertEqual(self.leftovers(), [])
+
+    def test_the_manager_is_killed_while_it_saves(self):
+        """However far it came: the guest is there, or it is Saved."""
+        vm, console = self.booted(disks=[{"name": "root", "vdi": self.boot_disk(), "boot_index": 0}])
+        memory = self.client.create(self.sr, name="memory", size=SAVED_SIZE, format="Raw")
+        for i in range(24):
+            vm.begin("Save", "(o)", memory)
+            time.sleep(0.006 * i)  # not to wait: it is the moment
+            self.restart()
+            state = vm.get("State")
+            if state == "Saved":
+                self.done(vm.begin("Restore", "(b)", False))
+            elif state == "Suspended":
+                self.done(vm.begin("Resume"))
+            self.assertEqual(vm.call("QueryState")[0], "Running", f"after it was found {state}")
+            console = self.console(vm)
+            console.say(b"a")
+            console.hear(b"a")
+        self.done(vm.begin("Destroy"))
         self.assertEqual(self.leftovers(), [])
 
 

@@ -142,7 +142,7 @@ int facts_parse(struct facts *ret_facts, const char *untrusted, const char *boot
             qemu_machine_from_string(json_object_get_string(machine), &facts.machine) < 0)
                 return -EBADMSG;
         facts.phase = (enum facts_phase) json_object_get_int(phase);
-        if (facts.phase < FACTS_BEGUN || facts.phase > FACTS_STARTED)
+        if (facts.phase < FACTS_BEGUN || facts.phase > FACTS_ENDING)
                 return -EBADMSG;
         facts.process = (struct process_identity) { json_object_get_int(pid), json_object_get_uint64(start) };
         facts.vcpus = vcpus ? (uint32_t) json_object_get_uint64(vcpus) : 0;      /* a manager before this one did not write it down */

@@ -24,6 +24,7 @@ enum facts_phase {
         FACTS_BEGUN = 1,               /* an operation is bringing it up: a manager that finds it so takes it away */
         FACTS_PREPARED,                /* it has not run */
         FACTS_STARTED,
+        FACTS_ENDING,                  /* an operation is taking it away: a manager that finds it so does that to the end */
 };
 
 struct facts_slot {

@@ -229,18 +229,18 @@ void guest_on_end(void *userdata, const char *how) {
 
 /* Beginning and end */
 
-/* What an earlier manager had begun to bring up is taken away; what had been brought up is taken over. */
+/* What an earlier manager had begun to bring up, or to take away, is taken away; what had been brought up is taken over. */
 static int take_over(struct qemu_guest *guest) {
         AUTO_FREE char *log = NULL;
         size_t size;
         int r;
 
-        if (guest->facts.phase == FACTS_BEGUN) {
+        if (guest->facts.phase == FACTS_BEGUN || guest->facts.phase == FACTS_ENDING) {
                 r = process_kill_identity(&guest->facts.process);
                 if (r < 0)
                         return r;
-                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", guest->uuid }), "The QEMU of %s was being started when the manager ended, "
-                          "and is gone", guest->uuid);
+                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", guest->uuid }), "The QEMU of %s was being %s when the manager ended, "
+                          "and is gone", guest->uuid, guest->facts.phase == FACTS_BEGUN ? "started" : "taken away");
                 guest_remove(guest);
                 return 0;
         }

@@ -218,13 +218,27 @@ static void on_destroyed(struct qemu_action *action) {
         action_end(action, 0, NULL);
 }
 
+/*
+ * The end that the manager wants is none that the guest came to, and a manager that is killed meanwhile must leave that to the next: what
+ * is saved elsewhere would count for nothing beside a guest that has come to its end. Without room for it the guest has to go all the same.
+ */
+static void note_ending(const struct qemu_guest *guest) {
+        struct facts ending = guest->facts;
+
+        ending.phase = FACTS_ENDING;
+        if (guest->facts.phase)
+                (void) facts_save(&ending, guest->qemu->boot_id, guest->directory_fd);
+}
+
 int operation_destroy(void *userdata, struct hypervisor_call *call, struct idl_error *error) {
         struct qemu_action *action;
         int r;
 
         r = action_begin(userdata, call, "take its guest away", &action);
-        if (r >= 0)
-                quit(action, on_destroyed);
+        if (r < 0)
+                return r;
+        note_ending(action->guest);
+        quit(action, on_destroyed);
         return r;
 }
 
