@@ -22,16 +22,18 @@ class Flooder:
         world.wait_name(0, f"{FLOOD}{N_PEERS}")
         self._n_told = 0
 
-    def _tell(self, command, answer):
+    def _tell(self, command):
+        """Also waits for its answer, which begins with flood or calm, as no other line does."""
         self._n_told += 1
         self._impostor.write(f"{command}\n")
-        self._impostor.wait_output(rf"\A(?:(?:.*\n)*?{answer}.*\n){{{self._n_told}}}", JOIN_DEADLINE)
+        # one way to match and no other: all that there are would be tried
+        self._impostor.wait_output(rf"\A(?:(?:(?!flood|calm).*\n)*(?:flood|calm).*\n){{{self._n_told}}}", JOIN_DEADLINE)
 
     def flood(self):
-        self._tell(f"flood {N_PEERS} {SIGNAL_BYTES.hex()}", "(?:flood|calm)")
+        self._tell(f"flood {N_PEERS} {SIGNAL_BYTES.hex()}")
 
     def calm(self):
-        self._tell("calm", "(?:flood|calm)")
+        self._tell("calm")
 
 
 def microseconds(caller):
