@@ -2,97 +2,42 @@
 
 /* org.xen.xcp.xenopsd1.NetworkInterface */
 
-#include <errno.h>
 #include <string.h>
 
-#include "job.h"
+#include "device-call.h"
 #include "spec.h"
 #include "xenopsd1-network-interface.h"
 
-typedef int (*reply_t)(struct idl_call *call, const char *task);
-
-static int begin(struct device *device, enum operation_id id, bool flag, const char *text, struct idl_call *call, reply_t reply,
-                 struct idl_error *error) {
-        const struct job_arguments arguments = { .flag = flag, .text = text, .device = device };
-        struct vm *vm = device->vm;
-        const char *task;
-        int r;
-
-        r = job_add(vm, id, &arguments, call, &task, error);
-        if (r < 0)
-                return r;
-        r = reply(call, task);
-        job_next(vm);                   /* which may be the end of the device */
-        return r;
-}
-
 static int on_plug(void *network, struct idl_call *call, struct idl_error *error) {
-        return begin(network, OPERATION_PLUG, false, NULL, call, xenopsd1_network_interface_reply_plug, error);
+        return device_begin(network, OPERATION_PLUG, false, NULL, call, xenopsd1_network_interface_reply_plug, error);
 }
 
 static int on_unplug(void *network, struct idl_call *call, bool force, struct idl_error *error) {
-        return begin(network, OPERATION_UNPLUG, force, NULL, call, xenopsd1_network_interface_reply_unplug, error);
+        return device_begin(network, OPERATION_UNPLUG, force, NULL, call, xenopsd1_network_interface_reply_unplug, error);
 }
 
 static int on_move(void *network, struct idl_call *call, const char *to, struct idl_error *error) {
         int r;
 
         r = spec_check_network_name("network", to, error);
-        return r < 0 ? r : begin(network, OPERATION_MOVE, false, to, call, xenopsd1_network_interface_reply_move, error);
+        return r < 0 ? r : device_begin(network, OPERATION_MOVE, false, to, call, xenopsd1_network_interface_reply_move, error);
 }
 
 static int on_remove(void *network, struct idl_call *call, struct idl_error *error) {
-        return begin(network, OPERATION_REMOVE, false, NULL, call, xenopsd1_network_interface_reply_remove, error);
+        return device_begin(network, OPERATION_REMOVE, false, NULL, call, xenopsd1_network_interface_reply_remove, error);
 }
 
-/* A question to the backend, and who asked it. */
-struct question {
-        struct idl_call *call;
-        const char *name;               /* the interface's, in the call's arena */
-};
-
-static int ask(struct vm *vm, struct hypervisor_call *call, void *userdata, struct idl_error *error) {
-        struct question *question = userdata;
-
-        if (!vm->backend->hypervisor->network_statistics)
-                return idl_error_set_not_supported(error, "GetStatistics");
-        return vm->backend->hypervisor->network_statistics(vm->guest, call, question->name, error);
-}
-
-static void drop(void *userdata) {
-        struct question *question = userdata;
-
-        idl_call_unref(question->call);         /* and the question, which is in its arena */
-}
-
-static void answer(struct vm *vm, int r, const struct hypervisor_call *from, void *userdata, struct idl_error *error) {
-        struct question *question = userdata;
-
-        if (r < 0) {
-                idl_error_set_errno(error, r, "the backend");
-                idl_call_fail(question->call, error);
-                idl_error_done(error);
-        } else
-                xenopsd1_network_interface_reply_get_statistics(question->call, &from->network_statistics);
-        drop(question);
+static void answer_statistics(struct idl_call *call, const struct hypervisor_call *from) {
+        xenopsd1_network_interface_reply_get_statistics(call, &from->network_statistics);
 }
 
 static int on_get_statistics(void *object, struct idl_call *call, struct idl_error *error) {
         static const struct xcp_network_statistics none;
         struct device *network = object;
-        struct question *question;
-        int r;
 
         if (!lifecycle_is_alive(network->vm->state) || !network->plugged)
                 return xenopsd1_network_interface_reply_get_statistics(call, &none);
-        question = idl_arena_alloc(idl_call_arena(call), 1, sizeof *question);
-        if (!question)
-                return -ENOMEM;
-        *question = (struct question) { idl_call_ref(call), idl_arena_strdup(idl_call_arena(call), network->name) };
-        r = question->name ? vm_ask(network->vm, ask, answer, drop, question, error) : -ENOMEM;
-        if (r < 0)
-                idl_call_unref(call);
-        return r;
+        return device_ask(network, network->vm->backend->hypervisor->network_statistics, call, answer_statistics, error);
 }
 
 /* Properties */
