@@ -54,6 +54,20 @@ size_t datagram_room(const struct xcp_pvcalls_socket *socket) {
         return socket->room_wanted > 0 ? socket->room_wanted : socket->out.size / 2;
 }
 
+/* Its size is a multiple of what a frame's is: then its padding fits as well. */
+static size_t longest(const struct xcp_pvcalls_socket *socket) {
+        return socket->out.size - FRAME_HEADER;
+}
+
+size_t xcp_pvcalls_datagram_max(struct xcp_pvcalls_socket *socket) {
+        size_t n;
+
+        pthread_mutex_lock(&socket->pvcalls->lock);
+        n = socket->datagrams && socket->kind == SOCKET_CONNECTED && socket->ring ? longest(socket) : 0;
+        pthread_mutex_unlock(&socket->pvcalls->lock);
+        return n;
+}
+
 int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr *address, socklen_t address_size) {
         struct pvcalls_datagram header = { .length = (uint32_t) size };
         struct pvcalls_name name;
@@ -72,7 +86,7 @@ int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, siz
         room = data_wait_room(socket, pieces, 1);
         if (room < 0 && room != -EAGAIN)
                 return (int) room;
-        if (size > socket->out.size - FRAME_HEADER)           /* whose size is a multiple of what a frame's is: then its padding fits as well */
+        if (size > longest(socket))
                 return -EMSGSIZE;
         room = data_wait_room(socket, pieces, frame_length(size));
         socket->room_wanted = room == -EAGAIN ? frame_length(size) : 0;

@@ -156,6 +156,7 @@ static void test_addresses_that_cannot_be_are_nobody_s(struct fixture *fixture, 
 static void test_a_full_ring(struct fixture *fixture, gconstpointer data) {
         uint8_t bytes[SIZE] = {};
 
+        g_assert_cmpuint(xcp_pvcalls_datagram_max(&fixture->socket), ==, SIZE - FRAME);
         g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, SIZE - FRAME + 1, NULL, 0), ==, -EMSGSIZE);
         g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, 1000, NULL, 0), ==, 0);
         g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, bytes, SIZE - FRAME, NULL, 0), ==, -EAGAIN);
@@ -174,6 +175,7 @@ static void test_no_stream(struct fixture *fixture, gconstpointer data) {
         g_assert_cmpint(xcp_pvcalls_shutdown(&fixture->socket, SHUT_WR), ==, -EOPNOTSUPP);
         g_assert_cmpint(xcp_pvcalls_listen(&fixture->socket, 1), <, 0);
         fixture->socket.datagrams = false;
+        g_assert_cmpuint(xcp_pvcalls_datagram_max(&fixture->socket), ==, 0);
         g_assert_cmpint(xcp_pvcalls_send_to(&fixture->socket, "x", 1, NULL, 0), ==, -EOPNOTSUPP);
         g_assert_cmpint(receive(fixture, SIZE), ==, -EOPNOTSUPP);
 }

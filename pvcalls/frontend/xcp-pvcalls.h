@@ -154,6 +154,9 @@ ssize_t xcp_pvcalls_receive(struct xcp_pvcalls_socket *socket, void *data, size_
  */
 int xcp_pvcalls_send_to(struct xcp_pvcalls_socket *socket, const void *data, size_t size, const struct sockaddr *address, socklen_t address_size);
 
+/* The longest datagram that a UDP socket which is connected or attached can send: what its buffer has room for. 0: it is neither. */
+size_t xcp_pvcalls_datagram_max(struct xcp_pvcalls_socket *socket);
+
 /*
  * As recvfrom(2) with MSG_DONTWAIT and MSG_TRUNC: returns the length that the datagram has, which may be more than the size that there is for it,
  * and from whom it is. Or an error of a datagram that was sent before, with the address that it was for, all zero and of size 0 if that is not

@@ -324,7 +324,8 @@ static int64_t handle(struct supervisor *supervisor, struct call *call, const st
                 return call_connect(supervisor, call, target, fd, carried);
         if (call->data.nr == __NR_bind)
                 return call_bind(supervisor, call, target, fd, carried);
-        if (call->data.nr == __NR_sendto || call->data.nr == __NR_sendmsg || call->data.nr == __NR_sendmmsg)
+        if (call->data.nr == __NR_sendto || call->data.nr == __NR_sendmsg || call->data.nr == __NR_sendmmsg ||
+            call->data.nr == __NR_write)
                 return call_send(supervisor, call, target, fd, carried);
         if (!carried)
                 return CALL_CONTINUES;

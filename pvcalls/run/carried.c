@@ -146,6 +146,7 @@ void carried_free_dead(struct supervisor *supervisor) {
         while ((carried = supervisor->dead)) {
                 supervisor->dead = carried->next_dead;
                 free(carried->peers);
+                free(carried->held);
                 free(carried);
         }
 }

@@ -13,6 +13,7 @@
 #include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -114,6 +115,8 @@ static int join(struct carried *carried, int fd) {
                 carried->supervisor->n_connections--;
                 disconnect(fd);
         }
+        free(carried->held);            /* it was for whom it was connected to before */
+        carried->held = NULL;
         if (!connected && !carried->peers && !(carried->peers = calloc(1, sizeof *carried->peers)))
                 return -ENOMEM;
         own = loopback_join(fd, carried->family, connected);
@@ -238,19 +241,39 @@ int64_t datagrams_begin(struct supervisor *supervisor, struct call *call, const 
         return call->started ? connect_end(fd, carried) : CALL_CONTINUES;
 }
 
+/* Keeps one until there is room for it. */
+static void hold(struct carried *carried, size_t n) {
+        carried->held = malloc(n > 0 ? n : 1);
+        if (!carried->held)
+                return;
+        memcpy(carried->held, datagrams_bytes, n);
+        carried->n_held = n;
+}
+
+static int send_held(struct carried *carried) {
+        int r = carried->held ? xcp_pvcalls_send_to(carried->socket, carried->held, carried->n_held, NULL, 0) : 0;
+
+        if (r != -EAGAIN) {
+                free(carried->held);
+                carried->held = NULL;
+        }
+        return r;
+}
+
 /* Moves one from the program to the backend. Returns whether there may be more. */
 static bool move_out(struct carried *carried) {
         ssize_t n;
 
-        if (!carried->readable || !(xcp_pvcalls_poll(carried->socket, POLLOUT) & POLLOUT))
+        if ((!carried->readable && !carried->held) || !(xcp_pvcalls_poll(carried->socket, POLLOUT) & POLLOUT) || send_held(carried) == -EAGAIN)
                 return false;
         n = recv(carried->fd, datagrams_bytes, sizeof datagrams_bytes, MSG_DONTWAIT);
         if (n < 0 && errno == EAGAIN) {
                 carried->readable = false;
                 return false;
         }
-        if (n >= 0)                     /* an error is of one that was sent to the program, which has closed its socket */
-                (void) xcp_pvcalls_send_to(carried->socket, datagrams_bytes, (size_t) n, NULL, 0);
+        /* An error is of one that was sent to the program, which has closed its socket. */
+        if (n >= 0 && xcp_pvcalls_send_to(carried->socket, datagrams_bytes, (size_t) n, NULL, 0) == -EAGAIN)
+                hold(carried, (size_t) n);
         return true;
 }
 
@@ -287,7 +310,7 @@ void datagrams_run(struct carried *carried) {
                 out++;
         while (!carried->closed && in < TURN_DATAGRAMS && move_in(carried))
                 in++;
-        if (carried->closed && out < TURN_DATAGRAMS) {
+        if (carried->closed && out < TURN_DATAGRAMS && !carried->held) {
                 carried_end(carried);
                 return;
         }

@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "layout.h"
+
 #define DATA(field) ((uint32_t) offsetof(struct seccomp_data, field))
 #define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
 #define RETURN(value) BPF_STMT(BPF_RET | BPF_K, (value))
@@ -77,6 +79,32 @@ static const struct sock_filter flags[] = {
 static const struct sock_filter sending[] = { NOTIFY_ADDRESSED(sendto), NOTIFY(sendmsg), NOTIFY(sendmmsg) };
 static const struct sock_filter receiving[] = { NOTIFY_ADDRESSED(recvfrom), NOTIFY(recvmsg), NOTIFY(recvmmsg) };
 
+/*
+ * Calls that send without an address, of so many bytes that a connected UDP socket's ring may have no room for them, though the loopback has: up to
+ * what UDP can be at all, as those beyond it the kernel refuses. The size is of 64 bits.
+ */
+#define NOTIFY_BETWEEN(call, least, most)                         \
+        UNLESS(__NR_##call, 7),                                   \
+        LOAD(DATA(args[2]) + sizeof(uint32_t)),                   \
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 4),             \
+        LOAD(DATA(args[2])),                                      \
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (least), 0, 2),       \
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (most), 1, 0),        \
+        RETURN(SECCOMP_RET_USER_NOTIF),                           \
+        LOAD(DATA(nr))
+
+#define UDP_MAX 65507u                  /* of IPv4, which the loopback is */
+#define ROOM(order) ((PVCALLS_PAGE_SIZE << (order)) / 2 - sizeof(struct pvcalls_datagram))
+
+/*
+ * Who sends does it to a socket, which may have the smallest of rings. Who writes does it to files most of the time: it is asked about what is too long
+ * for any ring, as files are written in pages.
+ */
+static const struct sock_filter large[] = {
+        NOTIFY_BETWEEN(sendto, ROOM(1) + 1, UDP_MAX),
+        NOTIFY_BETWEEN(write, ROOM(4) + 1, UDP_MAX),
+};
+
 static const struct sock_filter statements[] = {
         NOTIFY(connect),
         NOTIFY(bind),
@@ -107,7 +135,8 @@ static const struct sock_filter statements[] = {
 };
 
 static int install(enum filter_wish wishes) {
-        struct sock_filter all[(sizeof way_in + sizeof flags + sizeof sending + sizeof receiving + sizeof statements) / sizeof statements[0]], *end = all;
+        enum { ALL = sizeof way_in + sizeof flags + sizeof sending + sizeof receiving + sizeof large + sizeof statements };
+        struct sock_filter all[ALL / sizeof statements[0]], *end = all;
         struct sock_fprog program = { .filter = all };
         long fd;
 
@@ -115,8 +144,10 @@ static int install(enum filter_wish wishes) {
         end = mempcpy(end, flags, sizeof flags);
         if (wishes & (FILTER_DATAGRAMS | FILTER_UNIX))
                 end = mempcpy(end, sending, sizeof sending);
-        if (wishes & FILTER_DATAGRAMS)
+        if (wishes & FILTER_DATAGRAMS) {
                 end = mempcpy(end, receiving, sizeof receiving);
+                end = mempcpy(end, large, sizeof large);
+        }
         end = mempcpy(end, statements, sizeof statements);
         program.len = (unsigned short) (end - all);
         fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);

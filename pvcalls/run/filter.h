@@ -9,7 +9,7 @@
  * sockets of 32-bit programs (ENOSYS), whose calls have other numbers and shapes.
  */
 
-/* What is asked of the supervisor besides: whom datagrams are sent to, and come from; what UNIX sockets are given to send. */
+/* What is asked of the supervisor besides: whom datagrams are sent to, and come from, and those that are large; what UNIX sockets are given to send. */
 enum filter_wish { FILTER_DATAGRAMS = 1, FILTER_UNIX = 2 };
 
 /*

@@ -21,9 +21,9 @@
 static void attack(const struct target *target, struct message *message) {
         static uint8_t data[SIZE];
         uint16_t value;
-        ssize_t n = message_gather(message, target, data, sizeof data);
+        ssize_t size = message_measure(message, target), n = message_gather(message, target, data, sizeof data);
 
-        if (n > SIZE || message_scatter(message, target, data, 100) > 100)
+        if (n > SIZE || (n >= 0 && n != size) || message_scatter(message, target, data, 100) > 100)
                 abort();
         (void) message_control(message, target, IPPROTO_UDP, 103, &value, sizeof value);
         if (message_control(message, target, 0, 0, NULL, 0) > 1)
@@ -34,10 +34,10 @@ static void attack(const struct target *target, struct message *message) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-        static const int calls[] = { __NR_sendto, __NR_recvfrom, __NR_sendmsg, __NR_recvmsg, __NR_sendmmsg, __NR_recvmmsg };
+        static const int calls[] = { __NR_sendto, __NR_recvfrom, __NR_sendmsg, __NR_recvmsg, __NR_sendmmsg, __NR_recvmmsg, __NR_write };
         static int memory = -1;
         struct input input = { data, size };
-        struct seccomp_data call = { .nr = calls[next(&input, 1) % 6] };
+        struct seccomp_data call = { .nr = calls[next(&input, 1) % 7] };
         struct target target = { .process = -1 };
         struct message *messages;
         int n;

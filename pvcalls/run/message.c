@@ -25,15 +25,15 @@ static int header_read(struct message *message, const struct target *target, uin
 
 int messages_read(const struct target *target, const struct seccomp_data *call, struct message **ret_messages) {
         static struct message messages[MESSAGES_MAX];
-        bool sends = call->nr == __NR_sendto;
+        bool sends = call->nr == __NR_sendto, writes = call->nr == __NR_write;
         unsigned n = (uint32_t) call->args[2];
         int r = 0;
 
         *ret_messages = messages;
-        if (sends || call->nr == __NR_recvfrom) {
+        if (sends || writes || call->nr == __NR_recvfrom) {
                 messages[0] = (struct message) {
-                        .name_length_at = sends ? 0 : call->args[5],
-                        .header = { .msg_name = (void *) call->args[4], .msg_namelen = sends ? (socklen_t) call->args[5] : 0 },
+                        .name_length_at = sends || writes ? 0 : call->args[5],
+                        .header = { .msg_name = writes ? NULL : (void *) call->args[4], .msg_namelen = sends ? (socklen_t) call->args[5] : 0 },
                         .only = { .iov_base = (void *) call->args[1], .iov_len = call->args[2] },
                 };
                 return 1;
@@ -70,6 +70,13 @@ static int pieces(struct message *message, const struct target *target, struct i
         }
         *ret_pieces = several;
         return (int) n;
+}
+
+ssize_t message_measure(struct message *message, const struct target *target) {
+        struct iovec *piece;
+        int n = pieces(message, target, &piece);
+
+        return n < 0 ? n : (ssize_t) message->size;
 }
 
 ssize_t message_gather(struct message *message, const struct target *target, void *data, size_t size) {

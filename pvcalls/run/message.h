@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Messages in a program's memory, as sendmsg(2) and its relatives have them: read once, and what they are to be given written back. Nothing of a
+ * Messages in a program's memory, as sendmsg(2) and its relatives have them, write(2) among these: read once, and what they are to be given written back. Nothing of a
  * socket is in here.
  */
 
@@ -16,7 +16,7 @@
 #define MESSAGES_MAX 1024u              /* of one sendmmsg or recvmmsg, as of the kernel's */
 
 struct message {
-        uint64_t at;                    /* where the program has its msghdr; 0: of sendto or recvfrom, which have none */
+        uint64_t at;                    /* where the program has its msghdr; 0: of sendto, write or recvfrom, which have none */
         uint64_t name_length_at;        /* recvfrom: where it has the length of the name */
         struct msghdr header;           /* its pointers are the program's. msg_iov: NULL, it is `only` */
         struct iovec only;
@@ -25,6 +25,9 @@ struct message {
 
 /* The messages of such a call. Returns how many, or what the kernel says of one that cannot be. They are the caller's until the next call. */
 int messages_read(const struct target *target, const struct seccomp_data *call, struct message **ret_messages);
+
+/* How many bytes are to be sent. */
+ssize_t message_measure(struct message *message, const struct target *target);
 
 /* Copies all of what is to be sent. -EMSGSIZE: it is more than size. */
 ssize_t message_gather(struct message *message, const struct target *target, void *data, size_t size);

@@ -2,7 +2,8 @@
 
 /*
  * sendto, sendmsg and sendmmsg: datagrams with an address are given to the backend, as the kernel would know only the loopback's; and what a UNIX socket
- * cannot carry is refused. All others are the kernel's, with a connected socket's datagrams among them.
+ * cannot carry is refused. All others are the kernel's, with a connected socket's datagrams among them, but for those that are longer than the ring: the
+ * loopback would take them, and nobody behind it, so that they are refused here (EMSGSIZE). They may come by write as well.
  *
  * Of control messages, UDP_SEGMENT is done, as it says how many datagrams these are. The others say how the domain's own network is to send, and it does
  * not send this: they are ignored.
@@ -103,6 +104,23 @@ static int64_t send_one(struct call *call, const struct target *target, int fd, 
         return carried->peer.size > 0 ? send_there(carried, segment, (size_t) size, NULL) : -EDESTADDRREQ;
 }
 
+/* Whether any of them, which have no address, is more than the ring of a connected socket can ever have. */
+static bool any_is_too_long(const struct target *target, int fd, struct carried *carried, struct message *messages, int n) {
+        size_t most = xcp_pvcalls_datagram_max(carried->socket);
+
+        for (int i = 0; i < n; i++) {
+                ssize_t size = message_measure(&messages[i], target);
+                int segment;
+
+                if (size < 0 || (size_t) size <= most)
+                        continue;
+                segment = segment_size(&messages[i], target, fd);
+                if (segment == 0 || (segment > 0 && (size_t) segment > most))
+                        return true;
+        }
+        return false;
+}
+
 static int64_t send_all(struct call *call, const struct target *target, int fd, struct carried *carried, struct message *messages, int n) {
         int64_t r = 0;
         int i;
@@ -123,8 +141,12 @@ static int64_t send_datagrams(struct supervisor *supervisor, struct call *call, 
         int n = messages_read(target, &call->data, &messages), any = n < 0 ? 0 : any_goes(call, target, messages, n, &address);
         int64_t r;
 
-        if (any <= 0)                   /* what is wrong with it, the kernel says */
-                return any < 0 ? any : CALL_CONTINUES;
+        if (any < 0)
+                return any;
+        if (any == 0 && carried && carried->fd >= 0 && carried->peer.size > 0 && any_is_too_long(target, fd, carried, messages, n))
+                return send_all(call, target, fd, carried, messages, n);
+        if (any == 0)                   /* what is wrong with it, the kernel says */
+                return CALL_CONTINUES;
         r = datagrams_begin(supervisor, call, &address, fd, carried);
         return r == 0 ? send_all(call, target, fd, carried, messages, n) : r;
 }
@@ -152,6 +174,8 @@ static int64_t send_packets(struct call *call, const struct target *target) {
 int64_t call_send(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried) {
         const __u64 *args = call->data.args;
 
+        if (call->data.nr == __NR_write)
+                return carried && carried->datagrams ? send_datagrams(supervisor, call, target, fd, carried) : CALL_CONTINUES;
         if ((call->data.nr == __NR_sendmsg ? args[2] : args[3]) & (MSG_OOB | MSG_FASTOPEN))
                 return -EOPNOTSUPP;             /* as the filter has it */
         if (carried && carried->family == AF_UNIX)

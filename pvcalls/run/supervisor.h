@@ -82,6 +82,8 @@ struct carried {
         struct pvcalls_name local, peer;
         struct pvcalls_name asked;      /* UDP: what peer will be when the backend has answered; none: it is connected to nobody */
         struct peers *peers;            /* UDP: NULL before it has been that */
+        uint8_t *held;                  /* UDP: one that the program has sent, and that there was no room for; NULL: none is */
+        size_t n_held;
         bool local_known;
         bool confirmed;                 /* the program knows by a connect's result that it is connected: the next gets EISCONN */
         int error;                      /* of a connect: SO_ERROR, a positive number; 0 */
@@ -211,6 +213,6 @@ int64_t datagrams_bind(struct supervisor *supervisor, struct call *call, const s
 int64_t datagrams_begin(struct supervisor *supervisor, struct call *call, const struct pvcalls_name *address, int fd, struct carried *carried);
 void datagrams_run(struct carried *carried);
 
-/* sending.c, receiving.c: the handlers of sendto, sendmsg and sendmmsg; and of recvfrom, recvmsg and recvmmsg, of a socket that is carried. */
+/* sending.c, receiving.c: the handlers of sendto, write, sendmsg and sendmmsg; and of recvfrom, recvmsg and recvmmsg, of a socket that is carried. */
 int64_t call_send(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);
 int64_t call_receive(struct supervisor *supervisor, struct call *call, const struct target *target, int fd, struct carried *carried);

@@ -76,6 +76,22 @@ static void test_headers_that_cannot_be(void) {
         target_close(&target);
 }
 
+/* write(2) has a buffer and its size alone, whatever is where other calls have their further arguments. */
+static void test_write(void) {
+        struct target target = self();
+        char bytes[] = "bytes", got[8];
+        struct seccomp_data call = { .nr = __NR_write, .args = { 0, (uint64_t) bytes, 5, 1, (uint64_t) NOWHERE, 16 } };
+        struct message *message;
+
+        g_assert_cmpint(messages_read(&target, &call, &message), ==, 1);
+        g_assert_null(message->header.msg_name);
+        g_assert_cmpuint(message->header.msg_namelen, ==, 0);
+        g_assert_cmpint(message_measure(message, &target), ==, 5);
+        g_assert_cmpint(message_gather(message, &target, got, sizeof got), ==, 5);
+        g_assert_cmpmem(got, 5, bytes, 5);
+        target_close(&target);
+}
+
 static void test_several(void) {
         struct target target = self();
         static struct mmsghdr several[MESSAGES_MAX + 1];
@@ -151,6 +167,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/message/pieces", test_pieces);
         g_test_add_func("/message/headers-that-cannot-be", test_headers_that_cannot_be);
+        g_test_add_func("/message/write", test_write);
         g_test_add_func("/message/several", test_several);
         g_test_add_func("/message/control", test_control);
         g_test_add_func("/message/what-is-given-back", test_what_is_given_back);

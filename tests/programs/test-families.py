@@ -5,12 +5,21 @@ import os
 import pathlib
 import sys
 
-from carried import RUN, Carried, results
+from carried import DOM, RUN, Carried, results
 from harness import run, wait_until
 
 SCRIPT = pathlib.Path(__file__).with_name("families.py")
 
+SIZES = 4048, 4049, 8144, 16336, 32719, 32720, 32721, 65507, 65508, 70000  # of families.py
+
+
+def sizes(most):
+    """What becomes of datagrams of these sizes, if those up to one arrive."""
+    return str(([(size, {True} if size <= most else {"EMSGSIZE"}) for size in SIZES], b"012"))
+
+
 DIFFERENT = {
+    "datagrams_of_every_size": (sizes(65507), sizes(32720)),
     "messages_to_any_address": ("(b'x', [('IP_PKTINFO', '127.0.0.1', '127.0.0.1')])", "(b'x', [('IP_PKTINFO', '0.0.0.0', '0.0.0.0')])"),
     "unix_reset": ("('ECONNRESET', 'EISCONN')", "('0', 'EISCONN')"),
     "unix_descriptors": ("(('0', '0'), 7, b'with a descriptorwithout')", "(('ENOTSUP', 'ENOTSUP'), 7, b'without')"),  # EOPNOTSUPP's number
@@ -47,3 +56,14 @@ class Families(Carried):
         self.assertEqual(len(own), 3)
         self.assertNotIn("Error", "".join(own.values()))
         self.assertEqual(self.backend.counters()["sockets.made"], 0)
+
+
+class SmallRings(Carried):
+    """What sockets have when there are many of them: as large as the smallest that there are."""
+
+    backend_arguments = "--limit", "max-page-order=1"
+
+    def test_datagrams_of_every_size(self):
+        told = results(self.xen.run(DOM, RUN, "--all", "--udp", "--", sys.executable, SCRIPT, "/tmp", "datagrams_of_every_size", deadline=120))
+        self.assertEqual(told, {"datagrams_of_every_size": sizes(4048)})
+        self.wait_tidy()
