@@ -76,7 +76,6 @@ static bool run_links(struct context *context, const struct arguments *arguments
         g_autoptr(GPtrArray) links = bridge_links(context, error);
         struct json_object *json, *object;
         struct table *table;
-        bool good;
 
         if (!links)
                 return false;
@@ -92,10 +91,7 @@ static bool run_links(struct context *context, const struct arguments *arguments
                 json_object_array_add(json, object);
                 add_link(table, link);
         }
-        good = context->json ? context_print_json(context, json_object_get(json), false, error) : context_print_table(context, table, error);
-        json_object_put(json);
-        table_free(table);
-        return good;
+        return context_print_list(context, table, json, true, error);
 }
 
 /* Peers */
@@ -147,7 +143,6 @@ static bool run_peers(struct context *context, const struct arguments *arguments
         g_autoptr(GPtrArray) links = !only || path ? bridge_links(context, error) : NULL;
         struct json_object *json;
         struct table *table;
-        bool good;
 
         if (!links)
                 return false;
@@ -162,10 +157,7 @@ static bool run_peers(struct context *context, const struct arguments *arguments
                 if (!path || strcmp(link->path, path) == 0)
                         add_peers(context, link, table, json);
         }
-        good = context->json ? context_print_json(context, json_object_get(json), false, error) : context_print_table(context, table, error);
-        json_object_put(json);
-        table_free(table);
-        return good;
+        return context_print_list(context, table, json, true, error);
 }
 
 /* Where somebody is */

@@ -84,7 +84,7 @@ static bool run_services(struct context *context, const struct arguments *argume
         g_auto(GStrv) names = client_services(context, true, error);
         struct json_object *json = json_object_new_array();
         struct table *table = table_new((const char *const[]) { "SERVICE", "STATE", "PID", "VERSION", "HEALTH", "DOMAIN", NULL });
-        bool has_bridge, good = false;
+        bool has_bridge;
 
         table_align_right(table, 2);
         table_align_right(table, 5);
@@ -99,12 +99,7 @@ static bool run_services(struct context *context, const struct arguments *argume
                 g_free(line.version);
                 g_free(line.health);
         }
-        if (names)
-                good = context->json ? context_print_json(context, json_object_get(json), false, error)
-                                     : context_print_table(context, table, error);
-        json_object_put(json);
-        table_free(table);
-        return good;
+        return context_print_list(context, table, json, names != NULL, error);
 }
 
 /* An object's interfaces as an array, without those that every object has. */

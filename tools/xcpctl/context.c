@@ -121,6 +121,14 @@ bool context_print_table(struct context *context, const struct table *table, GEr
         return context_print(context, text, error);
 }
 
+bool context_print_list(struct context *context, struct table *table, struct json_object *json, bool good, GError **error) {
+        if (good)
+                good = context->json ? context_print_json(context, json_object_get(json), false, error) : context_print_table(context, table, error);
+        json_object_put(json);
+        table_free(table);
+        return good;
+}
+
 bool context_print_line(struct context *context, const char *text, GError **error) {
         g_autofree char *harmless = screen_text(text), *line = g_strconcat(harmless, "\n", NULL);
 

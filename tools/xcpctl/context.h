@@ -56,6 +56,9 @@ bool context_print(struct context *context, const char *text, GError **error);
 bool context_print_json(struct context *context, struct json_object *object, bool on_one_line, GError **error);        /* takes it */
 bool context_print_table(struct context *context, const struct table *table, GError **error);
 
+/* What a list command has gathered: the table for people, the array for --json; takes both, and prints neither unless good. Returns false too if not good. */
+bool context_print_list(struct context *context, struct table *table, struct json_object *json, bool good, GError **error);
+
 /* A line, made harmless. */
 bool context_print_line(struct context *context, const char *text, GError **error);
 

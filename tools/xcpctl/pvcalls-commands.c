@@ -24,16 +24,6 @@ static struct table *table_of(const char *const *titles, const size_t *right, si
         return table;
 }
 
-/* Prints one of them, and lets go of both. */
-static bool print_either(struct context *context, struct table *table, struct json_object *json, bool good, GError **error) {
-        if (good)
-                good = context->json ? context_print_json(context, json_object_get(json), false, error)
-                                     : context_print_table(context, table, error);
-        json_object_put(json);
-        table_free(table);
-        return good;
-}
-
 /* List */
 
 static void add_domain(struct table *table, const struct pvcalls_domain *domain) {
@@ -63,7 +53,7 @@ static bool run_list(struct context *context, const struct arguments *arguments,
                 json_object_array_add(json, property_json(ATTACHED_INTERFACE, domain->properties));
                 add_domain(table, domain);
         }
-        return print_either(context, table, json, domains != NULL, error);
+        return context_print_list(context, table, json, domains != NULL, error);
 }
 
 /* Policies and limits on the command line */
@@ -312,7 +302,7 @@ static bool run_sockets(struct context *context, const struct arguments *argumen
                 if (!path || strcmp(domain->path, path) == 0)
                         good = add_sockets(context, domain, table, json, path ? error : NULL) || !path; /* one of all may just have gone */
         }
-        return print_either(context, table, json, good, error);
+        return context_print_list(context, table, json, good, error);
 }
 
 static bool run_kill(struct context *context, const struct arguments *arguments, GError **error) {

@@ -55,12 +55,7 @@ static bool run_list(struct context *context, const struct arguments *arguments,
         table_align_right(table, 2);
         for (char **service = services; service && *service; service++)
                 add_tasks(context, *service, table, json);
-        if (good)
-                good = context->json ? context_print_json(context, json_object_get(json), false, error)
-                                     : context_print_table(context, table, error);
-        json_object_put(json);
-        table_free(table);
-        return good;
+        return context_print_list(context, table, json, good, error);
 }
 
 static bool run_show(struct context *context, const struct arguments *arguments, GError **error) {

@@ -61,12 +61,7 @@ static bool run_list(struct context *context, const struct arguments *arguments,
                 if (!path || strcmp(path, sr->path) == 0)
                         good = add_rows(context, sr, table, json, error);
         }
-        if (good)
-                good = context->json ? context_print_json(context, json_object_get(json), false, error)
-                                     : context_print_table(context, table, error);
-        json_object_put(json);
-        table_free(table);
-        return good;
+        return context_print_list(context, table, json, good, error);
 }
 
 static bool run_show(struct context *context, const struct arguments *arguments, GError **error) {

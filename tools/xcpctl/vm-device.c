@@ -44,12 +44,7 @@ static bool list(struct context *context, enum parameter_kind kind, const char *
                         add_row(table, interface, names, properties);
                 }
         }
-        if (good)
-                good = context->json ? context_print_json(context, json_object_get(json), false, error)
-                                     : context_print_table(context, table, error);
-        json_object_put(json);
-        table_free(table);
-        return good;
+        return context_print_list(context, table, json, good, error);
 }
 
 static bool run_disk_list(struct context *context, const struct arguments *arguments, GError **error) {
