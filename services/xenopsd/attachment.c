@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <linux/fs.h>
@@ -219,10 +218,7 @@ static void set_stale(struct attachment *attachment) {
         if (!attachment->stale)
                 attachment->xenopsd->n_attachments_stale++;
         attachment->stale = true;
-        if (attachment->xenopsd->detach_timer) {
-                sd_event_source_set_time_relative(attachment->xenopsd->detach_timer, ATTACHMENT_RETRY_MS * UINT64_C(1000));
-                sd_event_source_set_enabled(attachment->xenopsd->detach_timer, SD_EVENT_ONESHOT);
-        }
+        storage_retry_later(&attachment->xenopsd->detaching);
 }
 
 static void on_detached(void *userdata, int r, sd_bus_message *result, struct idl_error *error) {
@@ -291,7 +287,9 @@ void attachment_drop(struct attachment *attachment) {
         retry(attachment);
 }
 
-static void retry_all(struct xenopsd *xenopsd) {
+static void retry_all(void *userdata) {
+        struct xenopsd *xenopsd = userdata;
+
         if (xenopsd->n_attachments_stale == 0)
                 return;
         for (struct vm *vm = xenopsd->first; vm; vm = vm->next)
@@ -299,19 +297,6 @@ static void retry_all(struct xenopsd *xenopsd) {
                         retry(attachment);
         for (struct attachment *attachment = xenopsd->orphans; attachment; attachment = attachment->next)
                 retry(attachment);
-}
-
-static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
-        retry_all(userdata);
-        return 0;
-}
-
-static int on_storage(sd_bus_message *signal, void *userdata, sd_bus_error *ret_error) {
-        const char *name, *before, *now;
-
-        if (sd_bus_message_read(signal, "sss", &name, &before, &now) > 0 && *now)
-                retry_all(userdata);
-        return 0;
 }
 
 void attachments_orphan(struct vm *vm) {
@@ -327,25 +312,13 @@ void attachments_orphan(struct vm *vm) {
 }
 
 int attachments_start(struct xenopsd *xenopsd) {
-        int r;
-
-        r = sd_event_add_time_relative(xenopsd->event, &xenopsd->detach_timer, CLOCK_MONOTONIC, ATTACHMENT_RETRY_MS * UINT64_C(1000), 0,
-                                       on_timer, xenopsd);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(xenopsd->detach_timer, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_bus_add_match(xenopsd->bus, &xenopsd->storage_owner,
-                                     "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                                     "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" STORAGE "'",
-                                     on_storage, xenopsd);
-        return r;
+        return storage_retry_start(&xenopsd->detaching, xenopsd->event, xenopsd->bus, retry_all, xenopsd);
 }
 
 void attachments_stop(struct xenopsd *xenopsd) {
         while (xenopsd->orphans)
                 attachment_free(xenopsd->orphans);
-        sd_event_source_disable_unref(xenopsd->detach_timer);
-        sd_bus_slot_unref(xenopsd->storage_owner);
+        storage_retry_stop(&xenopsd->detaching);
 }
 
 /* Files and block devices */

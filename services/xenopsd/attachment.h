@@ -6,12 +6,11 @@
  *
  * The manager is a reader of storage1.VDI, under a name that it writes down before it asks for anything, so that nothing stays attached
  * that nobody knows of. What cannot be detached, because the storage service is not there, is stale, and detached later: when the
- * service comes to the bus, and every ATTACHMENT_RETRY_MS.
+ * service comes to the bus, and every STORAGE_RETRY_MS.
  */
 
 #include "vm.h"
 
-#define ATTACHMENT_RETRY_MS 30000u
 #define ATTACHMENT_SAVED ""             /* in place of a disk's name: the disk that the memory is saved to */
 
 struct attachment {

@@ -27,21 +27,17 @@ struct garbage {
         bool runs, again;               /* somebody came while it ran */
         bool left;                      /* something could not be destroyed */
         struct remote_task *remote;
-        sd_bus_slot *slot, *storage_owner;
+        sd_bus_slot *slot;
         sd_bus_message *srs;            /* those that are still to be looked through for the current one */
         bool unsure;                    /* not all of them could be */
-        sd_event_source *timer, *defer;
+        sd_event_source *defer;
+        struct storage_retry later;
         struct wait *waits;
 };
 
 static void next(struct garbage *garbage);
 
 /* The end of a round */
-
-static void retry_later(struct garbage *garbage) {
-        sd_event_source_set_time_relative(garbage->timer, GARBAGE_RETRY_MS * UINT64_C(1000));
-        sd_event_source_set_enabled(garbage->timer, SD_EVENT_ONESHOT);
-}
 
 static void finish(struct garbage *garbage) {
         struct wait *waits = garbage->waits;
@@ -53,7 +49,7 @@ static void finish(struct garbage *garbage) {
         }
         garbage->waits = NULL;
         if (garbage->left)
-                retry_later(garbage);
+                storage_retry_later(&garbage->later);
         while (waits) {
                 struct wait *wait = waits;
 
@@ -231,7 +227,7 @@ void garbage_collect(struct xenopsd *xenopsd) {
         garbage->after = NULL;
         if (sd_event_source_set_enabled(garbage->defer, SD_EVENT_ONESHOT) < 0) {
                 garbage->runs = false;
-                retry_later(garbage);
+                storage_retry_later(&garbage->later);
         }
 }
 
@@ -259,17 +255,8 @@ void garbage_forget_wait(struct xenopsd *xenopsd, void *userdata) {
                 }
 }
 
-static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
+static void on_retry(void *userdata) {
         garbage_collect(userdata);
-        return 0;
-}
-
-static int on_storage(sd_bus_message *signal, void *userdata, sd_bus_error *ret_error) {
-        const char *name, *before, *now;
-
-        if (sd_bus_message_read(signal, "sss", &name, &before, &now) > 0 && *now)
-                garbage_collect(userdata);
-        return 0;
 }
 
 int garbage_new(struct xenopsd *xenopsd) {
@@ -280,19 +267,11 @@ int garbage_new(struct xenopsd *xenopsd) {
                 return -ENOMEM;
         garbage->xenopsd = xenopsd;
         xenopsd->garbage = garbage;
-        r = sd_event_add_time_relative(xenopsd->event, &garbage->timer, CLOCK_MONOTONIC, GARBAGE_RETRY_MS * UINT64_C(1000), 0, on_timer,
-                                       xenopsd);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(garbage->timer, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_add_defer(xenopsd->event, &garbage->defer, on_begin, garbage);
+        r = sd_event_add_defer(xenopsd->event, &garbage->defer, on_begin, garbage);
         if (r >= 0)
                 r = sd_event_source_set_enabled(garbage->defer, SD_EVENT_OFF);
         if (r >= 0)
-                r = sd_bus_add_match(xenopsd->bus, &garbage->storage_owner,
-                                     "type='signal',sender='org.freedesktop.DBus',path='/org/freedesktop/DBus',"
-                                     "interface='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" STORAGE "'",
-                                     on_storage, xenopsd);
+                r = storage_retry_start(&garbage->later, xenopsd->event, xenopsd->bus, on_retry, xenopsd);
         return r;
 }
 
@@ -305,9 +284,8 @@ void garbage_free(struct xenopsd *xenopsd) {
                 garbage_forget_wait(xenopsd, garbage->waits->userdata);
         remote_task_free(garbage->remote);
         sd_bus_slot_unref(garbage->slot);
-        sd_bus_slot_unref(garbage->storage_owner);
         sd_bus_message_unref(garbage->srs);
-        sd_event_source_disable_unref(garbage->timer);
+        storage_retry_stop(&garbage->later);
         sd_event_source_disable_unref(garbage->defer);
         idl_arena_done(&garbage->arena);
         free(garbage->after);

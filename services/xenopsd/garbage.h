@@ -6,12 +6,11 @@
  *
  * They are in the store before the storage service is asked to make them, so a manager that is killed leaves nothing: what a job
  * makes is garbage, owned by job->owner, until the job's last transaction says that it is not. What cannot be destroyed now is tried
- * again when the storage service comes to the bus, and every GARBAGE_RETRY_MS.
+ * again when the storage service comes to the bus, and every STORAGE_RETRY_MS.
  */
 
 #include "xenopsd.h"
 
-#define GARBAGE_RETRY_MS 30000u
 #define GARBAGE_UNFOUND_USEC (3600 * UINT64_C(1000000)) /* one may be in the making so long: a large disk is copied */
 
 int garbage_new(struct xenopsd *xenopsd);

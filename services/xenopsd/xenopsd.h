@@ -11,6 +11,7 @@
 #include "remote-task.h"
 #include "service.h"
 #include "spec.h"
+#include "storage-retry.h"
 #include "store.h"
 
 #define XENOPSD_VM_PREFIX "/org/xen/xcp/xenopsd/vm"
@@ -45,8 +46,7 @@ struct xenopsd {
         struct autostart *autostart;    /* what is still to be started */
         struct garbage *garbage;        /* VDIs that are to be destroyed */
         struct attachment *orphans;     /* of VMs that are gone, and could not be detached */
-        sd_event_source *detach_timer;
-        sd_bus_slot *storage_owner;
+        struct storage_retry detaching;
         uint64_t n_attachments_stale;
 };
 
