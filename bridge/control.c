@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -97,4 +98,15 @@ int control_receive_fd(int fd, struct control *ret_control) {
         union passed passed;
 
         return receive(fd, ret_control, &passed);
+}
+
+int control_map(struct control_figures **ret_figures, const struct control_news **ret_news) {
+        struct control_figures *figures = mmap(NULL, sizeof *figures, PROT_READ | PROT_WRITE, MAP_SHARED, CONTROL_FIGURES_FD, 0);
+        struct control_news *news = mmap(NULL, sizeof *news, PROT_READ, MAP_SHARED, CONTROL_NEWS_FD, 0);
+
+        if (figures == MAP_FAILED || news == MAP_FAILED)
+                return -errno;          /* the process ends */
+        *ret_figures = figures;
+        *ret_news = news;
+        return 0;
 }

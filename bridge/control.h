@@ -31,13 +31,14 @@ enum control_type {
         CONTROL_DENIED,                 /* struct control_denied */
         CONTROL_LISTENER,               /* first: unique name of its connection that hears of signals */
         CONTROL_SYNC,                   /* answered by CONTROL_SYNCED */
+        CONTROL_IN_FORCE,               /* number: of the policy that holds now for all that passes */
 
         /* From the hub */
         CONTROL_PEER_KNOWN,             /* first */
         CONTROL_FOREIGN,                /* first: unique name here of another domain's peer, value: hops */
         CONTROL_FOREIGN_GONE,           /* first */
         CONTROL_START,                  /* number: a tag, first: a name */
-        CONTROL_RELOAD,                 /* fd: the policy from now on */
+        CONTROL_RELOAD,                 /* fd: the policy from now on, number: its number. Answered by CONTROL_IN_FORCE */
         CONTROL_BRIDGED,                /* first: a name that this bus starts in another domain, value: enum session_bridged; 0: no longer */
         CONTROL_ACTIVATABLES,           /* what this bus would start, or what was said of it by the one above, has changed */
         CONTROL_MOVES,                  /* first: a name that moves to the process's domain (value: 1), or has done so or not (0) */
@@ -87,3 +88,6 @@ int control_receive(int fd, struct control *ret_control);
 
 /* Also takes a descriptor, which a hub does of nobody. */
 int control_receive_fd(int fd, struct control *ret_control);
+
+/* In the process: the memory that its hub has given it. */
+int control_map(struct control_figures **ret_figures, const struct control_news **ret_news);

@@ -133,6 +133,14 @@ void hub_link_forget(struct hub_link *link) {
         hub_moves_forget(link);
 }
 
+static int in_force(struct hub_link *link, uint64_t generation) {
+        if (generation > link->hub->policy_generation)
+                return -EBADMSG;
+        link->policy_generation = (uint32_t) generation;
+        hub_policy_settled(link->hub);
+        return 0;
+}
+
 int hub_link_handle(struct hub_link *link, const struct control *control) {
         switch (control->type) {
         case CONTROL_STATE:
@@ -159,6 +167,8 @@ int hub_link_handle(struct hub_link *link, const struct control *control) {
                 hub_monitor_settle(link->hub);
                 hub_link_send(link, CONTROL_SYNCED, 0, link->hub->news->generation, NULL);
                 return 0;
+        case CONTROL_IN_FORCE:
+                return in_force(link, control->number);
         case CONTROL_DENIED:
                 hub_denied(link, control);
                 return 0;

@@ -107,10 +107,18 @@ void hub_link_send(struct hub_link *link, enum control_type type, uint32_t value
 }
 
 void hub_link_send_policy(struct hub_link *link) {
-        send_packet(link, &(struct hub_packet) { .type = CONTROL_RELOAD, .fd = link->hub->policy_fd }, NULL);
+        const struct hub *hub = link->hub;
+
+        send_packet(link, &(struct hub_packet) { .type = CONTROL_RELOAD, .number = hub->policy_generation, .fd = hub->policy_fd }, NULL);
 }
 
 /* Its end */
+
+void hub_link_kill(struct hub_link *link, const char *why) {
+        log_event(LOG_ERR, LOG_FIELDS({ "XCP_UUID", link->uuid }), "The process of the link to domain %u %s, and is killed", link->domain, why);
+        hub_link_set_state(link, XCP_LINK_STATE_CONNECTING, 0, why);
+        kill(link->pid, SIGKILL);
+}
 
 static void close_control(struct hub_link *link) {
         link->control = sd_event_source_disable_unref(link->control);
@@ -162,6 +170,7 @@ static int on_control(sd_event_source *source, int fd, uint32_t events, void *us
 
 static int on_child(sd_event_source *source, const siginfo_t *info, void *userdata) {
         struct hub_link *link = userdata;
+        struct hub *hub = link->hub;
 
         if (link->control)
                 on_control(link->control, link->fd, EPOLLIN, link);     /* what it said last */
@@ -172,13 +181,14 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
         link->pid = 0;
         close_control(link);
         hub_link_forget(link);
-        if (link->removed) {
+        if (link->removed)
                 hub_link_free(link);
-                return 0;
+        else {
+                if (link->state != XCP_LINK_STATE_CONNECTING)
+                        hub_link_set_state(link, XCP_LINK_STATE_CONNECTING, 0, "its process ended");
+                start_later(link);
         }
-        if (link->state != XCP_LINK_STATE_CONNECTING)
-                hub_link_set_state(link, XCP_LINK_STATE_CONNECTING, 0, "its process ended");
-        start_later(link);
+        hub_policy_settled(hub);
         return 0;
 }
 
@@ -289,6 +299,7 @@ static int start(struct hub_link *link) {
         if (theirs < 0)
                 return theirs;
         describe_user(link);
+        link->policy_generation = link->hub->policy_generation; /* which it has before it does anything */
         r = spawn(link, (const int[N_FDS]) { theirs, figures_fd, link->hub->news_fd, watch_fd, link->hub->policy_fd });
         if (r < 0)
                 return r;

@@ -323,20 +323,7 @@ static int on_check_policy(void *object, struct idl_call *call, const struct xcp
 }
 
 static int on_reload_policy(void *object, struct idl_call *call, struct idl_error *error) {
-        struct hub *hub = object;
-        struct hub_link *link;
-        size_t iterator = 0;
-        char text[512];
-        int r;
-
-        r = hub_policy_load(hub, text, sizeof text);
-        if (r < 0)
-                return idl_error_set_invalid_argument(error, "policy", text, "is not a policy");
-        while ((link = table_next(hub->by_domain, &iterator)))
-                hub_link_send_policy(link);
-        hub->policy_generation++;
-        bridge1_manager_emit_changed(hub->bus, service_path(hub->service), BRIDGE1_MANAGER_PROPERTY_POLICY_GENERATION);
-        return bridge1_manager_reply_reload_policy(call);
+        return hub_policy_reload(object, call, error);
 }
 
 static int on_move_service(void *object, struct idl_call *call, const char *name, uint32_t domain, struct idl_error *error) {

@@ -162,6 +162,7 @@ static void hub_stop(void *userdata) {
         hub_activation_free(hub);
         hub_monitor_free(hub);
         hub_wants_free(hub);
+        hub_policy_forget_reloads(hub);
         hub_policy_free(hub);
         objects_free(hub->links);
         table_free(hub->by_domain);

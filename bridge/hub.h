@@ -65,6 +65,7 @@ struct hub_link {
         size_t n_peers;
         struct hub_name *names;
         size_t n_names;
+        uint32_t policy_generation;     /* of the policy that its process is known to have in force */
         uint64_t denied_usec;           /* when the second began in which n_denied were signalled */
         unsigned n_denied, n_not_told;
 
@@ -98,9 +99,10 @@ struct hub {
         struct hub_monitor *monitor;    /* how that is known: hub-monitor.c */
         struct control_news *news;
         int news_fd;
-        struct bridge_policy *policy;   /* in force, here and in all processes */
+        struct bridge_policy *policy;   /* in force, here and in all processes but those that have not said so yet */
         int policy_fd;                  /* a copy of it, for them */
         uint32_t policy_generation;
+        struct hub_reload *reloads;     /* that are not in force everywhere: hub-policy.c */
         uint64_t epoch;
         struct hub_activation *activation;
         struct hub_move *moves;         /* of services, that go on: move-service.c */
@@ -118,10 +120,19 @@ void hub_link_renew(struct hub_link *link, const char *reason);         /* witho
 void hub_link_send(struct hub_link *link, enum control_type type, uint32_t value, uint64_t number, const char *first);
 
 void hub_link_send_policy(struct hub_link *link);        /* the one in force */
+void hub_link_kill(struct hub_link *link, const char *why);              /* its process, which does not do what it is told */
 
 /* hub-policy.c. Reads the files. -EINVAL: text says which line is wrong, and how; what was in force stays. */
 int hub_policy_load(struct hub *hub, char *text, size_t n_text);
 void hub_policy_free(struct hub *hub);
+
+/*
+ * Reads them again, for a caller, who is answered when every process has the new policy in force. One that does not say so in time is ended, which
+ * fails closed: what takes its place has the new one.
+ */
+int hub_policy_reload(struct hub *hub, struct idl_call *call, struct idl_error *error);
+void hub_policy_settled(struct hub *hub);                /* a process has said so, or ended */
+void hub_policy_forget_reloads(struct hub *hub);
 
 /* hub-control.c: what a process tells. */
 int hub_link_handle(struct hub_link *link, const struct control *control);

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -44,6 +43,7 @@ struct peer {
         struct control_figures *figures;
         const struct control_news *news;
         uint32_t generation;            /* of the wants */
+        uint64_t policy;                /* the number of the one that the hub has given last */
         struct later *later, **last_later;
         sd_event_source *later_source;
 };
@@ -102,6 +102,12 @@ static void on_started(void *userdata, uint64_t tag, const char *error, const ch
         tell(CONTROL_STARTED, 0, tag, error, text);
 }
 
+static void on_policy_in_force(void *userdata) {
+        struct peer *peer = userdata;
+
+        tell(CONTROL_IN_FORCE, 0, peer->policy, NULL, NULL);
+}
+
 static void on_ended(void *userdata, const char *reason) {
         struct peer *peer = userdata;
 
@@ -120,6 +126,7 @@ static const struct session_handlers session_handlers = {
         .name = on_name,
         .activatable = on_activatable,
         .started = on_started,
+        .policy_in_force = on_policy_in_force,
         .ended = on_ended,
 };
 
@@ -184,12 +191,14 @@ static int load_policy(struct peer *peer, int fd) {
         return r < 0 ? r : guard_use(peer->guard, policy);
 }
 
-static void on_reload(struct peer *peer, int fd) {
-        int r;
+static void on_reload(struct peer *peer, const struct control *control) {
+        int r = load_policy(peer, control->fd);
 
-        r = load_policy(peer, fd);
+        peer->policy = control->number;
         if (r >= 0 && peer->session)
                 r = session_policy_changed(peer->session);
+        else if (r >= 0)
+                on_policy_in_force(peer);
         if (r < 0)                      /* the hub has read it before: what is wrong is not the policy */
                 end(peer, "the policy could not be read again");
 }
@@ -265,7 +274,7 @@ static void on_control(struct peer *peer, const struct control *control) {
                         end(peer, "the bus cannot be asked what it would start");
                 break;
         case CONTROL_RELOAD:
-                on_reload(peer, control->fd);
+                on_reload(peer, control);
                 break;
         default:
                 end(peer, control->first);
@@ -415,15 +424,6 @@ static int watch(struct peer *peer) {
         return r < 0 ? r : sd_event_source_set_priority(peer->later_source, PRIORITY_LATER);
 }
 
-/* Memory that the hub has given. */
-static int map_memory(struct peer *peer) {
-        peer->figures = mmap(NULL, sizeof *peer->figures, PROT_READ | PROT_WRITE, MAP_SHARED, CONTROL_FIGURES_FD, 0);
-        if (peer->figures == MAP_FAILED)
-                return -errno;
-        peer->news = mmap(NULL, sizeof *peer->news, PROT_READ, MAP_SHARED, CONTROL_NEWS_FD, 0);
-        return peer->news == MAP_FAILED ? -errno : 0;
-}
-
 static int start(struct peer *peer) {
         const struct guard_domain domain = {
                 .id = peer->options.domain,
@@ -434,7 +434,7 @@ static int start(struct peer *peer) {
         int r;
 
         peer->last_later = &peer->later;
-        r = map_memory(peer);
+        r = control_map(&peer->figures, &peer->news);
         if (r >= 0)
                 r = wants_new(&peer->wants);
         if (r >= 0)

@@ -84,7 +84,7 @@ static void on_requested(void *userdata, const struct message *reply) {
         struct owned *owned = reply && !session->over ? table_get_string(session->imports, request->name) : NULL;
         uint32_t result = 0;
 
-        if (!owned || owned->remote->id != request->remote || !owned->remote->connection) {
+        if (!owned || owned->refused || owned->remote->id != request->remote || !owned->remote->connection) {
                 free(request);
                 return;
         }
@@ -180,6 +180,29 @@ void remote_name_changed(struct session *session, const char *name, const char *
                 request_name(owned, 0);
 }
 
+static void on_released(void *userdata, const struct message *reply) {
+        struct session *session = userdata;
+
+        if (--session->n_releasing == 0 && !session->over)
+                session->handlers->policy_in_force(session->userdata);
+}
+
+/* It is in nobody's way there any longer, nor a way to anybody, once the bus has let it go; or the connection has ended, which comes to the same. */
+static int take_away(struct session *session, struct owned *owned) {
+        int r;
+
+        owned->refused = true;
+        owned->has = false;
+        r = wants_name(session, owned, false);
+        if (r >= 0 && owned->remote->connection) {
+                r = connection_call(owned->remote->connection, on_released, session, "ReleaseName", "s", owned->name);
+                if (r >= 0)
+                        session->n_releasing++;
+        }
+        session->handlers->name(session->userdata, owned->name, NULL);
+        return r;
+}
+
 int names_policy_changed(struct session *session) {
         struct owned *owned;
         size_t iterator = 0;
@@ -190,16 +213,7 @@ int names_policy_changed(struct session *session) {
 
                 if (refused == owned->refused)
                         continue;
-                if (!refused)
-                        r = own(session, owned, 0);
-                else {
-                        owned->refused = true;
-                        owned->has = false;
-                        r = wants_name(session, owned, false);
-                        if (owned->remote->connection)
-                                connection_call(owned->remote->connection, NULL, NULL, "ReleaseName", "s", owned->name);
-                        session->handlers->name(session->userdata, owned->name, NULL);
-                }
+                r = refused ? take_away(session, owned) : own(session, owned, 0);
         }
         return r;
 }

@@ -162,6 +162,7 @@ struct session {
         uint32_t next_local, next_wanted;
         uint64_t next_call;
         uint64_t n_pending;
+        unsigned n_releasing;           /* names that policy has taken away, which this bus has not let go yet */
         uint64_t n_ghosts;              /* connections of the other domain's peers, those that are not ready among them */
         bool *figures_used;
         const char **names;             /* room for names_of_...() */

@@ -303,7 +303,11 @@ int session_policy_changed(struct session *session) {
         r = names_policy_changed(session);
         if (r >= 0)
                 r = locals_policy_changed(session);
-        return r < 0 ? r : activatables_policy_changed(session);
+        if (r >= 0)
+                r = activatables_policy_changed(session);
+        if (r >= 0 && session->n_releasing == 0)
+                session->handlers->policy_in_force(session->userdata);
+        return r;
 }
 
 /* The beginning */

@@ -103,6 +103,9 @@ struct session_handlers {
         /* How session_start_service() went: error is "" if it started. */
         void (*started)(void *userdata, uint64_t tag, const char *error, const char *text);
 
+        /* All that session_policy_changed() has begun is done. */
+        void (*policy_in_force)(void *userdata);
+
         /* It is over: all that waited has its error. To be freed, not from within. */
         void (*ended)(void *userdata, const char *reason);
 };
@@ -127,7 +130,10 @@ int session_wants(struct session *session, const struct match *match, bool wante
 /* What this bus would start has changed, or what is to be told of it. */
 int session_activatables_changed(struct session *session);
 
-/* The policy has changed: names that may no longer be owned or exported go, others come. */
+/*
+ * The policy has changed: names that may no longer be owned or exported go, others come. When those that go have gone, so that nobody reaches the other
+ * domain by them, the handler is called, maybe from within; never once it is over.
+ */
 int session_policy_changed(struct session *session);
 
 /* Ends it: the other end is told, and all that waits gets an error. The handler is called before this returns. */

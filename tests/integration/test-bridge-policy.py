@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The bridge's policy, as those see it who are let through and who are not."""
 
+import os
+import signal
+
+from bridgecase import BridgeCase, echo
 from harness import wait_until
-from linkcase import ACCESS_DENIED, ECHO, MANAGER, POLICY, LinkCase
+from linkcase import ACCESS_DENIED, ECHO, MANAGER, NO_ANSWER, POLICY, LinkCase
 
 
 class Policy(LinkCase):
@@ -133,3 +137,84 @@ allow own org.example.Echo by any
         bus.call(*MANAGER, "ReloadPolicy")
         self.assertEqual(bus.call(*MANAGER, "CheckPolicy", "a{sv}", message)[0], "Deny")
         self.wait_name(0, there=False)
+
+
+class Reload(BridgeCase):
+    """Who is told that it is done need not wait any longer."""
+
+    policy = POLICY
+    denied = {
+        "out": (0, "deny out call org.example.Echo to any\n"),
+        "in": (1, "deny in call org.example.Echo from any\n"),
+        "own": (0, "deny own org.example.Echo by any\n"),
+    }
+
+    def reload(self, bus, domain, text):
+        self.policy_file(domain).write_text(text)
+        bus.call(*MANAGER, "ReloadPolicy")
+
+    def test_what_was_denied_is_when_it_is_answered(self):
+        service = self.service(1, echo)
+        bus = self.bus(0)
+        buses = [bus, self.bus(1)]
+        for what, (domain, line) in self.denied.items():
+            with self.subTest(what=what):
+                for turn in range(10):
+                    self.wait_name(0)
+                    self.assertEqual(bus.call(ECHO, "/", ECHO, "Echo", "u", turn), (turn,))
+                    self.reload(buses[domain], domain, line + self.policy)
+                    if what == "own":
+                        self.assertIsNone(bus.owner(ECHO))
+                    else:
+                        self.assertEqual(self.error(bus.call, ECHO, "/", ECHO, "Echo").name, ACCESS_DENIED)
+                    self.reload(buses[domain], domain, self.policy)
+                self.assertEqual([call.body for call in service.calls], [(turn,) for turn in range(10)])
+                service.calls.clear()
+
+
+class ReloadOnDbusBroker(Reload):
+    broker = "dbus-broker"
+
+
+class ReloadWithAProcessThatStops(BridgeCase):
+    """It neither takes the policy nor ends by itself."""
+
+    domains = 2
+
+    def stop(self, domain):
+        pid = self.process_of(0, domain)
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(self.go_on, pid)
+        return pid
+
+    def go_on(self, pid):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+
+    def test_it_is_waited_for_and_then_ended(self):
+        service = self.service(1, echo)
+        self.wait_name(0)
+        bus, caller = self.bus(0), self.bus(0)
+        epochs = {domain: self.link_property(domain, "Epoch") for domain in (1, 2)}
+        self.policy_file(0).write_text("deny out call org.example.Echo to any\n" + self.policy)
+
+        pid = self.stop(1)
+        serial = bus.call_async(*MANAGER, "ReloadPolicy")
+        bus.call(MANAGER[0], "/", "org.freedesktop.DBus.Peer", "Ping")
+        self.assertFalse([message for message in bus.queue if message.reply_serial == serial])
+        self.go_on(pid)
+        bus.answer(serial)
+
+        self.wait_link(1)
+        self.stop(1)
+        waiting = caller.call_async(ECHO, "/", ECHO, "Echo")
+        bus.call(*MANAGER, "ReloadPolicy")
+        self.assertEqual(caller.reply_to(waiting).error, NO_ANSWER)
+        self.wait_link(1, after=epochs[1])
+        self.assertEqual(self.link_property(2, "Epoch"), epochs[2])
+        self.wait_name(0)
+        self.assertEqual(self.error(caller.call, ECHO, "/", ECHO, "Echo").name, ACCESS_DENIED)
+        self.assertEqual(service.calls, [])
+        self.bridges[0].wait_output("process of the link to domain 1 did not take a new policy, and is killed", stream="stderr")

@@ -343,7 +343,8 @@ const struct command policy_commands[] = {
         {
                 .name = "policy reload",
                 .summary = "Have the bridge read its policy again; no link goes down.",
-                .details = "If anything in it is wrong, the one in force stays.",
+                .details = "When this has ended, the new one holds for everything that passes. If anything in it is wrong, the one in force stays, and "
+                           "the line and the column are told.",
                 .parameters = (const struct parameter[]) { {} },
                 OPERATION(MANAGER, "ReloadPolicy"),
         },
