@@ -79,6 +79,7 @@ typedef void (*hypervisor_done_t)(struct hypervisor_call *call, int r, struct id
 struct hypervisor_call {
         hypervisor_done_t done;                         /* error is moved by whoever wants to keep it */
         void (*progress)(struct hypervisor_call *call, double part);    /* 0 to 1; may be NULL */
+        void (*launched)(struct hypervisor_call *call);         /* with starts_per_cpu: another guest may be begun; may be NULL */
         void *userdata;                                 /* the caller's */
         void *under_way;                                /* the backend's, until done() */
         union {                                         /* results */
@@ -123,6 +124,8 @@ struct hypervisor {
         const struct hypervisor_option *options;        /* the backend_options that it takes; .name NULL ends them */
         const enum xcp_data_path_kind *paths;           /* how it reaches disks, what it likes best first; 0 ends them */
         const struct xcp_console_info *consoles;        /* of every guest, one that is Serial, or none; .name NULL ends them */
+        unsigned starts_per_cpu;                        /* guests that are prepared, restored or received at once, for each of the host's
+                                                         * processors; others wait (admission.h). 0: any number */
 
         int (*open)(const struct hypervisor_host *host, void **ret_backend);
         void (*close)(void *backend);

@@ -26,6 +26,7 @@ static struct job *job_free(struct job *job) {
         sd_event_source_disable_unref(job->io);
         remote_task_free(job->remote);
         garbage_forget_wait(job->vm->xenopsd, job);
+        admission_leave(job);
         sd_bus_slot_unref(job->slot);
         if (job->fd >= 0)
                 close(job->fd);
@@ -323,12 +324,16 @@ static void on_progress(struct hypervisor_call *call, double part) {
         job_progress(call->userdata, part);
 }
 
+static void on_launched(struct hypervisor_call *call) {
+        admission_leave(call->userdata);
+}
+
 static void cancel_call(struct job *job) {
         job->vm->backend->hypervisor->cancel(job->vm->guest, &job->call);
 }
 
 struct hypervisor_call *job_call(struct job *job) {
-        job->call = (struct hypervisor_call) { .done = on_call, .progress = on_progress, .userdata = job };
+        job->call = (struct hypervisor_call) { .done = on_call, .progress = on_progress, .launched = on_launched, .userdata = job };
         job->touched = true;
         return &job->call;
 }
@@ -353,7 +358,7 @@ static void begin(struct job *job) {
         job->runs = true;
         job->before = job->vm->state;
         job->vm->job = job;
-        if (job->work)
+        if (job->work && !job->operation->is_admitted)
                 work_run(job->work);
         if (!job->operation->needs_no_state)
                 r = vm_check(job->vm, job->operation->lifecycle, &error);
@@ -402,7 +407,7 @@ static void on_interrupt(void *userdata) {
 static bool make_way(struct vm *vm) {
         struct job *job = vm->job;
 
-        if (!job || job->undoing || job->committed || job->operation->urgency != QUEUE_NORMAL)
+        if (!job || job->undoing || job->committed || (job->operation->urgency != QUEUE_NORMAL && !admission_waits(job)))
                 return job && job->operation->urgency == QUEUE_NORMAL;
         if (job->r >= 0)
                 job->r = idl_error_set_cancelled(&job->error, job->operation->name);

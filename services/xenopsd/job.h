@@ -38,6 +38,7 @@ struct operation {
         enum queue_urgency urgency;
         bool needs_no_state;            /* it checks by itself whether it makes sense */
         bool not_cancellable;
+        bool is_admitted;               /* its first step is step_admit(): until that is done, it waits */
         const struct step *steps;       /* .run NULL ends them */
         uint64_t n_done, n_failed;      /* counted */
 };
@@ -102,6 +103,8 @@ struct job {
         struct remote_task *remote;
         int fd;
         sd_event_source *io;
+        bool place_taken;               /* admission.h */
+        struct job *next_waiting;
         bool remote_ended;
         bool activates;                 /* disks, as soon as they are attached */
         char owner[37];                 /* of what is garbage unless the job succeeds; empty: of nothing */

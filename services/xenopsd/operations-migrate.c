@@ -307,6 +307,7 @@ static int step_received(struct job *job, struct idl_error *error) {
 }
 
 const struct step receive_steps[] = {
+        { step_admit },
         { step_attach_disks, step_detach_disks },
         { step_receive, step_destroy },
         { step_ready },

@@ -206,6 +206,7 @@ static int step_collect(struct job *job, struct idl_error *error) {
 }
 
 const struct step restore_steps[] = {
+        { step_admit },
         { step_clean },
         { step_restore_attach, undo_restore_attach },
         { restore_open },

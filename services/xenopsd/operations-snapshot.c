@@ -317,6 +317,7 @@ const struct step snapshot_steps[] = {
         { step_take_disks },
         { step_take_memory },
         { step_open_again },
+        { step_admit },
         { step_read },
         { step_go_on },
         { step_gone_on },

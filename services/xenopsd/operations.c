@@ -15,10 +15,11 @@
 #include "xenopsd1-vm.h"
 
 #define OPERATION(n, l, s) { .name = n, .lifecycle = LIFECYCLE_##l, .steps = s }
+#define ADMITTED(n, l, s) { .name = n, .lifecycle = LIFECYCLE_##l, .is_admitted = true, .steps = s }
 
 struct operation operations[_OPERATION_N] = {
-        [OPERATION_PREPARE] = OPERATION("Prepare", PREPARE, prepare_steps),
-        [OPERATION_START] = OPERATION("Start", START, start_steps),
+        [OPERATION_PREPARE] = ADMITTED("Prepare", PREPARE, prepare_steps),
+        [OPERATION_START] = ADMITTED("Start", START, start_steps),
         [OPERATION_STOP] = OPERATION("Stop", STOP, stop_steps),
         [OPERATION_KILL] = { .name = "Kill", .lifecycle = LIFECYCLE_KILL, .urgency = QUEUE_URGENT, .needs_no_state = true,
                              .not_cancellable = true, .steps = kill_steps },
@@ -27,12 +28,12 @@ struct operation operations[_OPERATION_N] = {
         [OPERATION_SUSPEND] = OPERATION("Suspend", SUSPEND, suspend_steps),
         [OPERATION_RESUME] = OPERATION("Resume", RESUME, resume_steps),
         [OPERATION_SAVE] = OPERATION("Save", SAVE, save_steps),
-        [OPERATION_RESTORE] = OPERATION("Restore", RESTORE, restore_steps),
+        [OPERATION_RESTORE] = ADMITTED("Restore", RESTORE, restore_steps),
         [OPERATION_SNAPSHOT] = OPERATION("Snapshot", SNAPSHOT, snapshot_steps),
         [OPERATION_REVERT] = OPERATION("Revert", REVERT, revert_steps),
         [OPERATION_DELETE_SNAPSHOT] = { .name = "DeleteSnapshot", .needs_no_state = true, .steps = delete_snapshot_steps },
         [OPERATION_MIGRATE] = OPERATION("Migrate", MIGRATE, migrate_steps),
-        [OPERATION_RECEIVE] = { .name = "Receive", .needs_no_state = true, .steps = receive_steps },
+        [OPERATION_RECEIVE] = { .name = "Receive", .needs_no_state = true, .is_admitted = true, .steps = receive_steps },
         [OPERATION_DESTROY] = OPERATION("Destroy", DESTROY, destroy_steps),
         [OPERATION_SET_MEMORY] = OPERATION("SetMemory", SET_MEMORY, memory_steps),
         [OPERATION_SET_VCPUS] = OPERATION("SetVcpus", SET_VCPUS, vcpus_steps),
@@ -45,7 +46,8 @@ struct operation operations[_OPERATION_N] = {
         [OPERATION_MOVE] = OPERATION("Move", CHANGE_DEVICE, move_steps),
         [OPERATION_REMOVE] = OPERATION("Remove", CHANGE_DEVICE, remove_steps),
         [OPERATION_RELEASE] = { .name = "Release", .urgency = QUEUE_OWN, .needs_no_state = true, .steps = release_steps },
-        [OPERATION_RESTART] = { .name = "Restart", .urgency = QUEUE_OWN, .needs_no_state = true, .steps = restart_steps },
+        [OPERATION_RESTART] = { .name = "Restart", .urgency = QUEUE_OWN, .needs_no_state = true, .is_admitted = true,
+                                .steps = restart_steps },
 };
 
 static const struct hypervisor *hypervisor_of(const struct job *job) {
@@ -65,6 +67,15 @@ static int step_usable(struct job *job, struct idl_error *error) {
 
 static bool is_prepared(const struct job *job) {
         return job->before == XCP_VM_STATE_PREPARED;
+}
+
+/* What is prepared has been brought up. */
+static int step_may_begin(struct job *job, struct idl_error *error) {
+        if (!is_prepared(job))
+                return step_admit(job, error);
+        if (job->work)
+                work_run(job->work);
+        return 1;
 }
 
 static int step_disks(struct job *job, struct idl_error *error) {
@@ -115,6 +126,7 @@ static int step_start(struct job *job, struct idl_error *error) {
 }
 
 const struct step prepare_steps[] = {
+        { step_may_begin },
         { step_usable },
         { step_clean },
         { step_disks, undo_disks },
@@ -125,6 +137,7 @@ const struct step prepare_steps[] = {
 };
 
 const struct step start_steps[] = {
+        { step_may_begin },
         { step_usable },
         { step_clean },
         { step_disks, undo_disks },
@@ -373,6 +386,7 @@ static int step_restarted(struct job *job, struct idl_error *error) {
 
 /* The disks stay attached; attaching what is attached says where it is, which a manager that started again does not know. */
 const struct step restart_steps[] = {
+        { step_admit },
         { step_still_so },
         { step_destroy },
         { step_attach_disks, step_detach_disks },

@@ -74,6 +74,8 @@ static int open_backend(struct xenopsd *xenopsd, const struct hypervisor *hyperv
         host = (struct hypervisor_host) { .event = xenopsd->event, .state_dir = dir, .on_event = vm_on_event };
         r = mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
         if (r >= 0)
+                r = admission_open(&backend->admission, xenopsd->event, hypervisor->starts_per_cpu, &xenopsd->n_waiting);
+        if (r >= 0)
                 r = hypervisor->open(&host, &backend->backend);
         if (r < 0) {
                 backend->failure = strdup(strerrordesc_np(-r) ?: "unknown error");
@@ -287,7 +289,9 @@ static int count_operations(struct xenopsd *xenopsd) {
                 if (r >= 0)
                         r = diagnostics_count(diagnostics, names[i][1], &operations[i].n_failed);
         }
-        return r < 0 ? r : diagnostics_count(diagnostics, "attachments.stale", &xenopsd->n_attachments_stale);
+        if (r >= 0)
+                r = diagnostics_count(diagnostics, "attachments.stale", &xenopsd->n_attachments_stale);
+        return r < 0 ? r : diagnostics_count(diagnostics, "starts.waiting", &xenopsd->n_waiting);
 }
 
 static int export_objects(struct xenopsd *xenopsd) {
@@ -362,6 +366,7 @@ static void xenopsd_stop(void *userdata) {
         for (size_t i = 0; i < xenopsd->n_backends; i++) {
                 if (xenopsd->backends[i].backend)
                         xenopsd->backends[i].hypervisor->close(xenopsd->backends[i].backend);
+                admission_close(&xenopsd->backends[i].admission);
                 free(xenopsd->backends[i].failure);
         }
         objects_free(xenopsd->vms);

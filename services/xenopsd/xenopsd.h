@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "admission.h"
 #include "hypervisor.h"
 #include "remote-task.h"
 #include "service.h"
@@ -29,6 +30,7 @@ struct backend {
         bool available;
         const char *version, *reason;
         char *failure;                  /* why it could not be opened */
+        struct admission admission;
 };
 
 struct xenopsd {
@@ -48,6 +50,7 @@ struct xenopsd {
         struct attachment *orphans;     /* of VMs that are gone, and could not be detached */
         struct storage_retry detaching;
         uint64_t n_attachments_stale;
+        uint64_t n_waiting;             /* jobs that wait for a place (admission.h) */
 };
 
 /* A backend by its name: DoesNotExist, or NotSupported if it cannot be used here. */

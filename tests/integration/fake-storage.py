@@ -82,7 +82,7 @@ class Storage:
 
     def data_path(self, mode, kinds):
         path = {"mode": GLib.Variant("s", mode), "size": GLib.Variant("t", os.stat(self.file).st_size)}
-        if "Nbd" in kinds:
+        if next(kind for kind in kinds if kind in ("Nbd", "File")) == "Nbd":
             return path | {"kind": GLib.Variant("s", "Nbd"), "uri": GLib.Variant("s", "nbd+unix:///x?socket=/none")}
         return path | {"kind": GLib.Variant("s", "File"), "path": GLib.Variant("s", self.file)}
 

@@ -323,6 +323,28 @@ class Fakes(QemuTest):
         self.assertEqual(task.wait()[0], "Cancelled")
         self.assertEqual((vm.get("State"), self.leftovers()), ("Halted", []))
 
+    def test_more_than_may_begin_at_once(self):
+        """They wait, and are seen to; one that waits is cancelled or killed at once, and the next is let in when one has ended."""
+        self.begin({"answers": {"query-status": None}})
+        n = max(4, 2 * os.sysconf("SC_NPROCESSORS_ONLN"))  # services/xenopsd/admission.h
+        vms = [self.create(f"vm{i}", disks=[]) for i in range(n + 4)]
+        tasks = [vm.start() for vm in vms]
+        self.caller.wait_until(lambda: len(self.qemu_pids()) == n, lambda: f"{n} processes, in {self.qemu_pids()}")
+        self.assertEqual([task.get("State") for task in tasks], ["Running"] * n + ["Waiting"] * 4)
+        self.assertEqual(self.caller.counters()["starts.waiting"], 4)
+        tasks[n].cancel()
+        self.assertEqual(tasks[n].wait()[0], "Cancelled")
+        vms[n + 1].begin("Kill")
+        self.failed(tasks[n + 1], "Cancelled")
+        self.assertEqual([vms[n].get("State"), vms[n + 1].get("State"), tasks[n + 2].get("State")], ["Halted", "Halted", "Waiting"])
+        tasks[0].cancel()
+        self.assertEqual(tasks[0].wait()[0], "Cancelled")
+        self.caller.wait_until(lambda: tasks[n + 2].get("State") == "Running", "the next to be let in")
+        self.assertEqual([tasks[n + 3].get("State"), self.caller.counters()["starts.waiting"]], ["Waiting", 1])
+        self.restart()
+        self.assertEqual({vm.get("State") for vm in vms}, {"Halted"})
+        self.assertEqual(self.leftovers(), [])
+
     def test_a_manager_that_is_killed_while_it_waits(self):
         self.begin({"answers": {"query-status": None}})
         vm = self.create()

@@ -135,6 +135,9 @@ class Caller:
     def set(self, path, interface, name, kind, value):
         self.call(path, PROPERTIES, "Set", "(ssv)", interface, name, GLib.Variant(kind, value))
 
+    def counters(self):
+        return self.call(ROOT, "org.xen.xcp.Diagnostics1", "GetCounters")[0]
+
     def manager(self, method, *arguments):
         return self.call(ROOT, MANAGER, method, *arguments)
 

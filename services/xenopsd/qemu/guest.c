@@ -207,10 +207,10 @@ void guest_open_reset_window(struct qemu_guest *guest) {
 
 void guest_on_end(void *userdata, const char *how) {
         struct qemu_guest *guest = userdata;
-        char words[GUEST_WORDS_MAX / 2] = "";
         AUTO_FREE char *log = NULL;
+        char *words;
         bool is_told;
-        size_t size;
+        size_t size, n;
 
         guest->timer = sd_event_source_disable_unref(guest->timer);
         guest->reset_window = sd_event_source_disable_unref(guest->reset_window);
@@ -218,9 +218,13 @@ void guest_on_end(void *userdata, const char *how) {
         guest->watch = watch_free(guest->watch);
         guest->qmp = qmp_free(guest->qmp);
         guest->is_agent_open = false;
+        n = (size_t) snprintf(guest->words, sizeof guest->words, "QEMU %.*s", GUEST_WORDS_MAX / 2, how);
+        words = guest->words + n + strlen(": ");
+        *words = '\0';
         if (guest_read_log(guest, &log, &size) >= 0)
-                qemu_last_words(log, size, words, sizeof words);
-        snprintf(guest->words, sizeof guest->words, "QEMU %.*s%s%s", GUEST_WORDS_MAX / 2 - 10, how, *words ? ": " : "", words);
+                qemu_last_words(log, size, words, sizeof guest->words - n - strlen(": "));
+        if (*words)
+                memcpy(guest->words + n, ": ", strlen(": "));
         is_told = action_are_quiet(guest) || guest->is_broken;
         if (!is_told)
                 guest_tell(guest, HYPERVISOR_EXITED, guest->words);

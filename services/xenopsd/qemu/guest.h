@@ -17,7 +17,7 @@
 #define GUEST_LOG "log"
 #define GUEST_MONITOR "monitor"
 #define GUEST_AGENT "agent"
-#define GUEST_WORDS_MAX 200u            /* of what went wrong */
+#define GUEST_WORDS_MAX 240u            /* of what went wrong; hypervisor.h has room for 256 */
 
 struct json_object;
 struct accelerator;

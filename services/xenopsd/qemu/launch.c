@@ -261,10 +261,13 @@ static void on_link(struct qemu_action *action, int r, struct json_object *value
 }
 
 static void on_first_answer(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0)
+        if (r < 0) {
                 launch_give_up_because(action, why);
-        else
-                set_links(action);
+                return;
+        }
+        if (action->call->launched)
+                action->call->launched(action->call);
+        set_links(action);
 }
 
 /* Which process it is is written down before it does anything. */

@@ -191,6 +191,7 @@ const struct hypervisor qemu_hypervisor = {
         .disk_paths = qemu_disk_paths,
         .consoles = consoles,
         .vm_consoles = qemu_vm_consoles,
+        .starts_per_cpu = 2,
         .open = qemu_open,
         .close = qemu_close,
         .available = qemu_available,

@@ -136,6 +136,18 @@ void qemu_status_read(struct hypervisor_status *status, const char *run_state, b
         ended(status, HYPERVISOR_BROKEN, "QEMU is in a state that is not known here");
 }
 
+/* Before what is wrong with a description, all of the description is repeated, which leaves no room for the rest. */
+static const char *skip_description(const char *line, size_t *n) {
+        static const char end[] = "}: ";
+        const char *message = *n > 0 && line[0] == '-' ? memmem(line, *n, end, strlen(end)) : NULL;
+
+        if (!message || !memmem(line, *n, " {", 2))
+                return line;
+        message += strlen(end);
+        *n -= (size_t) (message - line);
+        return message;
+}
+
 void qemu_last_words(const char *log, size_t size, char *text, size_t text_size) {
         const char *end = log + size, *line;
         AUTO_FREE char *copy = NULL;
@@ -149,6 +161,7 @@ void qemu_last_words(const char *log, size_t size, char *text, size_t text_size)
         if (n > strlen(PROGRAM) && memcmp(line, PROGRAM, strlen(PROGRAM)) == 0) {
                 line += strlen(PROGRAM);
                 n -= strlen(PROGRAM);
+                line = skip_description(line, &n);
         }
         if (n >= text_size)
                 n = text_size - 1;

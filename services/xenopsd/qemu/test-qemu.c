@@ -170,10 +170,14 @@ static void test_shutdown(void) {
 
 static void test_last_words(void) {
         static const char log[] = "first\nqemu-system-x86_64: -m 1\x01G: no \xff memory\n" RUNNING "\n";
+        static const char blockdev[] = "qemu-system-x86_64: -blockdev {\"node-name\":\"a\",\"file\":{\"driver\":\"file\",\"filename\":\"/x\"}}: "
+                                       "Could not open '/x': No such file\n";
         char text[64], short_text[8];
 
         qemu_last_words(log, strlen(log), text, sizeof text);
         g_assert_cmpstr(text, ==, "-m 1 G: no ? memory");
+        qemu_last_words(blockdev, strlen(blockdev), text, sizeof text);
+        g_assert_cmpstr(text, ==, "Could not open '/x': No such file");
         qemu_last_words(log, strlen(log), short_text, sizeof short_text);
         g_assert_cmpstr(short_text, ==, "-m 1 G:");
         qemu_last_words(RUNNING, strlen(RUNNING), text, sizeof text);
