@@ -75,7 +75,7 @@ class Install(TestCase):
             bus.wait(30).check()
 
     def test_nothing_stands_in_for_debians_libraries(self):
-        ours = ("libxcpbus-client.so", "libxcp-pvcalls.so", "libxcp-vhost.a")
+        ours = ("libxcpbus-client.so", "libxcp-pvcalls.so", "libxcp-vhost.a", "libxcp-vhost-xen.a")
         found = [path.name for path in self.libdir.iterdir() if not path.is_dir() and not path.name.startswith(ours)]
         self.assertEqual(found, [], "the loader looks for libraries there")
         astray = [path for path in self.prefix.rglob("libxen*") if path.parent != self.libraries]
@@ -88,6 +88,17 @@ class Install(TestCase):
         flags = run("pkg-config", "--cflags", "--libs", "xcp-pvcalls", env=environment).stdout.split()
         run("cc", directory / "user.c", "-o", directory / "user", *flags)
         run(directory / "user", env={"LD_LIBRARY_PATH": str(self.libdir)})
+
+    def test_a_device_is_built_on_the_library_of_vhost_user(self):
+        """That of docs/writing-a-vhost-user-device.md; and what has Xen's libraries beside it."""
+        directory = pathlib.Path(self.temporary_directory())
+        (directory / "xen.c").write_text(
+            "#include <xen-grants.h>\nint main(void) { struct vhost_xen xen = {}; vhost_xen_grants_close(&xen); return 0; }\n")
+        environment = {"PKG_CONFIG_PATH": str(self.libdir / "pkgconfig")}
+        for source, package in (SOURCE / "vhost/example/vhost-rng.c", "xcp-vhost"), (directory / "xen.c", "xcp-vhost-xen"):
+            flags = run("pkg-config", "--static", "--cflags", "--libs", package, env=environment).stdout.split()
+            run("cc", "-std=gnu17", "-D_GNU_SOURCE", source, "-o", directory / "program", *flags)
+        run(directory / "program")
 
     def test_the_programs_of_the_tests_stay_here(self):
         installed = [target for target in self.targets if target["installed"]]

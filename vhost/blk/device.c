@@ -124,7 +124,7 @@ static int init(struct device *device, sd_event *event, int fd, const struct wor
 }
 
 int device_new(struct device **ret_device, sd_event *event, int fd, struct disk *disk, const struct worker_options *options,
-               disk_counters_line *counters) {
+               const struct vhost_xen *xen, disk_counters_line *counters) {
         struct device *device = calloc(1, sizeof *device + disk->n_queues * sizeof *device->workers);
         int r;
 
@@ -135,6 +135,7 @@ int device_new(struct device **ret_device, sd_event *event, int fd, struct disk 
                 .features = disk_features(disk),
                 .n_queues = disk->n_queues,
                 .has_inband = disk->has_inband,
+                .xen = xen,
                 .config_size = DISK_CONFIG_SIZE,
                 .get_config = on_get_config,
                 .set_config = on_set_config,

@@ -8,12 +8,13 @@
 #include "disk-counters.h"
 #include "disk.h"
 #include "worker.h"
+#include "xen.h"
 
 struct device;
 
-/* fd: of vhost_server_new(), taken over. The disk, the options and the counters are kept, not copied. */
+/* fd: of vhost_server_new(), taken over. xen: NULL, or how pages that a guest grants are mapped. The disk, the options, xen and the counters are kept, not copied. */
 int device_new(struct device **ret_device, sd_event *event, int fd, struct disk *disk, const struct worker_options *options,
-               disk_counters_line *counters);
+               const struct vhost_xen *xen, disk_counters_line *counters);
 struct device *device_free(struct device *device);
 
 /* Ends the loop once requests are answered. */

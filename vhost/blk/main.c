@@ -18,6 +18,7 @@
 #include "options.h"
 #include "sandbox.h"
 #include "server.h"
+#include "xen-grants.h"
 
 enum { EXIT_BAD_OPTIONS = 2 };
 
@@ -26,6 +27,7 @@ enum { EXIT_BAD_OPTIONS = 2 };
 struct program {
         struct options options;
         struct disk disk;
+        struct vhost_xen xen;
         struct device *device;
         disk_counters_line *counters;
         char line[LINE_MAX_BYTES];
@@ -178,10 +180,15 @@ static int run(struct program *program, sd_event *event) {
         r = add_sources(program, event);        /* signals, before there are threads */
         if (r < 0)
                 return fail("cannot serve", options->disk.file, r);
+        if (options->has_xen) {
+                r = vhost_xen_grants_open(&program->xen, options->xen_domid);
+                if (r < 0)
+                        return fail("cannot map pages that a guest grants:", "Xen", r);
+        }
         r = sandbox_enter(options->user);
         if (r < 0)
                 return fail("cannot give up what is not needed", options->user ? options->user : "", r);
-        r = device_new(&program->device, event, fd, &program->disk, &options->worker, program->counters);
+        r = device_new(&program->device, event, fd, &program->disk, &options->worker, options->has_xen ? &program->xen : NULL, program->counters);
         if (r < 0)
                 return fail("cannot serve", options->disk.file, r);
         puts("ready");
@@ -190,6 +197,7 @@ static int run(struct program *program, sd_event *event) {
         program->device = device_free(program->device);
         if (!options->disk.read_only && fdatasync(program->disk.fd) < 0)
                 r = fail("cannot sync", options->disk.file, -errno);
+        vhost_xen_grants_close(&program->xen);
         disk_close(&program->disk);
         disk_counters_unmap(program->counters);
         return r;

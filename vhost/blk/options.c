@@ -16,6 +16,7 @@
 #include "protocol.h"
 
 #define QUEUES_DEFAULT_MAX 4u           /* threads beyond that seldom find work */
+#define XEN_DOMID_MAX 0x7fefu           /* DOMID_FIRST_RESERVED is the next */
 #define SPIN_USEC 30u                   /* about what a wake-up costs */
 
 static const char help[] =
@@ -40,6 +41,7 @@ static const char help[] =
         "  --poll-us N           look at a busy ring for so long before sleeping (default: 30; 0 if it has one or two CPUs)\n"
         "  --no-io-uring         do I/O in the queues' threads\n"
         "  --in-band             let a front-end kick and be notified by messages: for simulators. QEMU asks for that, and cannot do it\n"
+        "  --xen DOMID           serve a guest of Xen, too: pages that this domain grants, and no other's, are mapped (XEN_MMAP)\n"
         "  --user NAME           if started by root, be this user once the disk is open\n"
         "  --control FD          read commands from there, a line each: size BYTES (0: the file's), rate IOPS BANDWIDTH (0: no limit),\n"
         "                        counters; stay (when whoever commands has gone, too: until this front-end's connection ends). Answers go to standard output\n"
@@ -66,6 +68,7 @@ enum {
         POLL_US,
         NO_IO_URING,
         IN_BAND,
+        XEN,
         USER,
         CONTROL,
         COUNTERS,
@@ -91,6 +94,7 @@ static const struct option long_options[] = {
         { "poll-us", required_argument, NULL, POLL_US },
         { "no-io-uring", no_argument, NULL, NO_IO_URING },
         { "in-band", no_argument, NULL, IN_BAND },
+        { "xen", required_argument, NULL, XEN },
         { "user", required_argument, NULL, USER },
         { "control", required_argument, NULL, CONTROL },
         { "counters", required_argument, NULL, COUNTERS },
@@ -195,6 +199,11 @@ static int parse_one(struct options *options, int option) {
                 break;
         case SHARE:
                 options->is_shared = true;
+                break;
+        case XEN:
+                r = number("xen", 0, XEN_DOMID_MAX, &n);
+                options->has_xen = true;
+                options->xen_domid = (uint32_t) n;
                 break;
         case USER:
                 options->user = optarg;

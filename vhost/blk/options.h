@@ -14,6 +14,8 @@ struct options {
         struct disk_spec disk;
         struct worker_options worker;
         uint64_t iops, bandwidth;
+        bool has_xen;
+        uint32_t xen_domid;             /* the guest's, whose granted pages are mapped */
         bool is_shared;                 /* others may write to the disk, too */
 };
 

@@ -6,4 +6,4 @@
 #include "session.h"
 
 extern const struct clause clauses_messages[], clauses_rings[], clauses_memory[], clauses_device[], clauses_block[], clauses_hostile[],
-        clauses_packed[], clauses_inband[];
+        clauses_packed[], clauses_inband[], clauses_xen[];

@@ -28,6 +28,7 @@ struct session {
         uint64_t features, protocol_features;   /* that the back-end offers */
         uint64_t more_protocol_features;        /* that are to be negotiated beside the usual ones, if they are offered */
         struct vhost_driver_memory memory;
+        uint32_t xen_own, xen_backend;  /* domains: this program's, and the back-end's, to which it grants pages */
         bool want_packed;               /* the ring is to be a packed one */
         struct vhost_driver driver;
         bool has_driver;

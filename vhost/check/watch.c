@@ -318,12 +318,12 @@ static bool check_form(struct watch *watch, const struct vhost_message *message)
         if (!kind)
                 return false;           /* of a feature that this program does not know */
         plain.flags = VHOST_FLAG_VERSION;
-        watch_note(watch, F_2, vhost_message_check(&plain) == 0, "%s of %u bytes with %zu descriptors", kind->name, message->size, message->n_fds);
+        watch_note(watch, F_2, vhost_message_check(&plain, 0) == 0, "%s of %u bytes with %zu descriptors", kind->name, message->size, message->n_fds);
         if (kind->is_gated)
                 watch_note(watch, F_3, has_protocol(watch, kind->feature), "%s", kind->name);
         if (is_of_session(message->request))
                 watch_note(watch, F_7, watch->is_owned, "%s comes before it", kind->name);
-        return vhost_message_check(&plain) == 0;
+        return vhost_message_check(&plain, 0) == 0;
 }
 
 static void (*const handlers[_VHOST_USER_N])(struct watch *watch, const struct vhost_message *message) = {

@@ -30,7 +30,10 @@ static uint64_t offered(const struct vhost_backend *backend) {
 }
 
 static uint64_t offered_protocol(const struct vhost_backend *backend) {
-        return PROTOCOL_FEATURES | (backend->device->config_size > 0 ? CONFIG_FEATURES : 0) | (backend->device->has_inband ? INBAND_FEATURES : 0);
+        const struct vhost_device *device = backend->device;
+
+        return PROTOCOL_FEATURES | (device->config_size > 0 ? CONFIG_FEATURES : 0) | (device->has_inband ? INBAND_FEATURES : 0) |
+               (device->xen ? VHOST_BIT(VHOST_PROTOCOL_F_XEN_MMAP) : 0);
 }
 
 int vhost_do_nothing(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {

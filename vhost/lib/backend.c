@@ -61,6 +61,7 @@ int vhost_backend_new(struct vhost_backend **ret_backend, const struct vhost_dev
                 return -ENOMEM;
         backend->device = device;
         backend->userdata = userdata;
+        backend->memory.xen = device->xen;
         backend->state_fd = -1;
         backend->channel = backend->requests = (struct vhost_channel) VHOST_CHANNEL_NONE;
         backend->log = (struct vhost_log) VHOST_LOG_NONE;
@@ -186,7 +187,7 @@ static void take(struct vhost_backend *backend, struct vhost_message *message) {
         struct vhost_message reply = { .request = message->request, .flags = VHOST_FLAG_VERSION | VHOST_FLAG_REPLY };
         int r;
 
-        r = vhost_message_check(message);
+        r = vhost_message_check(message, backend->protocol_features);
         if (r == 0 && kind->is_gated && !vhost_backend_has(backend, kind->feature))
                 r = -EPERM;
         if (r == -EBADMSG || r == -EBADF) {

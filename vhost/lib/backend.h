@@ -64,6 +64,9 @@ struct vhost_device {
          */
         bool has_inband;
 
+        /* XEN_MMAP is offered: guests of this domain are served by pages that they grant. NULL: it is not. Kept, not copied. */
+        const struct vhost_xen *xen;
+
         /* All of [offset, offset + n) is within config_size. set_config() may be NULL: nothing can be written. Negative errno: refused. */
         void (*get_config)(void *userdata, uint32_t offset, uint8_t *to, uint32_t n);
         int (*set_config)(void *userdata, uint32_t offset, const uint8_t *from, uint32_t n, bool is_migration);

@@ -47,7 +47,11 @@ void *vhost_driver_memory_take(struct vhost_driver_memory *memory, size_t size) 
 }
 
 uint64_t vhost_driver_memory_guest(const struct vhost_driver_memory *memory, const void *p) {
-        return VHOST_DRIVER_GUEST + (uint64_t) ((const uint8_t *) p - memory->base);
+        uint64_t offset = (uint64_t) ((const uint8_t *) p - memory->base);
+
+        if (memory->refs)
+                return VHOST_XEN_GRANT_ADDRESS | ((uint64_t) memory->refs[offset / PAGE] * PAGE + offset % PAGE);
+        return VHOST_DRIVER_GUEST + offset;
 }
 
 struct vhost_region vhost_driver_memory_region(const struct vhost_driver_memory *memory) {

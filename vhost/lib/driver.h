@@ -7,7 +7,7 @@
  * A chain is described in a table, by index, for both kinds: of a split ring that table is the ring's, of a packed one it is the driver's own, and a
  * chain is copied into the ring when it is put.
  *
- * The ring and its buffers lie in one memfd, at guest address VHOST_DRIVER_GUEST. Descriptors, buffers and indexes are open to whoever wants to
+ * The ring and its buffers lie in one memfd, at guest address VHOST_DRIVER_GUEST, or in pages that whoever has made them grants (XEN_MMAP). Descriptors, buffers and indexes are open to whoever wants to
  * see what a device makes of wrong ones.
  */
 
@@ -24,6 +24,7 @@ struct vhost_driver_memory {
         int fd;
         uint8_t *base;
         size_t size, used;
+        const uint32_t *refs;           /* of its pages, if they are granted: then it has no descriptor, and is lent by whoever has made it */
 };
 
 /* In memory: VIRTIO 1.2 §2.7.5. */

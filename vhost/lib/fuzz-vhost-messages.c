@@ -6,9 +6,12 @@
  * The input is a list of messages: what descriptors come with one, its request, its flags, its size, and as many bytes, of which those that the input
  * has no more of are zeros; and of steps of the device's. Memory that is lent holds the input itself, so that rings are in it.
  *
- * Invariants: the back-end does not wait, and when the connection is over it has as many descriptors as before.
+ * Pages that a domain would grant are that memory's, too: reference n is page n.
+ *
+ * Invariants: the back-end does not wait, and when the connection is over it has as many descriptors as before, and no granted page.
  */
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -18,6 +21,8 @@
 
 #include "backend.h"
 #include "frontend.h"
+
+#define MEMORY 65536u
 
 #define demand(condition)               \
         do {                            \
@@ -34,6 +39,7 @@ struct input {
 
 static struct vhost_queue *running[2];
 static int memory_fd, event_fd, pipe_fds[2];
+static unsigned n_mapped;               /* granted pages */
 
 static uint8_t next(struct input *input) {
         if (input->n == 0)
@@ -84,9 +90,29 @@ static int set_config(void *userdata, uint32_t offset, const uint8_t *from, uint
         return 0;
 }
 
+static int map_grants(void *userdata, uint32_t first_ref, uint32_t n_pages, bool to_write, void **ret_pages) {
+        void *pages;
+
+        if (first_ref >= MEMORY / VHOST_XEN_PAGE || n_pages > MEMORY / VHOST_XEN_PAGE - first_ref)
+                return -EINVAL;
+        pages = mmap(NULL, n_pages * VHOST_XEN_PAGE, PROT_READ | (to_write ? PROT_WRITE : 0), MAP_SHARED, memory_fd, (off_t) first_ref * VHOST_XEN_PAGE);
+        demand(n_pages > 0 && pages != MAP_FAILED);
+        n_mapped += n_pages;
+        *ret_pages = pages;
+        return 0;
+}
+
+static void unmap_grants(void *userdata, void *pages, uint32_t n_pages) {
+        demand(n_pages > 0 && n_pages <= n_mapped && munmap(pages, n_pages * VHOST_XEN_PAGE) == 0);
+        n_mapped -= n_pages;
+}
+
+static const struct vhost_xen xen = { .domid = 1, .map = map_grants, .unmap = unmap_grants };
+
 static const struct vhost_device device = {
         .n_queues = 2,
         .has_inband = true,
+        .xen = &xen,
         .config_size = 60,
         .get_config = get_config,
         .set_config = set_config,
@@ -117,8 +143,8 @@ static void prepare(const uint8_t *data, size_t size) {
                 event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
                 demand(memory_fd > 0 && event_fd > 0 && pipe(pipe_fds) == 0);
         }
-        demand(ftruncate(memory_fd, 0) == 0 && ftruncate(memory_fd, 65536) == 0);
-        demand(pwrite(memory_fd, data, size < 65536 ? size : 65536, 0) >= 0);
+        demand(ftruncate(memory_fd, 0) == 0 && ftruncate(memory_fd, MEMORY) == 0);
+        demand(pwrite(memory_fd, data, size < MEMORY ? size : MEMORY, 0) >= 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -152,6 +178,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         vhost_backend_free(backend);
         after = dup(0);
         close(after);
-        demand(after == before);
+        demand(after == before && n_mapped == 0);
         return 0;
 }

@@ -26,6 +26,7 @@ struct vhost_message {
 struct vhost_request_kind {
         const char *name;
         uint32_t size_min, size_max;    /* of the payload */
+        uint32_t xen_min, xen_max;      /* of what XEN_MMAP adds to these */
         uint32_t fds_min, fds_max;
         bool has_reply;                 /* of its own; else REPLY_ACK may ask for one */
         bool is_gated;                  /* legal only once protocol feature bit feature was negotiated */
@@ -36,10 +37,10 @@ struct vhost_request_kind {
 const struct vhost_request_kind *vhost_request_kind(uint32_t request);
 
 /*
- * Checks a front-end's request: its version, its payload's size, its number of descriptors. Returns 0, -ENOTSUP for a request that is not
- * known, -EBADMSG for a wrong size or version, or -EBADF for too many or too few descriptors.
+ * Checks a front-end's request: its version, its payload's size, its number of descriptors, for the protocol features that were negotiated. Returns 0,
+ * -ENOTSUP for a request that is not known, -EBADMSG for a wrong size or version, or -EBADF for too many or too few descriptors.
  */
-int vhost_message_check(const struct vhost_message *message);
+int vhost_message_check(const struct vhost_message *message, uint64_t protocol_features);
 
 /* Takes a descriptor out: the caller's from then on. -1: there is none. */
 int vhost_message_take_fd(struct vhost_message *message, size_t i);

@@ -78,6 +78,7 @@ enum vhost_protocol_feature {
         VHOST_PROTOCOL_F_INBAND_NOTIFICATIONS = 14,
         VHOST_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,
         VHOST_PROTOCOL_F_STATUS = 16,
+        VHOST_PROTOCOL_F_XEN_MMAP = 17,
         VHOST_PROTOCOL_F_DEVICE_STATE = 19,
 };
 
@@ -124,6 +125,22 @@ struct vhost_region {
         uint64_t mmap_offset;
 };
 
+/* The same with XEN_MMAP, which adds to each region how it is mapped, and whose it is */
+struct vhost_xen_region {
+        struct vhost_region at;
+        uint32_t flags;                 /* none: the descriptor's, as ever */
+        uint32_t domid;
+};
+
+#define VHOST_XEN_FOREIGN 1u            /* "Bit 0": guest frames */
+#define VHOST_XEN_GRANT 2u              /* "Bit 1": grant references, in the guest addresses */
+/* "Bit 8": only what is used is mapped, and while it is. rust-vmm, whose front-end was the first, has bit 3; the text and it may both be meant. */
+#define VHOST_XEN_ON_USE (UINT32_C(1) << 8)
+#define VHOST_XEN_ON_USE_OLD (UINT32_C(1) << 3)
+
+/* Where Linux (drivers/xen/grant-dma-ops.c) has granted pages, of whose addresses the page numbers are their references. */
+#define VHOST_XEN_GRANT_ADDRESS (UINT64_C(1) << 63)
+
 union vhost_payload {
         uint64_t u64;
         struct vhost_vring_state state;
@@ -137,6 +154,15 @@ union vhost_payload {
                 uint64_t padding;
                 struct vhost_region region;
         } slot;
+        struct {                        /* these two with XEN_MMAP */
+                uint32_t n_regions;
+                uint32_t padding;
+                struct vhost_xen_region regions[VHOST_REGIONS_MAX];
+        } xen_memory;
+        struct {
+                uint64_t padding;
+                struct vhost_xen_region region;
+        } xen_slot;
         struct {                        /* "Log description" */
                 uint64_t size;
                 uint64_t offset;
@@ -165,4 +191,4 @@ union vhost_payload {
 #define VHOST_INFLIGHT_SIZE 20u
 #define VHOST_STATE_NO_FD 0x100u        /* in the reply to SET_DEVICE_STATE_FD: the front-end's descriptor is the one */
 
-_Static_assert(sizeof(struct vhost_region) == 32 && sizeof(struct vhost_vring_address) == 40, "layouts of the protocol");
+_Static_assert(sizeof(struct vhost_region) == 32 && sizeof(struct vhost_xen_region) == 40 && sizeof(struct vhost_vring_address) == 40, "layouts of the protocol");

@@ -30,7 +30,7 @@ int vhost_chain_add(struct vhost_chain *chain, const struct vhost_memory *memory
 
         if (length == 0 || (!(flags & CHAIN_WRITE) && chain->n_in > 0))
                 return -EPROTO;
-        if (vhost_memory_pieces(memory, address, length, chain->iov, &n, n_iov) < 0)
+        if (vhost_memory_pieces(memory, &chain->loans, address, length, flags & CHAIN_WRITE, chain->iov, &n, n_iov) < 0)
                 return -EPROTO;
         if (flags & CHAIN_WRITE) {
                 chain->n_in += n - before;
@@ -42,10 +42,10 @@ int vhost_chain_add(struct vhost_chain *chain, const struct vhost_memory *memory
         return 0;
 }
 
-const uint8_t *vhost_chain_table(const struct vhost_memory *memory, uint64_t address, uint32_t length) {
+const uint8_t *vhost_chain_table(struct vhost_chain *chain, const struct vhost_memory *memory, uint64_t address, uint32_t length) {
         if (length == 0 || length % CHAIN_DESCRIPTOR_SIZE != 0 || length / CHAIN_DESCRIPTOR_SIZE > VHOST_RING_SIZE_MAX)
                 return NULL;
-        return vhost_memory_guest(memory, address, length);
+        return vhost_memory_borrow(memory, &chain->loans, address, length, false);
 }
 
 /* A table, from one of its descriptors on. left: how many there may still be; an indirect one takes the table's place. */
@@ -81,7 +81,7 @@ int vhost_chain_read(struct vhost_chain *chain, const struct vhost_memory *memor
         r = walk(chain, memory, table, size, chain->head, has_indirect, n_iov, &indirect);
         if (r <= 0)
                 return r;
-        indirect_table = vhost_chain_table(memory, indirect.address, indirect.length);
+        indirect_table = vhost_chain_table(chain, memory, indirect.address, indirect.length);
         if (!indirect_table)
                 return -EPROTO;
         return walk(chain, memory, indirect_table, indirect.length / CHAIN_DESCRIPTOR_SIZE, 0, false, n_iov, &indirect);

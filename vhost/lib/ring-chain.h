@@ -27,4 +27,4 @@ int vhost_chain_read(struct vhost_chain *chain, const struct vhost_memory *memor
 int vhost_chain_add(struct vhost_chain *chain, const struct vhost_memory *memory, uint64_t address, uint32_t length, uint16_t flags, size_t n_iov);
 
 /* An indirect table, of so many bytes, or NULL: it is none. */
-const uint8_t *vhost_chain_table(const struct vhost_memory *memory, uint64_t address, uint32_t length);
+const uint8_t *vhost_chain_table(struct vhost_chain *chain, const struct vhost_memory *memory, uint64_t address, uint32_t length);

@@ -92,7 +92,7 @@ static struct vhost_packed_descriptor copy(const void *untrusted) {
 
 /* §2.8.7: of its descriptors only WRITE has a meaning. */
 static int add_table(const struct vhost_ring *ring, struct vhost_chain *chain, const struct vhost_packed_descriptor *indirect, size_t n_iov) {
-        const uint8_t *table = vhost_chain_table(ring->setup.memory, indirect->address, indirect->length);
+        const uint8_t *table = vhost_chain_table(chain, ring->setup.memory, indirect->address, indirect->length);
 
         if (!table)
                 return -EPROTO;

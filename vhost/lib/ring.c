@@ -97,6 +97,12 @@ int vhost_ring_init(struct vhost_ring *ring, const struct vhost_ring_setup *setu
 }
 
 void vhost_ring_done(struct vhost_ring *ring) {
+        while (ring->loans) {
+                struct vhost_loans *loans = ring->loans;
+
+                vhost_loans_unlink(&ring->loans, loans);
+                vhost_loans_return(loans, ring->setup.memory->xen);
+        }
         free(ring->resumed.heads);
         free(ring->answers);
         *ring = (struct vhost_ring) {};
@@ -147,8 +153,12 @@ int vhost_ring_take(struct vhost_ring *ring, struct iovec *iov, size_t n_iov, st
         if (ring->is_broken)
                 return -EPROTO;
         r = ring->is_packed ? vhost_packed_take(ring, &chain, n_iov) : take_split(ring, &chain, n_iov);
-        if (r < 0)
+        if (r < 0) {
+                vhost_loans_return(chain.loans, ring->setup.memory->xen);
                 return broken(ring);
+        }
+        if (chain.loans)
+                vhost_loans_link(&ring->loans, chain.loans);
         if (r > 0)
                 *ret_chain = chain;
         return r;
@@ -183,6 +193,10 @@ void vhost_ring_put(struct vhost_ring *ring, const struct vhost_chain *chain, ui
                 vhost_packed_put(ring, chain, n_written);
         else
                 put_split(ring, chain, n_written);
+        if (chain->loans) {
+                vhost_loans_unlink(&ring->loans, chain->loans);
+                vhost_loans_return(chain->loans, ring->setup.memory->xen);
+        }
 }
 
 static bool publish_split(struct vhost_ring *ring) {

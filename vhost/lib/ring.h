@@ -29,6 +29,7 @@ struct vhost_chain {
         size_t n_out;                   /* pieces to read */
         size_t n_in;                    /* pieces to write, from iov + n_out on */
         uint64_t n_out_bytes, n_in_bytes;
+        struct vhost_loans *loans;      /* the ring's: what is mapped for this request only */
 };
 
 struct vhost_ring_setup {
@@ -59,6 +60,7 @@ struct vhost_ring {
         uint16_t n_slots_resumed;       /* of those, of requests that are still to be taken again */
         struct vhost_ring_answer *answers;
         uint16_t n_answers;
+        struct vhost_loans *loans;      /* of all requests that are not answered */
         bool is_packed;
         bool has_event_idx, has_indirect, log_used;
         bool is_broken;

@@ -46,7 +46,7 @@ static void test_byte_by_byte(void) {
         g_assert_cmpuint(message.request, ==, VHOST_USER_SET_VRING_NUM);
         g_assert_cmpuint(message.payload.state.index, ==, 3);
         g_assert_cmpuint(message.payload.state.num, ==, 256);
-        g_assert_cmpint(vhost_message_check(&message), ==, 0);
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, 0);
         vhost_frontend_close(&peer);
         g_assert_cmpint(vhost_channel_receive(&channel, &message), ==, VHOST_CHANNEL_END);
         vhost_channel_close(&channel);
@@ -151,22 +151,46 @@ static void test_peer_that_does_not_read(void) {
 static void test_check(void) {
         struct vhost_message message = { .request = VHOST_USER_SET_FEATURES, .flags = VHOST_FLAG_VERSION, .size = 8 };
 
-        g_assert_cmpint(vhost_message_check(&message), ==, 0);
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, 0);
         message.size = 7;
-        g_assert_cmpint(vhost_message_check(&message), ==, -EBADMSG);
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, -EBADMSG);
         message.size = 8;
         message.n_fds = 1;
-        g_assert_cmpint(vhost_message_check(&message), ==, -EBADF);
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, -EBADF);
         message.n_fds = 0;
         message.flags = 2;
-        g_assert_cmpint(vhost_message_check(&message), ==, -EBADMSG);
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, -EBADMSG);
         message.flags = VHOST_FLAG_VERSION | VHOST_FLAG_REPLY;
-        g_assert_cmpint(vhost_message_check(&message), ==, -EBADMSG);
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, -EBADMSG);
         message.flags = VHOST_FLAG_VERSION;
         message.request = 0;
-        g_assert_cmpint(vhost_message_check(&message), ==, -ENOTSUP);
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, -ENOTSUP);
         message.request = UINT32_MAX;
-        g_assert_cmpint(vhost_message_check(&message), ==, -ENOTSUP);
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, -ENOTSUP);
+}
+
+/* Regions have two fields more, and are refused without. */
+static void test_check_with_xen(void) {
+        const uint64_t xen = VHOST_BIT(VHOST_PROTOCOL_F_XEN_MMAP);
+        struct vhost_message message = { .request = VHOST_USER_ADD_MEM_REG, .flags = VHOST_FLAG_VERSION, .size = 48, .n_fds = 1 };
+
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, -EBADMSG);
+        g_assert_cmpint(vhost_message_check(&message, xen), ==, 0);
+        message.size = 40;
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, 0);
+        g_assert_cmpint(vhost_message_check(&message, xen), ==, -EBADMSG);
+        message.request = VHOST_USER_SET_MEM_TABLE;
+        message.size = 8 + 8 * 40;
+        message.n_fds = 8;
+        g_assert_cmpint(vhost_message_check(&message, 0), ==, -EBADMSG);
+        g_assert_cmpint(vhost_message_check(&message, xen), ==, 0);
+        message.size++;
+        g_assert_cmpint(vhost_message_check(&message, xen), ==, -EBADMSG);
+        message.size = 8;
+        message.n_fds = 0;
+        g_assert_cmpint(vhost_message_check(&message, xen), ==, 0);
+        message.request = VHOST_USER_SET_FEATURES;      /* others are as ever */
+        g_assert_cmpint(vhost_message_check(&message, xen), ==, 0);
 }
 
 int main(int argc, char **argv) {
@@ -178,5 +202,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/payload-beyond-the-largest", test_payload_beyond_the_largest);
         g_test_add_func("/channel/peer-that-does-not-read", test_peer_that_does_not_read);
         g_test_add_func("/message/check", test_check);
+        g_test_add_func("/message/check-with-xen-mmap", test_check_with_xen);
         return g_test_run();
 }

@@ -81,24 +81,25 @@ static void test_refused(void) {
 /* A buffer over two regions that follow each other is two pieces; over a hole, it is none. */
 static void test_pieces(void) {
         struct vhost_memory memory = {};
+        struct vhost_loans *loans = NULL;
         struct iovec iov[2];
         size_t n = 0;
         int fd = make_file(2 * PAGE);
 
         g_assert_cmpint(vhost_memory_add(&memory, &(struct vhost_region) { 0x11000, PAGE, 0x500000, PAGE }, fd), ==, 0);
         g_assert_cmpint(vhost_memory_add(&memory, &(struct vhost_region) { 0x10000, PAGE, 0x900000, 0 }, fd), ==, 0);
-        g_assert_cmpint(vhost_memory_pieces(&memory, 0x10ff0, 0x20, iov, &n, 2), ==, 0);
+        g_assert_cmpint(vhost_memory_pieces(&memory, &loans, 0x10ff0, 0x20, true, iov, &n, 2), ==, 0);
         g_assert_cmpuint(n, ==, 2);
         g_assert_cmpuint(iov[0].iov_len, ==, 0x10);
         g_assert_cmpuint(iov[1].iov_len, ==, 0x10);
         g_assert_true(iov[1].iov_base == vhost_memory_guest(&memory, 0x11000, 1));
-        g_assert_cmpint(vhost_memory_pieces(&memory, 0x10000, 1, iov, &n, 2), ==, -E2BIG);
+        g_assert_cmpint(vhost_memory_pieces(&memory, &loans, 0x10000, 1, true, iov, &n, 2), ==, -E2BIG);
         n = 0;
-        g_assert_cmpint(vhost_memory_pieces(&memory, 0x11ff0, 0x20, iov, &n, 2), ==, -EFAULT);
+        g_assert_cmpint(vhost_memory_pieces(&memory, &loans, 0x11ff0, 0x20, true, iov, &n, 2), ==, -EFAULT);
         g_assert_cmpint(vhost_memory_remove(&memory, &(struct vhost_region) { 0x10000, PAGE, 0x900001, 0 }), ==, -ENOENT);
         g_assert_cmpint(vhost_memory_remove(&memory, &(struct vhost_region) { 0x10000, PAGE, 0x900000, 77 }), ==, 0);
         n = 0;
-        g_assert_cmpint(vhost_memory_pieces(&memory, 0x10ff0, 0x20, iov, &n, 2), ==, -EFAULT);
+        g_assert_cmpint(vhost_memory_pieces(&memory, &loans, 0x10ff0, 0x20, true, iov, &n, 2), ==, -EFAULT);
         vhost_memory_clear(&memory);
         close(fd);
 }
