@@ -352,9 +352,31 @@ int handover_on_resume(void *object, struct idl_call *call, struct idl_error *er
 
 /* Passing on */
 
+/* The process stays, but whoever is to stand by here can be another: it has the state directory, and the name for that. */
+static void let_go(struct handover *handover) {
+        struct service *service = handover->service;
+
+        handover->has_let_go = true;
+        handover_later(handover, 0, NULL);
+        handover_disown(handover, HANDOVER_OLD_SUFFIX);
+        service->diagnostics_object = diagnostics_object_free(service->diagnostics_object);
+        tasks_free(service->tasks);
+        service->tasks = NULL;
+        service->db = database_close(service->db);
+        cleanup_fd(&handover->lock);
+        handover->lock = -1;
+}
+
 static void gone(struct handover *handover) {
-        log_event(LOG_INFO, NULL, "%s has moved, and %" PRIu64 " calls were passed on", handover->service->bus_name, relay_count(handover->relay));
-        handover_end(handover, EXIT_SUCCESS);
+        struct service *service = handover->service;
+
+        if (handover->has_let_go)
+                return;
+        log_event(LOG_INFO, NULL, "%s has moved, and %" PRIu64 " calls were passed on", service->bus_name, relay_count(handover->relay));
+        if (handover->kind->stays && handover->kind->stays(service->userdata))
+                let_go(handover);
+        else
+                handover_end(handover, EXIT_SUCCESS);
 }
 
 static void drained(struct handover *handover) {

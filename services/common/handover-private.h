@@ -65,6 +65,7 @@ struct handover {
         bool watches_name;
         bool name_left;                 /* the name has changed hands */
         bool in_doubt;                  /* the successor may serve: nobody here knows */
+        bool has_let_go;                /* all of it is over; what the service keeps has to be seen to */
         bool resuming;                  /* its successor was asked to abandon it */
         uint64_t held_usec;             /* since when calls wait */
         char *successor;

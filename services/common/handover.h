@@ -39,6 +39,12 @@ struct handover_kind {
         void (*leave)(void *userdata);
 
         /*
+         * Calls are not passed on any more. Whether something is left to see to: then the process stays, without its state, which it may not look at
+         * any more, until it ends its loop. May be NULL.
+         */
+        bool (*stays)(void *userdata);
+
+        /*
          * Can the service go on here with this state? It is another's, so that nothing may be changed that belongs to it. Ends by
          * handover_checked(), later or at once. What is put into *ret_checking goes to check_free(), which comes after that or before.
          */

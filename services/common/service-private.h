@@ -30,9 +30,6 @@ struct service {
 /* Opens its databases, and has it export its objects. Nothing is read from the bus before service_listen(). */
 int service_bring_up(struct service *service, const char *tasks_of_bus);
 
-/* A second connection to the bus. */
-int service_connect(struct service *service, sd_bus **ret_bus);
-
 /* Reads the bus, or does not: then what comes stays with the bus, within its limits. */
 int service_listen(struct service *service);
 void service_hold(struct service *service);

@@ -51,6 +51,10 @@ const char *service_state_dir(struct service *service) {
         return service->options.state_dir;
 }
 
+bool service_took_over(const struct service *service) {
+        return service->options.stand_by;
+}
+
 static int failed(int r, const char *what, const char *which) {
         log_event(LOG_ERR, NULL, "Cannot %s %s: %s", what, which, strerrordesc_np(-r) ?: "unknown error");
         return r;

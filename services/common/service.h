@@ -68,3 +68,9 @@ struct diagnostics *service_diagnostics(struct service *service);
 const char *service_bus_name(struct service *service);          /* org.xen.xcp.NAME, or what --bus-name says */
 const char *service_path(struct service *service);              /* /org/xen/xcp/NAME */
 const char *service_state_dir(struct service *service);
+
+/* Another connection to the bus, which belongs to no loop yet. When it ends, the service does. */
+int service_connect(struct service *service, sd_bus **ret_bus);
+
+/* Whether this process has its state from another, which served before it: handover.h. */
+bool service_took_over(const struct service *service);

@@ -19,6 +19,8 @@
 #include "cleanup.h"
 #include "failure.h"
 #include "idl-errors.h"
+#include "keeper.h"
+#include "log.h"
 #include "operation.h"
 #include "plan.h"
 #include "server.h"
@@ -35,6 +37,33 @@ static const struct operation *find_slow(const struct storage *storage) {
         return NULL;
 }
 
+/* If it cannot be, the service moves nevertheless, and what it serves ends with this process. */
+static void prepare_keeper(struct storage *storage) {
+        int r;
+
+        if (!servers_are_here(storage) || storage->keeper)
+                return;
+        r = keeper_new(&storage->keeper, storage);
+        if (r >= 0)
+                r = servers_keep(storage, keeper_text(storage->keeper));
+        if (r >= 0)
+                return;
+        storage->keeper = keeper_free(storage->keeper);
+        log_event(LOG_WARNING, NULL, "What serves disks cannot be kept here when the service moves: %s", strerrordesc_np(-r));
+}
+
+static void forget_keeper(struct storage *storage) {
+        int r;
+
+        storage->is_quiescing = false;
+        if (!storage->keeper)
+                return;
+        storage->keeper = keeper_free(storage->keeper);
+        r = servers_keep(storage, "");
+        if (r < 0)
+                log_event(LOG_WARNING, NULL, "Cannot write down who serves disks: %s", strerrordesc_np(-r));
+}
+
 static int quiesce(void *userdata, struct idl_error *error) {
         struct storage *storage = userdata;
         const struct operation *slow = find_slow(storage);
@@ -42,18 +71,37 @@ static int quiesce(void *userdata, struct idl_error *error) {
         if (slow)
                 return idl_error_set_busy(error, "service", service_bus_name(storage->service), slow->description ?: slow->kind->name);
         sd_event_source_set_enabled(storage->prober, SD_EVENT_OFF);
-        return storage->n_operations == 0;
+        storage->is_quiescing = true;
+        if (storage->n_operations > 0)
+                return 0;
+        prepare_keeper(storage);
+        return 1;
+}
+
+void storage_is_quiet(struct storage *storage) {
+        if (!storage->is_quiescing)
+                return;
+        prepare_keeper(storage);
+        service_quiet(storage->service);
 }
 
 static int go(void *userdata) {
         struct storage *storage = userdata;
 
+        forget_keeper(storage);
+        servers_left_watch(storage);
         return storage->prober ? sd_event_source_set_enabled(storage->prober, SD_EVENT_ONESHOT) : storage_start_probes(storage);
 }
 
 /* Disks that are being used go on being served, by the same processes, where they are. */
 static void leave(void *userdata) {
         servers_leave(userdata);
+}
+
+static bool stays(void *userdata) {
+        struct storage *storage = userdata;
+
+        return storage->keeper && keeper_stays(storage->keeper);
 }
 
 /* Whether it can be done here */
@@ -194,6 +242,7 @@ const struct handover_kind storage_handover = {
         .quiesce = quiesce,
         .go = go,
         .leave = leave,
+        .stays = stays,
         .check = check,
         .check_free = check_free,
 };

@@ -62,7 +62,7 @@ static void leave_list(struct operation *operation) {
         if (operation->next)
                 operation->next->previous = operation->previous;
         if (--operation->storage->n_operations == 0)
-                service_quiet(operation->storage->service);
+                storage_is_quiet(operation->storage);
 }
 
 static void leave_ready(struct operation *operation) {

@@ -18,33 +18,19 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "child.h"
 #include "cleanup.h"
 #include "disk-counters.h"
 #include "idl-errors.h"
+#include "keeper.h"
 #include "log.h"
 #include "operation.h"
 #include "server-command.h"
+#include "server-private.h"
 
 #define AGAIN_USEC UINT64_C(1000000)            /* before one is started again that did not live longer than that */
 #define KILL_USEC UINT64_C(5000000)             /* what one has to answer what it has taken; less than Cancel() may take */
 
-struct server {
-        struct server *next;
-        struct vdi *vdi;                        /* referenced */
-        struct data_path path;                  /* its reader is owned */
-        char *socket_path;
-        int listen_fd, control_fd;
-        int counters_fd;                        /* memory that outlives the process, which counts in it */
-        struct child *child;                    /* NULL: to be started again */
-        sd_event_source *timer;                 /* that does so, or kills it */
-        uint64_t started_usec;
-        bool is_ending;
-        bool is_leaving, stays;                 /* told to outlive this process; and has said that it will */
-        const struct operation *ender;          /* that has it end, and until it is done keeps another from taking its place; NULL: none */
-};
-
-static uint64_t now_usec(void) {
+uint64_t server_now_usec(void) {
         struct timespec t;
 
         clock_gettime(CLOCK_MONOTONIC, &t);
@@ -60,6 +46,7 @@ static void server_free(struct server *server) {
                 close(server->control_fd);
         if (server->counters_fd >= 0)
                 close(server->counters_fd);
+        server_left_done(server);
         if (server->stays && server->child)
                 child_release(server->child);
         else
@@ -71,16 +58,22 @@ static void server_free(struct server *server) {
         free(server);
 }
 
-static void remove_server(struct server *server) {
-        for (struct server **p = &server->vdi->sr->storage->servers; *p; p = &(*p)->next)
+void server_remove(struct server *server) {
+        struct storage *storage = server->vdi->sr->storage;
+        struct waiter *waiters = server->waiters;
+
+        for (struct server **p = &storage->servers; *p; p = &(*p)->next)
                 if (*p == server) {
                         *p = server->next;
                         break;
                 }
+        server->waiters = NULL;
         server_free(server);
+        waiters_answer(waiters);
+        keeper_look(storage->keeper);
 }
 
-static struct server *find(const struct vdi *vdi, const char *reader) {
+struct server *server_find(const struct vdi *vdi, const char *reader) {
         for (struct server *server = vdi->sr->storage->servers; server; server = server->next)
                 if (server->vdi == vdi && strcmp(server->path.reader, reader) == 0)
                         return server;
@@ -167,7 +160,7 @@ static void on_end(const struct child_end *end, void *userdata) {
                 close(server->control_fd);
         server->control_fd = -1;
         if (server->is_leaving) {
-                remove_server(server);
+                server_remove(server);
                 return;
         }
         if (server->is_ending && server->ender) {
@@ -177,14 +170,14 @@ static void on_end(const struct child_end *end, void *userdata) {
         if (server->is_ending) {
                 struct vdi *vdi = vdi_ref(server->vdi);
 
-                remove_server(server);
+                server_remove(server);
                 servers_settle(vdi);            /* it may be wanted again meanwhile */
                 vdi_unref(vdi);
                 return;
         }
         log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}, {"XCP_READER", server->path.reader}),
                   "What serves the disk %s: %s. It is started again", words, server->vdi->name);
-        start_later(server, now_usec() - server->started_usec > AGAIN_USEC ? 0 : AGAIN_USEC);
+        start_later(server, server_now_usec() - server->started_usec > AGAIN_USEC ? 0 : AGAIN_USEC);
 }
 
 static void on_line(const char *line, void *userdata) {
@@ -215,7 +208,7 @@ static void start(struct server *server) {
         int control[2] = { -1, -1 }, fds[3], r;
 
         server->timer = sd_event_source_disable_unref(server->timer);
-        server->started_usec = now_usec();
+        server->started_usec = server_now_usec();
         r = make_control(server, control);
         if (r >= 0)
                 r = server_command(server->vdi, &server->path, &arena, &spec.argv);
@@ -252,9 +245,8 @@ static int make_counters(void) {
         return made;
 }
 
-static int add(struct vdi *vdi, const struct data_path *path) {
+int server_new(struct server **ret_server, struct vdi *vdi, const struct data_path *path) {
         struct server *server = calloc(1, sizeof *server);
-        int r = 0;
 
         if (!server)
                 return -ENOMEM;
@@ -262,21 +254,41 @@ static int add(struct vdi *vdi, const struct data_path *path) {
         server->path = *path;
         server->path.reader = strdup(path->reader);
         server->socket_path = server_make_path(vdi, path->reader);
-        server->listen_fd = server->control_fd = server->counters_fd = -1;
-        if (!server->path.reader || !server->socket_path)
-                r = -ENOMEM;
-        if (r >= 0)
-                r = server->counters_fd = make_counters();
-        if (r >= 0)
-                r = server->listen_fd = listen_at(vdi, server->socket_path);
-        if (r < 0) {
+        server->listen_fd = server->control_fd = server->counters_fd = server->end_fd = -1;
+        if (!server->path.reader || !server->socket_path) {
                 server_free(server);
-                return r;
+                return -ENOMEM;
         }
         server->next = vdi->sr->storage->servers;
         vdi->sr->storage->servers = server;
+        *ret_server = server;
+        return 0;
+}
+
+static int add(struct vdi *vdi, const struct data_path *path) {
+        struct server *server;
+        int r;
+
+        r = server_new(&server, vdi, path);
+        if (r < 0)
+                return r;
+        r = server->counters_fd = make_counters();
+        if (r >= 0)
+                r = server->listen_fd = listen_at(vdi, server->socket_path);
+        if (r < 0) {
+                server_remove(server);
+                return r;
+        }
         start(server);
         return 0;
+}
+
+void server_stop_listening(struct server *server) {
+        if (server->listen_fd < 0)
+                return;
+        unlink(server->socket_path);
+        close(server->listen_fd);
+        server->listen_fd = -1;
 }
 
 static int on_too_late(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -286,17 +298,15 @@ static int on_too_late(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void begin_to_end(struct server *server) {
+void server_begin_to_end(struct server *server) {
         if (!server->child && !server->ender) {
-                remove_server(server);
+                server_remove(server);
                 return;
         }
         if (server->is_ending)
                 return;
         server->is_ending = true;
-        unlink(server->socket_path);
-        close(server->listen_fd);
-        server->listen_fd = -1;
+        server_stop_listening(server);
         server->timer = sd_event_source_disable_unref(server->timer);
         if (!server->child)
                 return;
@@ -313,7 +323,7 @@ void servers_settle(struct vdi *vdi) {
         for (struct server *server = vdi->sr->storage->servers, *next; server; server = next) {
                 next = server->next;
                 if (server->vdi == vdi && !is_wanted(data_paths_find(&vdi->paths, server->path.reader)))
-                        begin_to_end(server);
+                        server_begin_to_end(server);
         }
         if (vdi->missing || vdi->sr->state != XCP_SR_STATE_ATTACHED)
                 return;
@@ -321,7 +331,7 @@ void servers_settle(struct vdi *vdi) {
                 const struct data_path *path = &vdi->paths.items[i];
                 int r;
 
-                if (!is_wanted(path) || find(vdi, path->reader))
+                if (!is_wanted(path) || server_find(vdi, path->reader))
                         continue;
                 r = add(vdi, path);
                 if (r < 0)
@@ -331,14 +341,16 @@ void servers_settle(struct vdi *vdi) {
 }
 
 int server_end(struct operation *operation, struct vdi *vdi, const char *reader) {
-        struct server *server = find(vdi, reader);
+        struct server *server = server_find(vdi, reader);
         int fd;
 
         if (!server)
                 return 0;
         server->ender = operation;
+        if (server->keeper)
+                return server_left_end(server, operation);
         if (!server->child) {
-                begin_to_end(server);
+                server_begin_to_end(server);
                 return 0;
         }
         fd = (int) syscall(SYS_pidfd_open, child_pid(server->child), 0);
@@ -347,7 +359,7 @@ int server_end(struct operation *operation, struct vdi *vdi, const char *reader)
         if (operation->wish.fd >= 0)
                 close(operation->wish.fd);
         operation->wish.fd = fd;
-        begin_to_end(server);
+        server_begin_to_end(server);
         plan_io(&operation->plan, "wait until the disk is not served any more", 0, "wait-end", NULL)->fd = fd;
         return 0;
 }
@@ -358,8 +370,10 @@ void server_ended(const struct operation *operation, struct vdi *vdi) {
                 if (server->ender != operation)
                         continue;
                 server->ender = NULL;
-                if (!server->child && server->is_ending)
-                        remove_server(server);
+                if (!server->child && server->is_ending && server->end_r >= 0)
+                        server_remove(server);
+                else if (server->keeper)
+                        server->is_ending = false;      /* it goes on where it is */
         }
 }
 
@@ -372,40 +386,51 @@ static void drop_answers(const struct server *server) {
 }
 
 /* One that is started meanwhile has it on its command line. qemu_command: NULL, there is no way to tell QEMU. */
-static void tell(const struct vdi *vdi, const char *command, const char *qemu_command, const char *what) {
-        for (struct server *server = vdi->sr->storage->servers; server; server = server->next) {
-                bool is_ours = server_is_ours(vdi, &server->path);
-                const char *text = is_ours ? command : qemu_command;
+static void tell(const struct server *server, const char *command, const char *qemu_command, const char *what) {
+        bool is_ours = server_is_ours(server->vdi, &server->path);
+        const char *text = is_ours ? command : qemu_command;
 
-                if (server->vdi != vdi || server->control_fd < 0 || !text)
-                        continue;
-                if (!is_ours)
-                        drop_answers(server);
-                if (write(server->control_fd, text, strlen(text)) != (ssize_t) strlen(text))
-                        log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", vdi->id}), "What serves the disk cannot be told %s", what);
-        }
+        if (server->control_fd < 0 || !text)
+                return;
+        if (!is_ours)
+                drop_answers(server);
+        if (write(server->control_fd, text, strlen(text)) != (ssize_t) strlen(text))
+                log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}), "What serves the disk cannot be told %s", what);
+}
+
+void server_tell_size(const struct server *server) {
+        char command[64];
+
+        snprintf(command, sizeof command, "size %llu\n", (unsigned long long) server_told_size(server->vdi));
+        tell(server, command, NULL, "that it is larger");
+}
+
+void server_tell_limits(const struct server *server) {
+        unsigned long long iops = server->vdi->iops_limit, rate = server->vdi->rate_limit;
+        char command[64], qemu_command[256];
+
+        snprintf(command, sizeof command, "rate %llu %llu\n", iops, rate);
+        snprintf(qemu_command, sizeof qemu_command,
+                 "{\"execute\":\"qom-set\",\"arguments\":{\"path\":\"/objects/" SERVER_LIMITS "\",\"property\":\"limits\",\"value\":"
+                 "{\"iops-total\":%llu,\"bps-total\":%llu}}}\n", iops, rate);
+        tell(server, command, qemu_command, "its limits");
 }
 
 void servers_resized(const struct vdi *vdi) {
-        char command[64];
-
-        snprintf(command, sizeof command, "size %llu\n", (unsigned long long) server_told_size(vdi));
-        tell(vdi, command, NULL, "that it is larger");
+        for (const struct server *server = vdi->sr->storage->servers; server; server = server->next)
+                if (server->vdi == vdi)
+                        (server->keeper ? server_left_tell_size : server_tell_size)(server);
 }
 
 void servers_limited(const struct vdi *vdi) {
-        char command[64], qemu_command[256];
-
-        snprintf(command, sizeof command, "rate %llu %llu\n", (unsigned long long) vdi->iops_limit, (unsigned long long) vdi->rate_limit);
-        snprintf(qemu_command, sizeof qemu_command,
-                 "{\"execute\":\"qom-set\",\"arguments\":{\"path\":\"/objects/" SERVER_LIMITS "\",\"property\":\"limits\",\"value\":"
-                 "{\"iops-total\":%llu,\"bps-total\":%llu}}}\n", (unsigned long long) vdi->iops_limit, (unsigned long long) vdi->rate_limit);
-        tell(vdi, command, qemu_command, "its limits");
+        for (const struct server *server = vdi->sr->storage->servers; server; server = server->next)
+                if (server->vdi == vdi)
+                        (server->keeper ? server_left_tell_limits : server_tell_limits)(server);
 }
 
 int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_data_path_statistics *ret_statistics, struct idl_error *error) {
         const struct data_path *path = data_paths_find(&vdi->paths, reader);
-        const struct server *server = find(vdi, reader);
+        const struct server *server = server_find(vdi, reader);
         static disk_counters_line lines[DISK_COUNTERS_LINES];
         ssize_t n;
 
@@ -413,6 +438,8 @@ int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_
                 return idl_error_set_does_not_exist(error, "data path", reader);
         if (!server_is_ours(vdi, path))
                 return idl_error_set_not_supported(error, "statistics of anything but a Raw disk over VhostUser");
+        if (server && server->keeper)
+                return idl_error_set_not_supported(error, "statistics of a reader that the service left where it was when it moved");
         if (!server || server->is_ending)
                 return idl_error_set_bad_state(error, "data path", reader, "Activated", xcp_data_path_state_to_string(path->state));
         n = pread(server->counters_fd, lines, sizeof lines, 0);
@@ -431,29 +458,12 @@ int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_
         return 0;
 }
 
-void servers_leave(struct storage *storage) {
-        static const char command[] = "stay\n";
-
-        for (struct server *server = storage->servers, *next; server; server = next) {
-                next = server->next;
-                server->timer = sd_event_source_disable_unref(server->timer);
-                server->is_leaving = true;
-                if (!server->child) {
-                        remove_server(server);
-                        continue;
-                }
-                if (server->control_fd < 0 || !server_is_ours(server->vdi, &server->path))
-                        continue;
-                if (write(server->control_fd, command, sizeof command - 1) != sizeof command - 1)
-                        log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}), "What serves the disk cannot be told to stay");
-        }
-}
-
 void servers_stop(struct storage *storage) {
         while (storage->servers) {
                 struct server *server = storage->servers;
 
                 storage->servers = server->next;
+                waiters_free(server->waiters);
                 server_free(server);
         }
 }

@@ -42,6 +42,9 @@ void servers_settle(struct vdi *vdi);
 int server_end(struct operation *operation, struct vdi *vdi, const char *reader);
 void server_ended(const struct operation *operation, struct vdi *vdi);
 
+/* Unreachable: it is another process's, which does not say that it has ended. */
+int server_check_ended(const struct vdi *vdi, const char *reader, struct idl_error *error);
+
 /* A disk has become larger; its limits have changed. */
 void servers_resized(const struct vdi *vdi);
 void servers_limited(const struct vdi *vdi);
@@ -50,10 +53,15 @@ void servers_limited(const struct vdi *vdi);
 int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_data_path_statistics *ret_statistics, struct idl_error *error);
 
 /*
- * The service is another process's from now on, and will start servers of its own, which wait until these have ended. Those that can outlive this process
- * do so, as long as their front-ends are connected; servers_stop() leaves them alone.
+ * A move of the service, docs/storage.md. Who leaves: servers_leave() has those that are used go on as they are, under a keeper (keeper.h), and ends the others.
+ * Who takes over finds which keeper has them in the state that it is given, servers_left_one(), and asks it from servers_left_watch() on; when one has
+ * ended, another is started here.
  */
+int servers_keep(struct storage *storage, const char *keeper);         /* in the database, of those that a keeper would have; "": of none */
+bool servers_are_here(const struct storage *storage);                   /* whether there is one */
 void servers_leave(struct storage *storage);
+int servers_left_one(struct vdi *vdi, const struct data_path *path, const char *keeper);
+void servers_left_watch(struct storage *storage);
 
 /* All of them end now. */
 void servers_stop(struct storage *storage);

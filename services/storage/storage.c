@@ -11,6 +11,7 @@
 
 #include "exported.h"
 #include "handover-storage.h"
+#include "keeper.h"
 #include "operation.h"
 #include "operations.h"
 #include "server.h"
@@ -98,6 +99,7 @@ static void storage_stop(void *userdata) {
 
         operations_stop(storage);
         servers_stop(storage);
+        keeper_free(storage->keeper);
         sd_event_source_disable_unref(storage->prober);
         objects_free(storage->vdi_objects);     /* says nothing to anybody: the objects are still there, only the service is not */
         objects_free(storage->sr_objects);

@@ -34,6 +34,7 @@
 #define QUICK_OPERATIONS_MAX 4u         /* at once: each is a process */
 #define LONG_OPERATIONS_MAX 16u         /* at once: they may wait for their callers, so there are more of them */
 
+struct keeper;
 struct operation;
 struct server;
 struct space_map;
@@ -118,7 +119,12 @@ struct storage {
         uint64_t bytes_imported, bytes_exported;
         const char *io_program, *vhost_program;
         struct server *servers;         /* of all disks: server.h */
+        bool is_quiescing;              /* begins nothing more: it may be on its way to another process */
+        struct keeper *keeper;          /* NULL: the service is not on its way to another process */
 };
+
+/* No operation is left. */
+void storage_is_quiet(struct storage *storage);
 
 /* Disks */
 

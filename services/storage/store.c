@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "server.h"
 
 enum {                                  /* vdi.flags; never change them */
         FLAG_READ_ONLY = 1 << 0,
@@ -42,8 +43,9 @@ const struct database_schema store_schema = {
                 "CREATE INDEX intent_uuid ON intent (uuid);",
                 "ALTER TABLE vdi ADD COLUMN iops_limit INTEGER NOT NULL DEFAULT 0;"
                 "ALTER TABLE vdi ADD COLUMN rate_limit INTEGER NOT NULL DEFAULT 0;",
+                "ALTER TABLE data_path ADD COLUMN keeper TEXT NOT NULL DEFAULT '';",
         },
-        2,
+        3,
 };
 
 /* Storage repositories */
@@ -129,6 +131,10 @@ int store_set_data_path(const struct vdi *vdi, const struct data_path *path) {
                             "INSERT OR REPLACE INTO data_path (vdi, reader, kind, mode, state) VALUES (?, ?, ?, ?, ?)", "sssss", vdi->id,
                             path->reader, xcp_data_path_kind_to_string(path->kind), xcp_disk_mode_to_string(path->mode),
                             xcp_data_path_state_to_string(path->state));
+}
+
+int store_set_keeper(struct storage *storage, const char *vdi, const char *reader, const char *keeper) {
+        return database_run(storage->db, "UPDATE data_path SET keeper = ? WHERE vdi = ? AND reader = ?", "sss", keeper, vdi, reader);
 }
 
 int store_remove_data_path(const struct vdi *vdi, const char *reader) {
@@ -358,7 +364,7 @@ static int load_data_paths(struct storage *storage) {
         AUTO_ROWS struct database_rows *rows = NULL;
         int r;
 
-        r = database_query(storage->db, &rows, "SELECT vdi, reader, kind, mode, state FROM data_path", NULL);
+        r = database_query(storage->db, &rows, "SELECT vdi, reader, kind, mode, state, keeper FROM data_path", NULL);
         while (r >= 0 && (r = database_next(rows)) > 0) {
                 struct vdi *vdi = find_text(storage, database_text(rows, 0));
                 enum xcp_data_path_state state;
@@ -371,6 +377,8 @@ static int load_data_paths(struct storage *storage) {
                         return -EUCLEAN;
                 r = data_paths_restore(&vdi->paths, database_text(rows, 1) ?: "", kind, mode, state);
                 vdi->sr->n_data_paths++;
+                if (r >= 0 && *(database_text(rows, 5) ?: ""))
+                        r = servers_left_one(vdi, &vdi->paths.items[vdi->paths.n - 1], database_text(rows, 5));
         }
         return r;
 }

@@ -215,6 +215,9 @@ static int deactivate_finish(struct operation *operation, sd_bus_message **ret_r
         struct data_path_disk disk = disk_of(vdi);
         int r, changes;
 
+        r = server_check_ended(vdi, operation->wish.reader, error);
+        if (r < 0)
+                return r;
         changes = data_paths_deactivate(&vdi->paths, operation->wish.reader, error);
         r = changes == DATA_PATH_CHANGED ? keep(operation, error) : changes;
         if (r < 0 && changes == DATA_PATH_CHANGED)
@@ -249,6 +252,9 @@ static int detach_finish(struct operation *operation, sd_bus_message **ret_resul
         size_t n = vdi->paths.n;
         int r;
 
+        r = server_check_ended(vdi, operation->wish.reader, error);
+        if (r < 0)
+                return r;
         r = store_remove_data_path(vdi, operation->wish.reader);
         if (r < 0)
                 return database_set_error(operation->storage->db, r, error);

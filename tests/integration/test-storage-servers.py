@@ -227,6 +227,7 @@ class Servers(StorageTest):
         database = sqlite3.connect(self.state / "storage.db")
         for column in ("iops_limit", "rate_limit"):
             database.execute(f"ALTER TABLE vdi DROP COLUMN {column}")
+        database.execute("ALTER TABLE data_path DROP COLUMN keeper")
         database.execute("PRAGMA user_version = 1")
         database.commit()
         database.close()

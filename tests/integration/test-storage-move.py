@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The storage service moves while its disks are used: whoever uses one goes on, and the service in its new place still has a say."""
+
+import pathlib
+import socket
+import struct
+import threading
+
+from dbuswire import CallFailed
+from handovercase import DRIVER, NAME, PROPERTIES, SR, VDI, XCPCTL, AcrossTest, HandoverTest
+from harness import Process, run, wait_until
+
+M = 1 << 20
+BLOCK = 4096
+
+
+class Nbd:
+    """A client of an NBD server: nothing but what writes and reads blocks. NetworkBlockDevice/nbd, doc/proto.md."""
+
+    def __init__(self, path):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(60)
+        self._socket.connect(path)
+        self._take(18)  # NBDMAGIC IHAVEOPT flags
+        self._socket.sendall(struct.pack(">I8sII4s", 3, b"IHAVEOPT", 1, 4, b"disk"))  # EXPORT_NAME; no zeros
+        self.size, _ = struct.unpack(">QH", self._take(10))
+        self._cookie = 0
+
+    def close(self):
+        self._socket.close()
+
+    def _take(self, n):
+        data = b""
+        while len(data) < n:
+            more = self._socket.recv(n - len(data))
+            if not more:
+                raise ConnectionResetError("the server has gone")
+            data += more
+        return data
+
+    def _ask(self, command, offset, length, data=b""):
+        self._cookie += 1
+        self._socket.sendall(struct.pack(">IHHQQI", 0x25609513, 0, command, self._cookie, offset, length) + data)
+        magic, error, cookie = struct.unpack(">IIQ", self._take(16))
+        assert (magic, error, cookie) == (0x67446698, 0, self._cookie), (hex(magic), error, cookie)
+
+    def write(self, offset, data):
+        self._ask(1, offset, len(data), data)
+
+    def read(self, offset, length):
+        self._ask(0, offset, length)
+        return self._take(length)
+
+
+class Writer:
+    """Writes to an NBD disk round and round until it ends or is told to. What was acknowledged last, and where, is in .blocks."""
+
+    N_BLOCKS = 64
+
+    def __init__(self, path):
+        self.blocks, self.n, self.problem = {}, 0, None
+        self._client = Nbd(path)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        try:
+            while not self._stop.is_set():
+                block, number = self.n % self.N_BLOCKS, self.n
+                self._client.write(block * BLOCK, struct.pack(">Q", number) * (BLOCK // 8))
+                self.blocks[block] = number
+                self.n += 1
+        except (OSError, AssertionError) as problem:
+            self.problem = problem
+
+    def wait_for_more(self):
+        before = self.n
+        wait_until(lambda: self.problem or self.n > before + self.N_BLOCKS, "an NBD client to get on")
+        assert not self.problem, self.problem
+
+    def wait_end(self):
+        self._thread.join(60)
+        assert not self._thread.is_alive() and self.problem, "the server has not gone"
+
+    def end(self):
+        self._stop.set()
+        self._thread.join(60)
+        self._client.close()
+
+    def check(self, path):
+        """Whether all of it is there for another. A write that was not answered may have been done."""
+        client = Nbd(path)
+        for block, number in self.blocks.items():
+            found, = set(struct.unpack(f">{BLOCK // 8}Q", client.read(block * BLOCK, BLOCK)))
+            assert found in (number, number + self.N_BLOCKS), f"block {block} has {found}, and {number} was acknowledged"
+        client.close()
+
+
+class Disks:
+    """What both kinds of moves need."""
+
+    def make(self, format_="Raw"):
+        spec = {"name": ("s", format_), "size": ("t", 4 * M), "format": ("s", format_)}
+        vdi = self.client.run(self.sr, SR, "CreateVDI", "a{sv}", spec)["vdi"]
+        self.limit(vdi, 500)  # who writes as fast as he can leaves nothing of a small machine to the others
+        return vdi
+
+    def limit(self, vdi, iops):
+        self.client.ask(vdi, PROPERTIES, "Set", "ssv", VDI, "IopsLimit", ("t", iops))
+
+    def step(self, vdi, step):
+        self.client.run(vdi, VDI, step, "s", "vm")
+
+    def open(self, vdi, kind):
+        path = self.attach(vdi, kind)
+        self.step(vdi, "Activate")
+        return path
+
+    def attach(self, vdi, kind):
+        return self.client.run(vdi, VDI, "Attach", "ssas", "vm", "ReadWrite", [kind])["path"]
+
+    def drive(self, path):
+        """A guest's driver that writes; it checks at its end that nothing that was acknowledged is lost."""
+        driver = Process([DRIVER, path, "100000000"])
+        self.addCleanup(driver.kill)
+        driver.wait_output(r"\A200\n")
+        return driver
+
+    def check_goes_on(self, driver):
+        written = driver.stdout.count("\n")
+        driver.wait_output(rf"(?s)\A(?:\d+\n){{{written + 2}}}")  # no word of a new back-end, as there is none
+
+    def write(self, path):
+        writer = Writer(path)
+        self.addCleanup(writer.end)
+        writer.wait_for_more()
+        return writer
+
+    def check_driver(self, driver):
+        driver.write("stop\n")
+        self.assertRegex(driver.wait(60).check().stdout, r"\A(\d+\n)+right after \d+\n\Z")
+
+    def state(self, vdi):
+        return self.client.ask(vdi, PROPERTIES, "Get", "ss", VDI, "DataPaths")[0][1]
+
+    def keepers(self, client):
+        return [name for name in client.driver("ListNames")[0] if name.startswith(f"{NAME}.keeper.")]
+
+
+class Moves(Disks, HandoverTest):
+    def test_whoever_lets_go_makes_room(self):
+        """What serves a disk stays where it is until its front-end has gone; then the new one's takes its place."""
+        disks = [self.make("Raw"), self.make("Qcow2")]
+        paths = [self.open(vdi, "VhostUser") for vdi in disks]
+        drivers = [self.drive(path) for path in paths]
+        unused = self.make("Qcow2")
+        before = self.open(unused, "Nbd")
+        self.assertEqual(self.move()[0], "moved")
+        wait_until(lambda: self.client.owner(f"{NAME}.handover") is None, "the old one to pass nothing on any more")
+        self.assertTrue(self.old.running())
+        for vdi, driver, path in zip(disks, drivers, paths):
+            self.check_goes_on(driver)
+            found = self.attach(vdi, "VhostUser")
+            self.assertNotEqual(found, path)
+            self.assertFalse(pathlib.Path(found).exists())  # nobody is to connect to a disk that somebody writes to
+            self.check_driver(driver)
+            wait_until(pathlib.Path(found).exists, "the disk to be served where the service is")
+            self.check_driver(self.drive(found))
+        self.assertNotEqual(self.attach(unused, "Nbd"), before)  # nobody was there: it was the new one's at once
+        self.write(self.attach(unused, "Nbd")).end()
+        self.assertEqual(self.old.wait().status, 0)
+        for vdi in disks:
+            self.step(vdi, "Detach")
+
+
+class Across(Disks, AcrossTest):
+    domains = 1
+
+    def setUp(self):
+        super().setUp()
+        self.old = self.start_storage(0)
+        self.make_disks()
+
+    def test_disks_that_are_used(self):
+        """By xcpctl, to another domain, and what the service says there is so: each disk's reader ends when it says."""
+        disks = {"Raw": self.make("Raw"), "Qcow2": self.make("Qcow2"), "Nbd": self.make("Qcow2")}
+        drivers = {name: self.drive(self.open(disks[name], "VhostUser")) for name in ("Raw", "Qcow2")}
+        writer = self.write(self.open(disks["Nbd"], "Nbd"))
+        run(XCPCTL, "--address", f"unix:path={self.path(0)}", "service", "move", NAME, "--to", "1", deadline=90)
+        self.assertEqual(self.bridge("GetServiceDomain", "s", NAME), (1, True))
+        for driver in drivers.values():
+            self.check_goes_on(driver)
+        writer.wait_for_more()
+        self.assertEqual([self.state(vdi)[0][1] for vdi in disks.values()], ["Activated"] * 3)
+        keeper, = self.keepers(self.client)
+        self.assertEqual(self.keepers(self.connect(1)), [keeper])
+
+        with self.assertRaises(CallFailed) as caught:  # which knows no word
+            self.client.ask("/org/xen/xcp/storage/keeper", "org.xen.xcp.storage1.Keeper", "End", "sss", "", "", "", destination=keeper)
+        self.assertEqual(caught.exception.name, "org.xen.xcp.Error.InvalidArgument")
+
+        self.step(disks["Nbd"], "Deactivate")
+        writer.wait_end()
+        self.step(disks["Nbd"], "Activate")
+        writer.check(self.attach(disks["Nbd"], "Nbd"))
+        self.check_driver(drivers["Qcow2"])
+        self.step(disks["Raw"], "Detach")  # its guest is still there, and finds nobody
+        drivers["Raw"].kill()
+        self.assertEqual(self.state(disks["Raw"]), [])
+        self.assertEqual(self.old.wait(90).status, 0)
+        self.assertEqual(self.keepers(self.client), [])
+        wait_until(pathlib.Path(self.attach(disks["Qcow2"], "VhostUser")).exists, "the disk to be served in the service's domain")
+        self.check_driver(self.drive(self.attach(disks["Qcow2"], "VhostUser")))
