@@ -79,6 +79,10 @@ static int take_policy(struct hub_options *options, const char *path) {
                 fprintf(stderr, "xcp-bridge: --policy can be given %u times\n", HUB_POLICIES_MAX);
                 return -EINVAL;
         }
+        if (access(path, F_OK) < 0) {           /* mistyped, it would be a directory without files, and nothing would pass */
+                fprintf(stderr, "xcp-bridge: --policy '%s': %s\n", path, strerror(errno));
+                return -EINVAL;
+        }
         options->policies[options->n_policies++] = path;
         return 0;
 }

@@ -290,6 +290,13 @@ void hub_denied(struct hub_link *link, const struct control *control) {
         link->n_not_told = 0;
 }
 
+static int refuse_field(struct idl_error *error, const char *field, const char *value, const char *wrong) {
+        char name[32];
+
+        snprintf(name, sizeof name, "message.%s", field);
+        return idl_error_set_invalid_argument(error, name, value, wrong);
+}
+
 static int on_check_policy(void *object, struct idl_call *call, const struct xcp_bridge_message *message, struct idl_error *error) {
         struct hub *hub = object;
         struct hub_link *link = table_get_number(hub->by_domain, message->domain);
@@ -305,6 +312,7 @@ static int on_check_policy(void *object, struct idl_call *call, const struct xcp
                 .member = message->member,
         };
         struct bridge_decision decision;
+        const char *field, *value, *wrong;
         char place[300] = "", id[16];
 
         if (!link) {
@@ -312,7 +320,10 @@ static int on_check_policy(void *object, struct idl_call *call, const struct xcp
                 return idl_error_set_does_not_exist(error, "link to domain", id);
         }
         if (message->kind == XCP_MESSAGE_KIND_ANY)
-                return idl_error_set_invalid_argument(error, "message.kind", "Any", "a message is a MethodCall or a Signal");
+                return refuse_field(error, "kind", "Any", "a message is a MethodCall or a Signal");
+        field = bridge_query_fault(&query, &value, &wrong);
+        if (field)
+                return refuse_field(error, field, value, wrong);
         query.domain.uuid = link->uuid;
         query.domain.name = link->name;
         query.domain.type = link->type;

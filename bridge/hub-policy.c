@@ -56,6 +56,8 @@ int hub_policy_load(struct hub *hub, char *text, size_t n_text) {
                 bridge_policy_free(policy);
                 return -errno;
         }
+        if (bridge_policy_count(policy) == 0)
+                log_event(LOG_NOTICE, NULL, "The policy has no rules, so that nothing passes: %s", hub->options->policies[0]);
         hub_policy_free(hub);
         hub->policy = policy;
         hub->policy_fd = fd;

@@ -108,6 +108,12 @@ size_t bridge_policy_count(const struct bridge_policy *policy);         /* rules
 /* Decides. Time is bounded by the number of rules and the length of the query's strings. Rates are not looked at. */
 void bridge_policy_decide(const struct bridge_policy *policy, const struct bridge_query *query, struct bridge_decision *ret_decision);
 
+/*
+ * For queries that a person makes up, as decisions about what cannot be would mislead: the first field that no message has, such as a path that is no
+ * path, with its value and what is wrong with that ("is not an object path"); NULL if there is none.
+ */
+const char *bridge_query_fault(const struct bridge_query *query, const char **ret_value, const char **ret_wrong);
+
 /* Whether there is anything that the domain may call at this name of this bus, or hear of it: otherwise it need not know of the name. */
 bool bridge_policy_exports(const struct bridge_policy *policy, const struct bridge_domain *domain, const char *name);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "names.h"
 #include "rule.h"
 
 bool pattern_matches(const struct pattern *pattern, const char *text, char separator) {
@@ -157,6 +158,28 @@ void bridge_policy_explain(const struct bridge_policy *policy, const struct brid
 
 void bridge_policy_decide(const struct bridge_policy *policy, const struct bridge_query *query, struct bridge_decision *ret_decision) {
         bridge_policy_explain(policy, query, NULL, NULL, ret_decision);
+}
+
+const char *bridge_query_fault(const struct bridge_query *query, const char **ret_value, const char **ret_wrong) {
+        const struct field {
+                const char *name, *value;
+                bool (*is_valid)(const char *p, size_t n);
+                const char *wrong;
+        } fields[] = {
+                { query->kind == BRIDGE_OWN ? "owns" : "destination", query->n_names > 0 ? query->names[0] : NULL, name_is_well_known,
+                  "is not a well-known name" },
+                { "path", query->path, name_is_path, "is not an object path" },
+                { "interface", query->interface, name_is_interface, "is not the name of an interface" },
+                { "member", query->member, name_is_member, "is not the name of a member" },
+        };
+
+        for (const struct field *field = fields; field < fields + sizeof fields / sizeof *fields; field++)
+                if (field->value && !field->is_valid(field->value, strlen(field->value))) {
+                        *ret_value = field->value;
+                        *ret_wrong = field->wrong;
+                        return field->name;
+                }
+        return NULL;
 }
 
 /* Whether anything of a kind is allowed about a name. A deny of only some of it leaves the rest for what comes after it. */

@@ -356,6 +356,23 @@ static void test_explanations(void) {
         g_assert_cmpuint(bridge_rule_line(decision.rule), ==, 10);
 }
 
+static void test_queries_that_no_message_is(void) {
+        static const struct {
+                const char *name, *path, *interface, *member, *field;
+        } cases[] = {
+                { "a.b", "/", "i.j", "M", NULL },       { NULL, NULL, NULL, NULL, NULL }, { "a..b", "/", "i.j", "M", "destination" },
+                { ":1.5", "/", "i.j", "M", "destination" }, { "a.b", "p", "i.j", "M", "path" }, { "a.b", "/", "i", "M", "interface" },
+                { "a.b", "/", "i.j", "M N", "member" },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                const char *name = cases[i].name, *value, *wrong;
+                struct bridge_query query = query_of(&driver, BRIDGE_IN, BRIDGE_CALL, &name, cases[i].path, cases[i].interface, cases[i].member);
+
+                g_assert_cmpstr(bridge_query_fault(&query, &value, &wrong), ==, cases[i].field);
+        }
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/bridge-policy/nothing-is-allowed-by-itself", test_nothing_is_allowed);
@@ -373,5 +390,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/bridge-policy/buckets", test_buckets);
         g_test_add_func("/bridge-policy/rates", test_rates);
         g_test_add_func("/bridge-policy/explanations", test_explanations);
+        g_test_add_func("/bridge-policy/queries-that-no-message-is", test_queries_that_no_message_is);
         return g_test_run();
 }

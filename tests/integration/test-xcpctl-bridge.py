@@ -116,6 +116,15 @@ class OnFiles(WithoutBus):
         self.assertEqual(self.ask("2", "In", "--destination", ECHO, "--member", "Any", check=DENIED), "Deny: no rule matches\n")
         self.assertEqual(json.loads(self.ask("2", "In", "--json", "--member", "Any", check=DENIED)), {"action": "Deny", "rule": "", "text": None})
 
+    def test_words_as_a_policy_has_them(self):
+        self.assertIn("Allow:", self.ask("1", "in", "--kind", "signal", "--destination", ECHO, "--member", "Any"))
+
+    def test_what_no_message_has(self):
+        """Denied would be true of it, and mislead whoever has mistyped something."""
+        for option, value in (("destination", "org..example"), ("interface", "one"), ("member", "a b"), ("owns", ":1.5")):
+            self.assertIn(f"--{option}: '{value}' is not ",
+                          self.xcpctl("policy", "check", "1", "In", f"--{option}", value, "--policy", self.path, check=2).stderr)
+
     def test_kinds(self):
         self.assertIn(":5:", self.ask("1", "In", "--kind", "Signal", "--destination", ECHO, "--member", "Secret"))
         self.assertIn(":7:", self.ask("1", "In", "--owns", ECHO))
@@ -168,6 +177,8 @@ class OnBridge(XcpctlOnBridge):
         self.assertEqual(self.json("policy", "explain", *secret)["rule"], f"{path}:3")
         self.assertIn(f"Allow: {path}:7:", self.xcpctl("policy", "check", "1", "In", "--owns", ECHO).stdout)
         self.assertIn("DoesNotExist", self.xcpctl("policy", "check", "99", "In", check=1).stderr)
+        self.assertIn("message.destination: 'a..b' is not a well-known name",
+                      self.xcpctl("policy", "check", "1", "In", "--destination", "a..b", check=1).stderr)
 
     def test_reload(self):
         self.assertEqual(self.json("bridge", "status")["PolicyGeneration"], 1)

@@ -55,10 +55,14 @@ static void add(struct arguments *arguments, const char *name, const char *value
         g_ptr_array_add(values, g_strdup(value));
 }
 
-static bool is_word_of(const char *type, const char *text) {
+/* As the enum has it; NULL if it is none. People write words as they are written elsewhere, such as in a policy: in. */
+static const char *word_of(const char *type, const char *text) {
         const struct contract_type *named = contract_named(type);
 
-        return named && contract_member(named->members, text);
+        for (const struct contract_value *value = named ? named->members : NULL; value && value->name; value++)
+                if (g_ascii_strcasecmp(value->name, text) == 0)
+                        return value->name;
+        return NULL;
 }
 
 static char *words_of(const char *type) {
@@ -88,7 +92,7 @@ static bool check(const struct parameter *parameter, const char *text, GError **
                         return refuse(error, "%s: '%s' is more than %u s", parameter->name, text, UINT32_MAX / 1000);
                 break;
         case PARAMETER_WORD:
-                if (!is_word_of(parameter->type, text)) {
+                if (!word_of(parameter->type, text)) {
                         g_autofree char *words = words_of(parameter->type);
 
                         return refuse(error, "%s: '%.64s' is none of %s", parameter->name, text, words);
@@ -108,7 +112,7 @@ static bool take_value(struct parser *parser, const struct parameter *parameter,
                 return refuse(error, "%s is given twice", parameter->name);
         if (!check(parameter, value, error))
                 return false;
-        add(arguments, parameter->name, value);
+        add(arguments, parameter->name, parameter->kind == PARAMETER_WORD ? word_of(parameter->type, value) : value);
         return true;
 }
 

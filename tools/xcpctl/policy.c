@@ -122,6 +122,7 @@ static const char *key(GVariant *message, const char *name) {
 /* As the bridge does for CheckPolicy(). */
 static bool make_query(struct context *context, GVariant *message, struct asked *asked, GError **error) {
         const char *owns = key(message, "owns"), *kind = key(message, "kind");
+        const char *field, *value, *wrong;
         bool is_signal = g_strcmp0(kind, "Signal") == 0;
 
         if (g_strcmp0(kind, "Any") == 0)
@@ -142,7 +143,8 @@ static bool make_query(struct context *context, GVariant *message, struct asked 
                 .member = key(message, "member"),
         };
         g_variant_lookup(message, "domain", "u", &asked->query.domain.id);
-        return true;
+        field = bridge_query_fault(&asked->query, &value, &wrong);
+        return !field || context_fail(error, CONTEXT_ERROR_USAGE, "--%s: '%s' %s", field, value, wrong);
 }
 
 /* What was asked, and what is said to it. */
