@@ -391,6 +391,11 @@ static void hold(char **words) {
                 }
                 printf("ended %s\n", n < 0 ? strerrorname_np(-(int) n) : "0");
                 connections[0].socket = xcp_pvcalls_socket_release(connections[0].socket);
+                /* The server may have gone before the backend that it shares a domain with: that one is not to be asked again. */
+                while (xcp_pvcalls_get_epoch(pvcalls) == epoch && xcp_pvcalls_get_state(pvcalls) == XCP_PVCALLS_CONNECTED) {
+                        xcp_pvcalls_wait_fds(pvcalls, &device, 1, -1);
+                        check("dispatch", xcp_pvcalls_dispatch(pvcalls));
+                }
                 check("wait", xcp_pvcalls_wait(pvcalls, PATIENCE_MS));
         }
 }

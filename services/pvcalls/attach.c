@@ -25,7 +25,7 @@ static const char *caller_of(struct idl_call *call) {
 
 /* The end */
 
-static void finish(struct domain *domain) {
+void domain_finish(struct domain *domain) {
         struct pvcalls *pvcalls = domain->pvcalls;
         struct work *work = domain->work;
         struct idl_error error = IDL_ERROR_NULL;
@@ -58,7 +58,7 @@ static void finish(struct domain *domain) {
 }
 
 static int on_goodbye_over(sd_event_source *timer, uint64_t usec, void *userdata) {
-        finish(userdata);
+        domain_finish(userdata);
         return 0;
 }
 
@@ -76,11 +76,11 @@ void domain_seat_closed(struct domain *domain) {
                 nodes_watch_frontend(nodes, domain->id, true);
                 return;
         }
-        finish(domain);
+        domain_finish(domain);
 }
 
 static int on_nothing_to_close(sd_event_source *timer, uint64_t usec, void *userdata) {
-        finish(userdata);
+        domain_finish(userdata);
         return 0;
 }
 
@@ -199,10 +199,10 @@ static int begin(struct domain *domain, struct idl_error *error) {
                 if (r < 0)
                         return r;
         }
-        return (domain->backend_id == pvcalls->nodes.own_domain ? &local_seat : &remote_seat)->open(&domain->seat, domain, error);
+        return domain_seat_kind(domain)->open(&domain->seat, domain, error);
 }
 
-static int set_no_domain(struct idl_error *error, uint32_t id) {
+int domain_set_absent(struct idl_error *error, uint32_t id) {
         char text[12];
 
         snprintf(text, sizeof text, "%u", id);
@@ -227,10 +227,10 @@ static int check_ids(struct pvcalls *pvcalls, uint32_t id, uint32_t backend_id, 
         if (pvcalls->n_domains >= DOMAINS_MAX)
                 return idl_error_set_limit_exceeded(error, "attached domains", pvcalls->n_domains + 1, DOMAINS_MAX);
         if (backend_id > DOMAIN_ID_MAX || !nodes_domain_lives(&pvcalls->nodes, backend_id))
-                return set_no_domain(error, backend_id);
+                return domain_set_absent(error, backend_id);
         if (backend_id != pvcalls->nodes.own_domain && pvcalls->nodes.own_domain != 0)
                 return idl_error_set_not_supported(error, "A backend in another domain, from any domain but 0,");
-        return nodes_domain_lives(&pvcalls->nodes, id) ? 0 : set_no_domain(error, id);
+        return nodes_domain_lives(&pvcalls->nodes, id) ? 0 : domain_set_absent(error, id);
 }
 
 /* Whose are the nodes? Those that a toolstack has made are used as they are. */
@@ -260,10 +260,11 @@ static int prepare(struct domain *domain, const struct xcp_pvcalls_options *opti
         if (r >= 0)
                 r = check_nodes(domain, error);
         if (r >= 0)
-                r = (domain->backend_id == domain->pvcalls->nodes.own_domain ? &local_seat : &remote_seat)->check(domain, error);
+                r = domain_seat_kind(domain)->check(domain, error);
         if (r < 0)
                 return r;
         nodes_domain_uuid(&domain->pvcalls->nodes, domain->id, domain->uuid);
+        nodes_domain_uuid(&domain->pvcalls->nodes, domain->backend_id, domain->backend_uuid);
         r = records_add(domain);
         return r < 0 ? database_set_error(domain->pvcalls->db, r, error) : 0;
 }
@@ -323,56 +324,4 @@ int domain_detach(struct domain *domain, struct idl_call *call, const char **ret
         work_run(domain->work);
         domain_end(domain, 0, NULL);
         return 0;
-}
-
-/* Found again */
-
-/* The domain that was attached: with its device, and no other that has got its id. */
-static bool is_there(const struct domain *domain) {
-        const struct nodes *nodes = &domain->pvcalls->nodes;
-        char uuid[NODES_UUID_SIZE];
-
-        nodes_domain_uuid(nodes, domain->id, uuid);
-        return nodes_domain_lives(nodes, domain->id) && nodes_domain_lives(nodes, domain->backend_id) &&
-               nodes_have(nodes, domain->id, domain->backend_id) && (!*uuid || !*domain->uuid || strcmp(uuid, domain->uuid) == 0);
-}
-
-int domain_resume(struct domain *domain) {
-        const struct seat_kind *kind = domain->backend_id == domain->pvcalls->nodes.own_domain ? &local_seat : &remote_seat;
-        struct idl_error error = IDL_ERROR_NULL;
-        bool ends = domain->phase != DOMAIN_ATTACHED || !is_there(domain);
-        int r;
-
-        if (domain->phase != DOMAIN_ATTACHING) {         /* a client has seen it */
-                r = objects_add_number(domain->pvcalls->objects, domain->id, domain, &domain->path);
-                if (r < 0)
-                        return r;
-        }
-        domain->phase = DOMAIN_ATTACHED;
-        r = kind->open(&domain->seat, domain, &error);
-        if (r < 0)
-                domain_seat_failed(domain, r, &error);
-        if (ends)
-                domain_end(domain, 0, NULL);
-        return 0;
-}
-
-void domain_look(struct domain *domain) {
-        const struct nodes *nodes = &domain->pvcalls->nodes;
-        AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
-
-        if (domain->goodbye) {
-                if (!nodes_domain_lives(nodes, domain->id) || !nodes_frontend_holds(nodes, domain->id))
-                        finish(domain);
-                return;
-        }
-        if (domain->phase == DOMAIN_ENDING || is_there(domain))
-                return;
-        log_event(LOG_INFO, LOG_FIELDS({ "XCP_DOMAIN", domain->text }), "Domain %u, its backend's domain %u, or its device is gone",
-                  domain->id, domain->backend_id);
-        if (domain->phase == DOMAIN_ATTACHED)
-                domain_end(domain, 0, NULL);
-        else
-                domain_end(domain, set_no_domain(&error, nodes_domain_lives(nodes, domain->backend_id) ? domain->id : domain->backend_id),
-                           &error);
 }

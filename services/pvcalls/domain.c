@@ -45,6 +45,10 @@ int domain_new(struct domain **ret_domain, struct pvcalls *pvcalls, uint32_t id,
         return 0;
 }
 
+const struct seat_kind *domain_seat_kind(const struct domain *domain) {
+        return domain->backend_id == domain->pvcalls->nodes.own_domain ? &local_seat : &remote_seat;
+}
+
 struct domain *domain_free(struct domain *domain) {
         if (!domain)
                 return NULL;

@@ -7,6 +7,8 @@
  *         attaching ──► attached ──► ending ──► (gone)
  *             └── failed, cancelled ──┘
  *
+ * A domain whose backend's domain is gone stays attached, abandoned, until that is back (presence.c) or it is detached.
+ *
  * There is one way out, whatever leads to it: the seat is closed, the frontend is waited for, then nodes, database and object go. What
  * exists is in the database before it is made and until it is gone, so that after a crash the same way is taken.
  */
@@ -32,6 +34,7 @@ struct domain {
         uint32_t id, backend_id;
         char text[12];                  /* the id, for the log */
         char uuid[NODES_UUID_SIZE];     /* another domain may get the id; empty: not known */
+        char backend_uuid[NODES_UUID_SIZE];     /* the same, and that domain may come back with another id */
         char *network_namespace;
         bool made_nodes;                /* and not another toolstack, whose they stay */
         enum domain_phase phase;
@@ -50,6 +53,7 @@ struct domain {
         sd_event_source *timer;         /* for a frontend: to come, or to say goodbye */
         uint32_t wait_ms;
         bool goodbye;                   /* the seat is closed, the frontend not */
+        bool abandoned;                 /* attached, and its backend's domain is gone: it has neither a seat nor a device until that is back */
         int r;                          /* why it could not be attached, with error */
         struct idl_error error;
 };
@@ -69,10 +73,17 @@ int domain_attach(struct pvcalls *pvcalls, struct idl_call *call, uint32_t id, c
                   const char **ret_task, struct idl_error *error);
 int domain_detach(struct domain *domain, struct idl_call *call, const char **ret_task, struct idl_error *error);
 
+/* Which kind of seat its backend's domain is. */
+const struct seat_kind *domain_seat_kind(const struct domain *domain);
+
 /* Begins the way out. r and error: why, if somebody waits for the domain to be attached; error is moved. */
 void domain_end(struct domain *domain, int r, struct idl_error *error);
 
-/* One that the database knows, at the start of the service: found again, or ended. */
+/* The end of that way, which frees it; and what is said of a domain that is not there. */
+void domain_finish(struct domain *domain);
+int domain_set_absent(struct idl_error *error, uint32_t id);
+
+/* presence.c: one that the database knows, at the start of the service: found again, or ended, or forgotten (it is freed then). */
 int domain_resume(struct domain *domain);
 
 /* Something has changed in the store. */

@@ -92,6 +92,8 @@ int nodes_open(struct nodes *nodes, sd_event *event, nodes_changed_t changed, vo
         if (!xs_watch(nodes->xs, "backend/pvcalls", "pvcalls"))
                 return -errno;
         xs_watch(nodes->xs, "@releaseDomain", "pvcalls");       /* a driver domain may not be allowed to; the nodes go as well */
+        if (nodes->own_domain == 0)
+                xs_watch(nodes->xs, "@introduceDomain", "pvcalls");
         return sd_event_add_io(event, &nodes->source, xs_fileno(nodes->xs), EPOLLIN, on_watch, nodes);
 }
 
@@ -130,6 +132,25 @@ void nodes_domain_uuid(const struct nodes *nodes, uint32_t domain, char uuid[sta
         snprintf(path, sizeof path, "/local/domain/%u", domain);
         vm = node_read(nodes, XBT_NULL, path, "vm");
         snprintf(uuid, NODES_UUID_SIZE, "%s", vm && strncmp(vm, "/vm/", 4) == 0 ? vm + 4 : "");
+}
+
+int nodes_find_domain(const struct nodes *nodes, const char *uuid, uint32_t *ret_domain) {
+        AUTO_FREE char **ids = NULL;
+        char other[NODES_UUID_SIZE];
+        unsigned n = 0;
+        uint32_t id;
+
+        ids = xs_directory(nodes->xs, XBT_NULL, "/local/domain", &n);
+        for (unsigned i = 0; ids && i < n; i++) {
+                if (number_parse(ids[i], &id) < 0)
+                        continue;
+                nodes_domain_uuid(nodes, id, other);
+                if (strcmp(other, uuid) == 0 && nodes_domain_lives(nodes, id)) {
+                        *ret_domain = id;
+                        return 0;
+                }
+        }
+        return -ENOENT;
 }
 
 /* The device */

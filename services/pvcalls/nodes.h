@@ -20,7 +20,7 @@
 #define NODES_FEATURES_MAX 16u
 #define NODES_FEATURE_SIZE 48u
 
-/* Something has changed: domain is the one with the device, or UINT32_MAX if any domain may have gone. */
+/* Something has changed: domain is the one with the device, or UINT32_MAX if any domain may have come or gone. */
 typedef void (*nodes_changed_t)(uint32_t domain, void *userdata);
 
 struct nodes {
@@ -38,6 +38,9 @@ void nodes_close(struct nodes *nodes);
 /* Whether it lives; and its UUID, empty if it cannot be read. */
 bool nodes_domain_lives(const struct nodes *nodes, uint32_t domain);
 void nodes_domain_uuid(const struct nodes *nodes, uint32_t domain, char uuid[static NODES_UUID_SIZE]);
+
+/* The domain with this UUID that lives. -ENOENT: none. Only domain 0 may ask about others. */
+int nodes_find_domain(const struct nodes *nodes, const char *uuid, uint32_t *ret_domain);
 
 /* Whether there is a device, and for which backend's domain. */
 bool nodes_have(const struct nodes *nodes, uint32_t domain, uint32_t backend);

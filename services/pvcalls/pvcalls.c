@@ -89,8 +89,10 @@ static int pvcalls_start(struct service *service, void **ret_userdata) {
                 r = manager_export(pvcalls);
         if (r >= 0 && pvcalls->nodes.xs)
                 r = records_load(pvcalls);
-        for (struct domain *domain = pvcalls->domains; r >= 0 && domain; domain = domain->next)
+        for (struct domain *domain = pvcalls->domains, *next; r >= 0 && domain; domain = next) {
+                next = domain->next;
                 r = domain_resume(domain);
+        }
         return r;
 }
 

@@ -18,8 +18,9 @@ const struct database_schema records_schema = {
                 "        action TEXT NOT NULL, call TEXT NOT NULL, family TEXT NOT NULL, type TEXT NOT NULL, prefix TEXT,"
                 "        port_first INTEGER NOT NULL, port_last INTEGER NOT NULL, to_address TEXT, to_port INTEGER NOT NULL,"
                 "        per_second INTEGER NOT NULL, PRIMARY KEY (domain, position)) WITHOUT ROWID;",
+                "ALTER TABLE domain ADD COLUMN backend_uuid TEXT NOT NULL DEFAULT '';",
         },
-        1,
+        2,
 };
 
 static int add_rules(const struct domain *domain) {
@@ -48,10 +49,10 @@ int records_add(const struct domain *domain) {
 
         r = database_begin(db, &transaction);
         if (r >= 0)
-                r = database_run(db, "INSERT INTO domain (id, uuid, backend, namespace, made_nodes, phase, sockets, sockets_per_second,"
-                                     " max_page_order) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0)",
-                                 "isisii", (int) domain->id, domain->uuid, (int) domain->backend_id, domain->network_namespace,
-                                 (int) domain->made_nodes, (int) domain->phase);
+                r = database_run(db, "INSERT INTO domain (id, uuid, backend, backend_uuid, namespace, made_nodes, phase, sockets, sockets_per_second,"
+                                     " max_page_order) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0)",
+                                 "isissii", (int) domain->id, domain->uuid, (int) domain->backend_id, domain->backend_uuid,
+                                 domain->network_namespace, (int) domain->made_nodes, (int) domain->phase);
         if (r >= 0)
                 r = records_set_limits(domain);
         if (r >= 0)
@@ -83,6 +84,11 @@ int records_set_limits(const struct domain *domain) {
                                                  " max_page_order = ? WHERE id = ?",
                             "xxxxi", (int64_t) limits->sockets, (int64_t) limits->sockets_per_second,
                             limits->has_bytes_per_second ? (int64_t) limits->bytes_per_second : 0, (int64_t) limits->max_page_order,
+                            (int) domain->id);
+}
+
+int records_set_backend(const struct domain *domain) {
+        return database_run(domain->pvcalls->db, "UPDATE domain SET backend = ? WHERE id = ?", "ii", (int) domain->backend_id,
                             (int) domain->id);
 }
 
@@ -144,6 +150,7 @@ static int load_domain(struct pvcalls *pvcalls, struct database_rows *rows) {
         if (r < 0)
                 return r;
         snprintf(domain->uuid, sizeof domain->uuid, "%s", database_text(rows, 1) ?: "");
+        snprintf(domain->backend_uuid, sizeof domain->backend_uuid, "%s", database_text(rows, 10) ?: "");
         domain->made_nodes = database_integer(rows, 4) != 0;
         domain->phase = (enum domain_phase) database_integer(rows, 5);
         domain->limits = (struct xcp_pvcalls_limits) {
@@ -161,7 +168,7 @@ int records_load(struct pvcalls *pvcalls) {
         int r;
 
         r = database_query(pvcalls->db, &rows, "SELECT id, uuid, backend, namespace, made_nodes, phase, sockets, sockets_per_second,"
-                                               " bytes_per_second, max_page_order FROM domain ORDER BY id", NULL);
+                                               " bytes_per_second, max_page_order, backend_uuid FROM domain ORDER BY id", NULL);
         if (r < 0)
                 return r;
         while ((r = database_next(rows)) > 0) {

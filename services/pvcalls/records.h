@@ -11,6 +11,7 @@ int records_add(const struct domain *domain);
 int records_set_phase(const struct domain *domain);
 int records_set_policy(const struct domain *domain);
 int records_set_limits(const struct domain *domain);
+int records_set_backend(const struct domain *domain);
 int records_remove(const struct domain *domain);
 
 /* All of them, as domains without a seat. */

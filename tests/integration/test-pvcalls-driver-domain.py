@@ -11,11 +11,11 @@ from pvcallscase import PROGRAM, ControllerCase
 from pvcallsclient import NAME, ROOT, Controller
 
 ECHO_SERVER = """
-import socket, threading
+import socket, sys, threading
 def echo(connection):
     while data := connection.recv(65536):
         connection.sendall(data)
-listener = socket.create_server(("127.0.0.1", 0))
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print(listener.getsockname()[1], flush=True)
 while True:
     threading.Thread(target=echo, args=(listener.accept()[0],), daemon=True).start()
@@ -23,18 +23,19 @@ while True:
 
 
 class DriverDomain(BridgeCase):
-    """Domain 1 has the backend, domain 2 the frontend. Only domain 1 may own the name, and only it and domain 0 talk of sockets."""
+    """Domain 1 has the backend, domain 2 the frontend. Only domain 1 may own such a name, and only it and domain 0 talk of sockets."""
 
     domains = 2
     policy = """\
-allow own org.xen.xcp.pvcalls.domain1 by id=1
-allow out call org.xen.xcp.pvcalls.domain1 to id=1
-allow in signal org.xen.xcp.pvcalls.domain1 from id=1
-allow in call org.xen.xcp.pvcalls.domain1 from id=0
-allow out signal org.xen.xcp.pvcalls.domain1 to id=0
-"""
+deny own org.xen.xcp.pvcalls by any
+allow own org.xen.xcp.pvcalls.* by id=1 id=3
+allow out call org.xen.xcp.pvcalls.* to id=1 id=3
+allow in signal org.xen.xcp.pvcalls.* from id=1 id=3
+allow in call org.xen.xcp.pvcalls.* from id=0
+allow out signal org.xen.xcp.pvcalls.* to id=0
+"""  # 3 is what domain 1 is when it has restarted
 
-    done, failed, left = ControllerCase.done, ControllerCase.failed, ControllerCase.left
+    done, failed, left, refused = ControllerCase.done, ControllerCase.failed, ControllerCase.left, ControllerCase.refused
 
     def setUp(self):
         super().setUp()
@@ -45,9 +46,12 @@ allow out signal org.xen.xcp.pvcalls.domain1 to id=0
         self.wait_name(0, f"{NAME}.domain1")
         self.controller = Controller(f"unix:path={self.path(0)}")
         self.addCleanup(self.controller.close)
-        server = self.xen.start(1, "/usr/bin/python3", "-c", ECHO_SERVER)
+        self.port = self.start_server(1)
+
+    def start_server(self, domain, port=0):
+        server = self.xen.start(domain, "/usr/bin/python3", "-c", ECHO_SERVER, str(port))
         self.addCleanup(server.kill)
-        self.port = int(server.wait_output(r"^(\d+)$").group(1))
+        return int(server.wait_output(r"^(\d+)$").group(1))
 
     def start_service(self, domain, name):
         process = start_ready(self.xen, domain, PROGRAM, "--bus-address", f"unix:path={self.path(domain)}", "--bus-name", name,
@@ -167,8 +171,61 @@ allow out signal org.xen.xcp.pvcalls.domain1 to id=0
         self.host.signal(signal.SIGTERM)
         self.host.wait().check()
 
-    def test_the_driver_domain_is_destroyed(self):
+    def nodes(self):
+        return [path for path in self.left() if "pvcalls/2" in path or "/2/device/pvcalls" in path]
+
+    def destroy_driver_domain(self):
+        """Returns its UUID, and what is on its disk."""
+        [uuid] = [domain["uuid"] for domain in self.xen.list() if domain["domid"] == 1]
+        self.host.kill()
+        files = {path.name: path.read_bytes() for path in (self.directory(1) / "state").glob("*.db*")}
+        self.xen.destroy(1)
+        return uuid, files
+
+    def start_driver_domain(self, uuid, files):
+        again = self.xen.create("--name", "again", "--uuid", uuid)
+        self.assertEqual(again, 3)
+        self.start_bus(again)
+        self.start_bridge(again)
+        self.wait_link(again)
+        self.wait_link(0, at=again)
+        self.assertEqual(self.start_server(again, self.port), self.port)
+        (self.directory(again) / "state").mkdir(exist_ok=True)
+        self.assertIn("pvcalls.db", files)
+        for name, data in files.items():
+            (self.directory(again) / "state" / name).write_bytes(data)
+        self.start_service(again, f"{NAME}.domain{again}")
+
+    def test_a_driver_domain_that_restarts(self):
+        """Under another id: the device waits for it, also in a controller that is restarted meanwhile, and a program in the frontend's domain goes on."""
+        task = self.controller.attach(2, backend_domain=1, policy=({"action": "Allow", "port_first": self.port, "port_last": self.port},))
+        program = self.enterContext(self.xen.start(2, build_directory() / "pvcalls/frontend/pvcalls-library-user", "hold", "127.0.0.1", str(self.port)))
+        self.done(task)
+        program.wait_output("connected 1")
+        domain = self.controller.lookup(2)
+        what_it_is = self.destroy_driver_domain()
+        self.controller.wait_until(lambda: "domain 1, which has its sockets, is gone" in domain.get("StateReason"), "the domain to be missed")
+        self.assertEqual(domain.get("State"), "Failed")
+        self.assertEqual(self.nodes(), [])
+        program.wait_output("ended (ECONNRESET|0)")  # 0: the server went before the backend
+        self.refused("Unreachable", domain.sockets)
+        self.service.kill()
+        self.service = self.start_controller()
+        domain.wait_state("Failed")
+        self.start_driver_domain(*what_it_is)
+        domain.wait_state("Connected")
+        program.wait_output("connected 2")
+        self.assertEqual((domain.get("BackendDomain"), [socket["state"] for socket in domain.sockets()]), (3, ["Connected"]))
+        self.assertEqual([rule["port_first"] for rule in domain.get("Policy")], [self.port])
+        self.xen.destroy(3)
+        domain.wait_state("Failed")
+        self.done(domain.detach())
+        self.assertEqual((self.controller.domains(), self.nodes()), ([], []))
+
+    def test_both_domains_are_destroyed(self):
         self.attach(policy=({"action": "Allow"},))
         self.xen.destroy(1)
+        self.controller.domain(2).wait_state("Failed")
+        self.xen.destroy(2)
         self.controller.wait_until(lambda: self.controller.domains() == [], "the domain to go")
-        self.assertEqual([path for path in self.left() if "pvcalls/2" in path or "/2/device/pvcalls" in path], [])
+        self.assertEqual(self.nodes(), [])
