@@ -3,7 +3,8 @@
 /*
  * The other end of a ring, which writes into what both share while it is read, for test-bridge-ring.py: ring-mutator SEED.
  *
- * Of each line "KIND PATH" on standard input it offers a ring to domain 0, says "PATH offered", and when somebody has taken it, changes
+ * Of each line "server KIND PATH" on standard input it offers a ring to domain 0, says "PATH offered", and when somebody has taken it, or of
+ * "client KIND PATH" takes the ring that domain 0 offers, and changes
  *
  *     data        bytes of frames, before an index that is right
  *     indexes     of both directions
@@ -114,15 +115,24 @@ static bool is_taken(struct libxenvchan *ring) {
         return true;
 }
 
-static bool offer(const char *kind, const char *path) {
-        struct libxenvchan *ring = libxenvchan_server_init(NULL, 0, path, RING_SIZE, RING_SIZE);
+static struct libxenvchan *get_ring(const char *role, const char *path) {
+        struct libxenvchan *ring;
+
+        if (strcmp(role, "client") == 0)
+                return libxenvchan_client_init(NULL, 0, path);
+        ring = libxenvchan_server_init(NULL, 0, path, RING_SIZE, RING_SIZE);
+        if (!ring)
+                return NULL;
+        printf("%s offered\n", path);
+        fflush(stdout);
+        return is_taken(ring) ? ring : NULL;
+}
+
+static bool spoil(const char *role, const char *kind, const char *path) {
+        struct libxenvchan *ring = get_ring(role, path);
         uint64_t end;
 
         if (!ring)
-                return false;
-        printf("%s offered\n", path);
-        fflush(stdout);
-        if (!is_taken(ring))
                 return false;
         fill(ring);
         end = now() + MOMENT_NSEC;
@@ -136,13 +146,13 @@ static bool offer(const char *kind, const char *path) {
 }
 
 int main(int argc, char **argv) {
-        char kind[16], path[64];
+        char role[8], kind[16], path[64];
 
         if (argc != 2)
                 return EXIT_FAILURE;
         state = strtoull(argv[1], NULL, 10) | 1;
-        while (scanf("%15s %63s", kind, path) == 2)
-                if (!offer(kind, path))
+        while (scanf("%7s %15s %63s", role, kind, path) == 3)
+                if (!spoil(role, kind, path))
                         return EXIT_FAILURE;
         return EXIT_SUCCESS;
 }

@@ -3,8 +3,9 @@
 /*
  * Reads and writes a ring as a session does, for test-bridge-ring.py, which has it built with AddressSanitizer: ring-reader DOMAIN.
  *
- * Of each path on standard input it takes the ring that the domain offers there, until something ends it, and says what: "closed" by the other
- * end, "corrupt" indexes, a "violation" of the protocol, "refused" if there was no ring to be had, or "silence" if none of these came.
+ * Of each line "client PATH" on standard input it takes the ring that the domain offers there, or of "server PATH" offers one itself and says so, uses it
+ * until something ends it, and says what: "closed" by the other end, "corrupt" indexes, a "violation" of the protocol, "refused" if there was
+ * no ring to be had, or "silence" if none of these came.
  */
 
 #include <errno.h>
@@ -113,7 +114,19 @@ static const char *word_for(int error) {
         }
 }
 
-static const char *read_ring(unsigned domain, const char *path) {
+static int make_ring(struct reader *reader, unsigned domain, const char *role, const char *path) {
+        int r;
+
+        if (strcmp(role, "client") == 0)
+                return vchan_connect(&reader->vchan, reader->event, domain, path, on_event, reader);
+        r = vchan_serve(&reader->vchan, reader->event, domain, path, on_event, reader);
+        if (r >= 0)
+                printf("%s offered\n", path);
+        fflush(stdout);
+        return r;
+}
+
+static const char *read_ring(unsigned domain, const char *role, const char *path) {
         struct budget budget = { .limit = 1 << 20 };
         struct reader reader = { .n_looks = 0 };
         int r;
@@ -121,7 +134,7 @@ static const char *read_ring(unsigned domain, const char *path) {
         if (sd_event_new(&reader.event) < 0 || frame_reader_new(&reader.frames) < 0 ||
             demux_new(&reader.demux, WIRE_WINDOW, &budget, on_credit, NULL) < 0)
                 abort();
-        r = vchan_connect(&reader.vchan, reader.event, domain, path, on_event, &reader);
+        r = make_ring(&reader, domain, role, path);
         if (r >= 0) {
                 if (sd_event_add_time_relative(reader.event, NULL, CLOCK_MONOTONIC, LOOK_USEC, 0, on_look, &reader) < 0)
                         abort();
@@ -135,13 +148,14 @@ static const char *read_ring(unsigned domain, const char *path) {
 }
 
 int main(int argc, char **argv) {
-        char path[VCHAN_PATH_MAX + 2];
+        char role[8], path[64];
 
         if (argc != 2)
                 return EXIT_FAILURE;
-        while (fgets(path, sizeof path, stdin)) {
-                path[strcspn(path, "\n")] = '\0';
-                printf("%s %s\n", path, read_ring((unsigned) strtoul(argv[1], NULL, 10), path));
+        while (scanf("%7s %63s", role, path) == 2) {
+                const char *word = read_ring((unsigned) strtoul(argv[1], NULL, 10), role, path);
+
+                printf("%s %s\n", path, word);
                 fflush(stdout);
         }
         return EXIT_SUCCESS;
