@@ -190,6 +190,12 @@ class Bus(ExampleTest):
         (elsewhere / "dom7/bus").symlink_to(self.rundir / "dom0/bus")
         self.assertEqual(self.json("services", "--domain", "7")[0]["domain"], 7)
 
+        # The only one there is, and not one of several.
+        self.assertEqual(self.json("services")[0]["domain"], 7)
+        (elsewhere / "dom8").mkdir()
+        (elsewhere / "dom8/bus").symlink_to(self.rundir / "dom0/bus")
+        self.assertIn(f"{elsewhere}/dom0/bus", self.refused(1, "services"))
+
     def test_a_broken_pipe_is_an_end_like_any_other(self):
         reader, writer = os.pipe()
         os.close(reader)

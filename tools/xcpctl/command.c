@@ -24,7 +24,7 @@ const struct command_group command_groups[] = {
 };
 
 const struct parameter command_options[] = {
-        { "--domain", PARAMETER_NUMBER, "Talk to the bus of this domain, by its id, of those in the run directory.", .fallback = "0" },
+        { "--domain", PARAMETER_NUMBER, "Talk to the bus of this domain, by its id, of those in the run directory. Default: 0, or where 0 has none the only one there is." },
         { "--address", PARAMETER_TEXT, "Talk to the bus at this D-Bus address, as in unix:path=/run/xcpbus/dom0/bus." },
         { "--json", PARAMETER_FLAG, "Print JSON, with the names of the interfaces for keys." },
         { "--no-header", PARAMETER_FLAG, "Print tables without their titles." },

@@ -39,8 +39,9 @@ void context_init(struct context *context, const struct arguments *arguments) {
                 .progress = isatty(STDERR_FILENO) && terminal_has_colours(),
                 .width = terminal ? terminal_width() : 0,
         };
-        quantity_parse_number(arguments_get(arguments, "--domain"), UINT32_MAX, &domain, NULL);
-        context->domain = (uint32_t) domain;
+        if (arguments_has(arguments, "--domain"))
+                quantity_parse_number(arguments_get(arguments, "--domain"), UINT32_MAX, &domain, NULL);
+        context->domain = arguments_has(arguments, "--domain") ? (uint32_t) domain : address_domain();
         if (timeout)
                 quantity_parse_duration(timeout, &context->timeout_ms, NULL);
         if (arguments_has(arguments, "--address")) {

@@ -18,7 +18,7 @@ static const char epilogue[] =
         "VMs, disks and storage repositories are meant by name, UUID, the beginning of a UUID, or object path. Sizes are in bytes, or\n"
         "with K, M, G, T, P, E (powers of 1024); durations in seconds, or with ms, s, m, h.\n"
         "\n"
-        "The bus is that of domain 0 in $XCP_RUNDIR, in build/run when run from the tree, or in /run/xcpbus.\n"
+        "The bus is that of domain 0, or of the only domain that has one, in $XCP_RUNDIR, in build/run when run from the tree, or in /run/xcpbus.\n"
         "\n"
         "Exit status: 0 done; 1 it failed: the error's name and a sentence are on standard error; 2 not asked for properly; 3 a task was\n"
         "left to itself, because --timeout had passed or ^C was pressed twice.\n";
