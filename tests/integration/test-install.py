@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import tempfile
 
@@ -54,6 +55,17 @@ class Install(TestCase):
             self.assertTrue((self.man / page).is_file(), page)
         for completion in (f"{place}{name}" for name in ("xcp-pvcalls-run", "xcpctl", "xenemu") for place in ("bash-completion/completions/", "zsh/site-functions/_")):
             self.assertTrue((self.share / completion).is_file(), completion)
+
+    def test_units(self):
+        """systemd understands them, and what they start and refer to is there."""
+        units = sorted((self.prefix / "lib/systemd/system").glob("*.service"))
+        self.assertEqual([unit.name for unit in units], ["xcp-bridge.service", "xcp-bus.service", "xcp-pvcalls-driver.service"])
+        said = run("systemd-analyze", "verify", "--man=no", *units, env={"SYSTEMD_UNIT_PATH": f"{units[0].parent}:"}, check=None)
+        self.assertNotIn(str(self.prefix), said.stdout + said.stderr)
+        self.assertEqual(said.status, 0, said)
+        for unit in units:
+            for page in re.findall(r"file:(\S+)", unit.read_text()):
+                self.assertTrue(pathlib.Path(page).is_file(), page)
 
     def test_the_bus_starts_the_installed_services(self):
         domain = self.rundir / "dom0"
