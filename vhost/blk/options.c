@@ -17,7 +17,8 @@
 
 #define QUEUES_DEFAULT_MAX 4u           /* threads beyond that seldom find work */
 #define XEN_DOMID_MAX 0x7fefu           /* DOMID_FIRST_RESERVED is the next */
-#define SPIN_USEC 30u                   /* about what a wake-up costs */
+#define LOOK_USEC_MAX 1000000u
+#define LOOK_USEC 200u                  /* as KVM does it for a guest's CPU before that sleeps (halt_poll_ns): both wait for the same */
 
 static const char help[] =
         "Usage: xcp-vhost-blk {--socket-path PATH | --fd FD} --blk-file PATH [OPTION...]\n"
@@ -38,7 +39,7 @@ static const char help[] =
         "  --num-queues N        queues that a guest may use, each on a thread (default: CPUs, up to 4)\n"
         "  --iops N              requests a second, at most, over all queues\n"
         "  --bandwidth BYTES     bytes a second, at most\n"
-        "  --poll-us N           look at a busy ring for so long before sleeping (default: 30; 0 if it has one or two CPUs)\n"
+        "  --poll-us N           before sleeping, look at a busy ring for up to so long while that pays (default: 200; 0: never, as on one CPU)\n"
         "  --no-io-uring         do I/O in the queues' threads\n"
         "  --in-band             let a front-end kick and be notified by messages: for simulators. QEMU asks for that, and cannot do it\n"
         "  --xen DOMID           serve a guest of Xen, too: pages that this domain grants, and no other's, are mapped (XEN_MMAP)\n"
@@ -193,7 +194,9 @@ static int parse_one(struct options *options, int option) {
         case BANDWIDTH:
                 return number("bandwidth", 1, INT64_MAX, &options->bandwidth);
         case POLL_US:
-                return number("poll-us", 0, 1000000, &options->worker.spin_usec);
+                r = number("poll-us", 0, LOOK_USEC_MAX, &n);
+                options->worker.look_usec = (uint32_t) n;
+                break;
         case NO_IO_URING:
                 options->worker.want_uring = false;
                 break;
@@ -241,7 +244,7 @@ int options_parse(struct options *options, int argc, char **argv) {
                 .control_fd = -1,
                 .counters_fd = -1,
                 .disk = { .serial = "", .block_size = 512, .n_queues = (uint16_t) (cpus < 1 ? 1 : cpus > QUEUES_DEFAULT_MAX ? QUEUES_DEFAULT_MAX : cpus) },
-                .worker = { .want_uring = true, .spin_usec = cpus > 2 ? SPIN_USEC : 0 },
+                .worker = { .want_uring = true, .look_usec = LOOK_USEC, .n_cpus = cpus < 1 ? 1 : (unsigned) cpus },
         };
         /* "Other options and arguments should be ignored": whatever else is there. */
         for (int i = 1; i < argc; i++)

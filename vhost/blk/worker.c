@@ -8,12 +8,11 @@
 #include <linux/virtio_blk.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "disk-counters.h"
-
-#define BATCH 32u                       /* requests begun before answers are published: a guest is not kept waiting for a full ring's worth */
 
 enum {
         COMMAND_PARK,
@@ -58,9 +57,12 @@ static void count(struct worker *worker, const struct request *request) {
                 worker->counters[DISK_WRITTEN_BYTES] += request->length;
 }
 
-static void answer_ended(struct worker *worker) {
+/* Returns whether there was anything to answer. */
+static bool answer_ended(struct worker *worker) {
         struct request *request = io_take_ended(&worker->io), *next;
 
+        if (!request)
+                return false;
         for (; request; request = next) {
                 next = request->next;
                 count(worker, request);
@@ -69,28 +71,36 @@ static void answer_ended(struct worker *worker) {
                 request->next = worker->free_requests;
                 worker->free_requests = request;
         }
-        vhost_queue_flush(worker->queue);
+        if (vhost_queue_flush(worker->queue))
+                pace_notified(&worker->pace);
+        return true;
 }
 
 /* Whatever the storage has to do is a request; bytes are those that are moved. */
-static void charge(struct disk *disk, const struct request *request) {
+static void charge(struct disk *disk, const struct request *request, uint64_t now) {
         bool has_bytes = request->action == REQUEST_READ || request->action == REQUEST_WRITE;
 
         if (request->action != REQUEST_ANSWER)
-                rate_take(&disk->rate, has_bytes ? request->length : 0, now_usec());
+                rate_take(&disk->rate, has_bytes ? request->length : 0, now);
 }
 
-/* Begins up to a batch. Returns how many, or -EPROTO: the ring is broken. */
+/* Begins up to a batch, and answers what has ended by then. Returns how many, or -EPROTO: the ring is broken. */
 static int begin_batch(struct worker *worker) {
         struct disk *disk = worker->disk;
         unsigned n;
 
-        for (n = 0; n < BATCH && worker->free_requests; n++) {
-                struct request *request = worker->free_requests;
+        for (n = 0; n < PACE_BATCH && worker->free_requests; n++) {
+                struct request *request;
+                uint64_t now = now_usec();
                 int r;
 
-                if (rate_wait(&disk->rate, now_usec()) > 0)
+                if (n == 0)
+                        pace_begin(&worker->pace, now);
+                else if (pace_shows(&worker->pace, now))
+                        answer_ended(worker);
+                if (rate_wait(&disk->rate, now) > 0)
                         break;
+                request = worker->free_requests;
                 r = vhost_ring_take(&worker->queue->ring, request->iov, REQUEST_PIECES, &request->chain);
                 if (r == 0)
                         break;
@@ -99,14 +109,34 @@ static int begin_batch(struct worker *worker) {
                 if (r < 0)
                         return -EPROTO;
                 worker->free_requests = request->next;
-                charge(disk, request);
+                charge(disk, request, now);
                 io_start(&worker->io, request);
         }
         return (int) n;
 }
 
-/* Waits for what comes next. Returns whether the ring is to be looked at. */
-static bool sleep_or_spin(struct worker *worker, bool looks, bool broken, uint64_t *spin_until) {
+/* How often this thread has had to give up its CPU. */
+static long count_preempted(void) {
+        struct rusage usage;
+
+        return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
+
+static void end_look(struct worker *worker) {
+        if (worker->pace.has_looked)
+                pace_looked(&worker->pace, count_preempted());
+}
+
+/* Something has come, which may have been waited for. */
+static void end_wait(struct worker *worker) {
+        if (worker->pace.idle_since_usec == 0)
+                return;
+        end_look(worker);
+        pace_came(&worker->pace, now_usec());
+}
+
+/* Waits for what comes next, or just lets time pass. Returns whether the ring is to be looked at. */
+static bool sleep_or_look(struct worker *worker, bool looks, bool broken) {
         struct vhost_queue *queue = worker->queue;
         uint64_t delay = UINT64_MAX;
         unsigned events;
@@ -114,14 +144,20 @@ static bool sleep_or_spin(struct worker *worker, bool looks, bool broken, uint64
         if (worker->command == COMMAND_RUN && looks && !broken) {
                 uint64_t now = now_usec(), wait = rate_wait(&worker->disk->rate, now);
 
-                if (wait > 0)
+                if (wait > 0) {
                         delay = wait;
-                else if (now < *spin_until) {
-                        io_wait(&worker->io, -1, worker->wake_fd, false, 0);
+                        pace_forget(&worker->pace);
+                } else if (pace_look(&worker->pace, now)) {
+                        if (worker->io.n_in_flight > 0)
+                                io_wait(&worker->io, -1, worker->wake_fd, false, 0);
                         return true;
-                } else if (worker->free_requests && vhost_ring_sleep(&queue->ring))
-                        return true;
+                } else if (worker->free_requests) {
+                        worker->asks_for_kicks = true;
+                        if (vhost_ring_sleep(&queue->ring))
+                                return true;
+                }
         }
+        end_look(worker);
         events = io_wait(&worker->io, broken || delay != UINT64_MAX ? -1 : queue->kick_fd, worker->wake_fd, true, delay);
         if (events & IO_WAKE)
                 clear(worker->wake_fd);
@@ -130,35 +166,45 @@ static bool sleep_or_spin(struct worker *worker, bool looks, bool broken, uint64
         return looks || events & IO_KICK;
 }
 
+/* Takes requests, and answers those that have ended. Returns how many were taken, or -EPROTO. */
+static int run_batch(struct worker *worker, bool looks) {
+        bool has_answered;
+        int n = 0;
+
+        if (looks) {
+                if (worker->asks_for_kicks)
+                        vhost_ring_wake(&worker->queue->ring);
+                worker->asks_for_kicks = false;
+                n = begin_batch(worker);
+        }
+        has_answered = answer_ended(worker);
+        if (n > 0 && worker->io.n_in_flight > 0) {
+                io_wait(&worker->io, -1, worker->wake_fd, false, 0);
+                answer_ended(worker);
+        }
+        if (n > 0 || has_answered)
+                end_wait(worker);
+        return n;
+}
+
 static void run_queue(struct worker *worker) {
         struct vhost_queue *queue = worker->queue;
         bool looks = queue->at_once, broken = false;
-        uint64_t spin_until = 0;
 
+        worker->asks_for_kicks = true;
+        pace_init(&worker->pace, worker->options->look_usec, worker->options->n_cpus, count_preempted());
         for (;;) {
-                int n = 0;
+                int n = run_batch(worker, worker->command == COMMAND_RUN && looks && !broken);
 
-                if (worker->command == COMMAND_RUN && looks && !broken) {
-                        vhost_ring_wake(&queue->ring);
-                        n = begin_batch(worker);
-                        if (n < 0) {
-                                broken = true;
-                                vhost_queue_fail(queue);
-                        }
+                if (n < 0) {
+                        broken = true;
+                        vhost_queue_fail(queue);
                 }
-                answer_ended(worker);
-                if (n > 0) {
-                        if (worker->io.n_in_flight > 0) {
-                                io_wait(&worker->io, -1, worker->wake_fd, false, 0);
-                                answer_ended(worker);
-                        }
-                        if (worker->options->spin_usec > 0)
-                                spin_until = now_usec() + worker->options->spin_usec;
+                if (n > 0)
                         continue;
-                }
                 if (worker->command != COMMAND_RUN && worker->io.n_in_flight == 0)
                         break;
-                looks = sleep_or_spin(worker, looks, broken, &spin_until);
+                looks = sleep_or_look(worker, looks, broken);
         }
         io_forget_kick(&worker->io);
 }

@@ -5,7 +5,7 @@
  * Workers: a thread for each queue of a disk, which takes requests from its ring and answers them.
  *
  * No two share anything but the disk. A thread that has nothing to do sleeps in one call for kicks, completions and commands; if it has just been busy,
- * it first looks at its ring for a while, as a wake-up costs more than that.
+ * it first looks at its ring for a while, as pace.h has it.
  */
 
 #include <pthread.h>
@@ -14,10 +14,12 @@
 
 #include "backend.h"
 #include "io.h"
+#include "pace.h"
 
 struct worker_options {
         bool want_uring;
-        uint64_t spin_usec;             /* how long to look at a ring before sleeping */
+        uint32_t look_usec;             /* how long to look at a ring before sleeping, at the most */
+        unsigned n_cpus;
 };
 
 struct worker {
@@ -31,6 +33,8 @@ struct worker {
         atomic_bool has_ended;          /* the queue that it had */
         struct vhost_queue *queue;
         struct io io;
+        struct pace pace;
+        bool asks_for_kicks;            /* of the driver */
         struct request *requests, *free_requests;
         _Atomic uint64_t *counters;     /* a line of disk-counters.h */
 };
