@@ -38,6 +38,13 @@ const struct data_path *data_paths_writer(const struct data_paths *paths, const 
         return NULL;
 }
 
+bool data_paths_is_other_active(const struct data_paths *paths, const char *other_than) {
+        for (size_t i = 0; i < paths->n; i++)
+                if (paths->items[i].state == XCP_DATA_PATH_STATE_ACTIVATED && strcmp(paths->items[i].reader, other_than) != 0)
+                        return true;
+        return false;
+}
+
 int data_paths_restore(struct data_paths *paths, const char *reader, enum xcp_data_path_kind kind, enum xcp_disk_mode mode,
                        enum xcp_data_path_state state) {
         struct data_path *items = reallocarray(paths->items, paths->n + 1, sizeof *items);

@@ -55,6 +55,9 @@ const struct data_path *data_paths_find(const struct data_paths *paths, const ch
 /* An Activated reader other than this one (may be NULL) who writes, or NULL. */
 const struct data_path *data_paths_writer(const struct data_paths *paths, const char *other_than);
 
+/* Whether an other reader than this one is Activated, for reading or for writing. */
+bool data_paths_is_other_active(const struct data_paths *paths, const char *other_than);
+
 /* What attaching would come to, and the kind that it would be of. */
 int data_paths_check_attach(const struct data_paths *paths, const struct data_path_disk *disk, const char *reader, enum xcp_disk_mode mode,
                             const enum xcp_data_path_kind *kinds, size_t n_kinds, enum xcp_data_path_kind *ret_kind, struct idl_error *error);

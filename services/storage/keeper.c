@@ -282,7 +282,7 @@ static void leave(struct server *server) {
         if (server->is_ending)
                 return;
         server->timer = sd_event_source_disable_unref(server->timer);
-        if (!server->child) {                   /* another's, or it was about to be started again */
+        if (!server->child || server->stands_by) {      /* another's, or it was about to be started again, or to begin, of which it would not be told */
                 server_remove(server);
                 return;
         }
@@ -295,7 +295,7 @@ static void leave(struct server *server) {
 
 /* Those that there are here, and that are not another keeper's already. */
 static bool is_here(const struct server *server) {
-        return server->child && !server->keeper && !server->is_ending;
+        return server->child && !server->keeper && !server->is_ending && !server->stands_by;
 }
 
 bool servers_are_here(const struct storage *storage) {

@@ -32,7 +32,7 @@ uint64_t server_told_size(const struct vdi *vdi) {
         return vdi->has_range ? vdi->size : 0;  /* a file of its own is as large as its disk */
 }
 
-static void vhost_blk(struct command *command, const struct vdi *vdi, const struct data_path *path, const struct place *place) {
+static void vhost_blk(struct command *command, const struct vdi *vdi, const struct data_path *path, bool stands_by, const struct place *place) {
         char serial[21] = "";
         size_t n = 0;
 
@@ -58,6 +58,8 @@ static void vhost_blk(struct command *command, const struct vdi *vdi, const stru
                 add(command, "--read-only");
         if (vdi->sharable)
                 add(command, "--share");
+        if (stands_by)
+                add(command, "--standby");
 }
 
 /* A node on top of the image, which the export is of: also without limits, as there may be some later. In QEMU, too, 0 is no limit. */
@@ -93,13 +95,13 @@ static void qemu(struct command *command, const struct vdi *vdi, const struct da
                                        "type=vhost-user-blk,addr.type=fd,addr.str=3,num-queues=" QEMU_QUEUES));
 }
 
-int server_command(const struct vdi *vdi, const struct data_path *path, struct idl_arena *arena, const char *const **ret_argv) {
+int server_command(const struct vdi *vdi, const struct data_path *path, bool stands_by, struct idl_arena *arena, const char *const **ret_argv) {
         struct command command = { .plan = { .arena = arena } };
         struct place place = {};
 
         vdi->sr->driver->place(&command.plan, vdi, false, &place);
         if (server_is_ours(vdi, path))
-                vhost_blk(&command, vdi, path, &place);
+                vhost_blk(&command, vdi, path, stands_by, &place);
         else
                 qemu(&command, vdi, path, &place);
         if (command.plan.r < 0)

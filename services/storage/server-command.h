@@ -14,7 +14,8 @@
 #define SERVER_EXPORT "disk"                    /* the name of an NBD export: each socket has one */
 #define SERVER_LIMITS "limits"                  /* the name of QEMU's object that has them */
 
-int server_command(const struct vdi *vdi, const struct data_path *path, struct idl_arena *arena, const char *const **ret_argv);
+/* stands_by: it is told later to begin (server_is_ours() only). */
+int server_command(const struct vdi *vdi, const struct data_path *path, bool stands_by, struct idl_arena *arena, const char *const **ret_argv);
 
 /* Whether it is xcp-vhost-blk: it can be told of a new size and other limits, and it counts. */
 bool server_is_ours(const struct vdi *vdi, const struct data_path *path);

@@ -24,6 +24,7 @@ struct server {
         struct child *child;                    /* NULL: to be started again */
         sd_event_source *timer;                 /* that does so, or kills it */
         uint64_t started_usec;
+        bool stands_by;                         /* its reader is Attached only: server-standby.c */
         bool is_ending;
         const struct operation *ender;          /* that has it end, and until it is done keeps another from taking its place; NULL: none */
 
@@ -42,6 +43,7 @@ struct server {
 uint64_t server_now_usec(void);
 struct server *server_find(const struct vdi *vdi, const char *reader);
 int server_new(struct server **ret_server, struct vdi *vdi, const struct data_path *path);
+void server_add(struct vdi *vdi, const struct data_path *path, bool stands_by);
 void server_remove(struct server *server);
 void server_stop_listening(struct server *server);
 
@@ -57,6 +59,10 @@ int server_left_end(struct server *server, struct operation *operation);
 void server_left_tell_size(const struct server *server);
 void server_left_tell_limits(const struct server *server);
 void server_left_done(struct server *server);
+
+/* server-standby.c: whether a reader is to have one that stands by; its turn has come. */
+bool server_may_stand_by(const struct vdi *vdi, const struct data_path *path);
+void server_begin(struct server *server);
 
 /* keeper.c: who waits for the end of one is told, or hears that nobody knows. */
 void waiters_answer(struct waiter *waiters);

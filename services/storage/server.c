@@ -97,6 +97,7 @@ char *server_make_path(const struct vdi *vdi, const char *reader) {
 }
 
 int server_describe(const struct vdi *vdi, const char *reader, struct idl_arena *arena, struct xcp_data_path *path) {
+        static const struct xcp_dict_s_s_entry standby[] = { { "standby", "yes" } };
         AUTO_FREE char *socket_path = server_make_path(vdi, reader);
 
         if (!socket_path)
@@ -104,8 +105,8 @@ int server_describe(const struct vdi *vdi, const char *reader, struct idl_arena 
         if (strlen(socket_path) >= sizeof((struct sockaddr_un *) NULL)->sun_path)
                 return -ENAMETOOLONG;
         path->path = idl_arena_strdup(arena, socket_path);
-        path->parameters = NULL;
-        path->n_parameters = 0;
+        path->parameters = standby;
+        path->n_parameters = server_may_stand_by(vdi, data_paths_find(&vdi->paths, reader)) ? 1 : 0;
         if (path->kind == XCP_DATA_PATH_KIND_NBD)
                 path->uri = idl_arena_printf(arena, "nbd+unix:///%s?socket=%s", SERVER_EXPORT, socket_path);
         return path->path && (path->kind != XCP_DATA_PATH_KIND_NBD || path->uri) ? 0 : -ENOMEM;
@@ -211,7 +212,7 @@ static void start(struct server *server) {
         server->started_usec = server_now_usec();
         r = make_control(server, control);
         if (r >= 0)
-                r = server_command(server->vdi, &server->path, &arena, &spec.argv);
+                r = server_command(server->vdi, &server->path, server->stands_by, &arena, &spec.argv);
         if (r >= 0) {
                 fds[0] = server->listen_fd;
                 fds[1] = control[0];
@@ -265,22 +266,23 @@ int server_new(struct server **ret_server, struct vdi *vdi, const struct data_pa
         return 0;
 }
 
-static int add(struct vdi *vdi, const struct data_path *path) {
-        struct server *server;
+void server_add(struct vdi *vdi, const struct data_path *path, bool stands_by) {
+        struct server *server = NULL;
         int r;
 
         r = server_new(&server, vdi, path);
-        if (r < 0)
-                return r;
-        r = server->counters_fd = make_counters();
+        if (r >= 0)
+                r = server->counters_fd = make_counters();
         if (r >= 0)
                 r = server->listen_fd = listen_at(vdi, server->socket_path);
         if (r < 0) {
-                server_remove(server);
-                return r;
+                if (server)
+                        server_remove(server);
+                log_event(LOG_ERR, LOG_FIELDS({"XCP_VDI", vdi->id}, {"XCP_READER", path->reader}), "Cannot serve the disk: %s", strerrordesc_np(-r));
+                return;
         }
+        server->stands_by = stands_by;
         start(server);
-        return 0;
 }
 
 void server_stop_listening(struct server *server) {
@@ -319,25 +321,26 @@ static bool is_wanted(const struct data_path *path) {
         return path && path->state == XCP_DATA_PATH_STATE_ACTIVATED && server_is_kind(path->kind);
 }
 
+static void settle_one(struct server *server) {
+        const struct data_path *path = data_paths_find(&server->vdi->paths, server->path.reader);
+
+        if (is_wanted(path) && server->stands_by && !server->is_ending)
+                server_begin(server);
+        else if (!is_wanted(path) && !(path && server->stands_by))
+                server_begin_to_end(server);
+}
+
 void servers_settle(struct vdi *vdi) {
         for (struct server *server = vdi->sr->storage->servers, *next; server; server = next) {
                 next = server->next;
-                if (server->vdi == vdi && !is_wanted(data_paths_find(&vdi->paths, server->path.reader)))
-                        server_begin_to_end(server);
+                if (server->vdi == vdi)
+                        settle_one(server);
         }
         if (vdi->missing || vdi->sr->state != XCP_SR_STATE_ATTACHED)
                 return;
-        for (size_t i = 0; i < vdi->paths.n; i++) {
-                const struct data_path *path = &vdi->paths.items[i];
-                int r;
-
-                if (!is_wanted(path) || server_find(vdi, path->reader))
-                        continue;
-                r = add(vdi, path);
-                if (r < 0)
-                        log_event(LOG_ERR, LOG_FIELDS({"XCP_VDI", vdi->id}, {"XCP_READER", path->reader}), "Cannot serve the disk: %s",
-                                  strerrordesc_np(-r));
-        }
+        for (size_t i = 0; i < vdi->paths.n; i++)
+                if (is_wanted(&vdi->paths.items[i]) && !server_find(vdi, vdi->paths.items[i].reader))
+                        server_add(vdi, &vdi->paths.items[i], false);
 }
 
 int server_end(struct operation *operation, struct vdi *vdi, const char *reader) {
@@ -440,7 +443,7 @@ int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_
                 return idl_error_set_not_supported(error, "statistics of anything but a Raw disk over VhostUser");
         if (server && server->keeper)
                 return idl_error_set_not_supported(error, "statistics of a reader that the service left where it was when it moved");
-        if (!server || server->is_ending)
+        if (!server || server->is_ending || server->stands_by)
                 return idl_error_set_bad_state(error, "data path", reader, "Activated", xcp_data_path_state_to_string(path->state));
         n = pread(server->counters_fd, lines, sizeof lines, 0);
         if (n != sizeof lines)

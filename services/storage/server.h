@@ -32,6 +32,12 @@ char *server_make_path(const struct vdi *vdi, const char *reader);
 /* Says in a data path where the socket is, or will be. -ENAMETOOLONG: the state directory has too long a path for sockets. */
 int server_describe(const struct vdi *vdi, const char *reader, struct idl_arena *arena, struct xcp_data_path *path);
 
+/*
+ * A reader who attaches while another is Activated is about to take its place, as in a migration, and its front-end has to find somebody before that: a
+ * server that answers whatever it asks and does not touch the disk, until the reader is Activated. Only xcp-vhost-blk can do that; the data path says so.
+ */
+void servers_stand_by(struct vdi *vdi, const char *reader);
+
 /* Starts what is missing for a disk, and ends what should not be there. */
 void servers_settle(struct vdi *vdi);
 

@@ -122,7 +122,12 @@ static int attach_finish(struct operation *operation, sd_bus_message **ret_resul
         return xcp_data_path_append(*ret_result, &result);
 }
 
-const struct operation_kind operation_vdi_attach = { .name = "VDI.Attach", .without_steps = true, .begin = attach_begin, .finish = attach_finish };
+static void stand_by(struct operation *operation) {
+        servers_stand_by(operation->vdi, operation->wish.reader);
+}
+
+const struct operation_kind operation_vdi_attach = { .name = "VDI.Attach", .without_steps = true, .begin = attach_begin, .finish = attach_finish,
+                                                     .done = stand_by };
 
 int vdi_attach(struct vdi *vdi, struct idl_call *call, const char *reader, enum xcp_disk_mode mode, const enum xcp_data_path_kind *kinds,
                size_t n_kinds, const char **ret_path, struct idl_error *error) {

@@ -25,7 +25,7 @@ class Servers(StorageTest):
     def open(self, vdi, kind, reader="vm", mode="ReadWrite"):
         path = self.client.attach(vdi, reader, mode, kinds=(kind,))
         self.assertEqual(path["kind"], kind)
-        self.assertNotIn("parameters", path)
+        self.assertIn(path.get("parameters"), (None, {"standby": "yes"}))
         self.client.step(vdi, "Activate", reader)
         return path
 
@@ -37,6 +37,15 @@ class Servers(StorageTest):
                 if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == program:
                     return int(pid)
         return None
+
+    def servers(self):
+        """The processes of xcp-vhost-blk, of this test's service."""
+        pids = []
+        for pid in pathlib.Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children").read_text().split():
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "xcp-vhost-blk":
+                    pids.append(int(pid))
+        return pids
 
     def check(self, path, *clauses):
         run(CHECK, "--socket", path["path"], *clauses)
@@ -98,6 +107,49 @@ class Servers(StorageTest):
         self.assertEqual(self.client.attach(vdi, "vm", kinds=("VhostUser",)), path)
         self.check(path, "B-1")
         self.client.step(vdi, "Detach", "vm")
+
+    def test_one_that_takes_over(self):
+        """Beside the one whose disk it is, another is answered before it is its turn, and served when it is."""
+        self.start()
+        for sr in self.directory_sr(), self.file_sr():
+            vdi = self.client.create(sr, name="a", size=4 * M, format="Raw")
+            here = self.open(vdi, "VhostUser", "here")
+            there = self.client.attach(vdi, "there", kinds=("VhostUser",))
+            self.assertEqual(there["parameters"], {"standby": "yes"})
+            self.check(there, "M-1", "M-3")
+            with self.refused("Busy"):
+                self.client.step(vdi, "Activate", "there")
+            with self.refused("BadState"):
+                self.client.call(vdi, VDI, "GetStatistics", "(s)", "there")
+            self.check(here, "B-1")
+            self.client.step(vdi, "Deactivate", "here")
+            self.check(there, "M-1")
+            self.client.step(vdi, "Activate", "there")
+            self.check(there, "B-1")
+            self.assertEqual(self.client.attach(vdi, "there", kinds=("VhostUser",))["path"], there["path"])
+            for reader in "here", "there":
+                self.client.step(vdi, "Detach", reader)
+            self.assertEqual([os.path.exists(path["path"]) for path in (here, there)], [False, False])
+            self.assertIsNone(self.server_of("xcp-vhost-blk"))
+
+    def test_one_that_stands_by_and_dies_or_is_not_needed(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M, format="Raw")
+        self.open(vdi, "VhostUser", "here")
+        here = self.server_of("xcp-vhost-blk")
+        there = self.client.attach(vdi, "there", kinds=("VhostUser",))
+        self.check(there, "M-1")
+        for pid in self.servers():
+            if pid != here:
+                os.kill(pid, signal.SIGKILL)
+        self.check(there, "M-1")  # it waits in the socket's queue until there is one again
+        self.client.step(vdi, "Detach", "there")
+        self.assertFalse(os.path.exists(there["path"]))
+        self.client.wait_until(lambda: self.servers() == [here], lambda: f"only one to be left in {self.servers()}")
+        self.client.step(vdi, "Detach", "here")
+        vdi = self.client.create(self.directory_sr("e"), name="q", size=4 * M, format="Qcow2")
+        self.open(vdi, "VhostUser", "here")
+        self.assertNotIn("parameters", self.client.attach(vdi, "there", kinds=("VhostUser",)))
 
     def test_one_writes_or_several_read(self):
         self.start()

@@ -340,6 +340,30 @@ class CommandLine(Backend):
             self.end(first)
             self.end(second)
 
+    def test_one_that_stands_by(self):
+        """It takes a front-end while another serves the disk, begins no ring before it is told to and the other has ended, and then goes on with it."""
+        self.assertIn("--standby needs --control", run(BLK, *self.options_of(self.socket, "--standby"), check=2).stderr)
+        first = self.blk()
+        ours, theirs = os.pipe()
+        path = f"{self.directory}/other"
+        second = Process([BLK, *self.options_of(path, "--standby", "--control", "0")], stdin=ours)
+        self.addCleanup(second.kill)
+        os.close(ours)
+        second.wait_output("ready\n")
+        self.assertEqual(run(CHECK, "--socket", path, "M-1", "M-3", deadline=100).stdout.count(" passed "), 2)
+        driver = Process([DRIVER, path, "100000000"])
+        self.addCleanup(driver.kill)
+        os.write(theirs, b"begin\ncounters\n")
+        second.wait_output("counters reads=0 writes=0 .*\n")
+        self.assertNotIn("begun", second.stdout)
+        self.end(first)
+        second.wait_output("begun\n")
+        driver.wait_output(r"\A200\n")
+        driver.write("stop\n")
+        self.assertRegex(driver.wait(60).check().stdout, r"\A(\d+\n)+right after \d+\n\Z")
+        os.close(theirs)
+        self.end(second)
+
     def test_ranges_are_disks_of_their_own(self):
         first = self.blk("--size", str(MIB))
         second = Process([BLK, *self.options_of(f"{self.directory}/other", "--offset", str(MIB))])

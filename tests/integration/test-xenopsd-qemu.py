@@ -9,7 +9,7 @@ import signal
 import storageclient
 import xenopsdclient
 from harness import run
-from qemucase import TINY_SIZE, QemuTest
+from qemucase import TINY_SIZE, Console, QemuTest
 from xenopsdcase import MIB, SOURCE
 
 STATUS = '{"return": {"status": "%s", "singlestep": false, "running": false}, "id": %%ID%%}'
@@ -215,7 +215,10 @@ class DataPaths(QemuTest):
                 self.assertEqual(self.leftovers(), [])
 
     def test_a_guest_that_is_moved(self):
-        """A disk that has a server where it comes from is a file where it goes; a socket has to be at both ends, and cannot be yet."""
+        """
+        A disk that has a server where it comes from is a file where it goes; a socket is served at both ends, of which one stands by.
+        That takes our own server: QEMU's, which a qcow2 has, is not there before it may write.
+        """
         self.start("org.xen.xcp.xenopsd2", "other")
         other = self.connect("org.xen.xcp.xenopsd2")
         vdi = self.vdi("nbd")
@@ -223,10 +226,34 @@ class DataPaths(QemuTest):
         self.done(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}))
         self.assertTrue(self.of(vdi, "File"))
         other.call(vm.path, xenopsdclient.VM, "Destroy")
-        vm, console = self.booted("socket", options={"data-path": "vhost-user"}, disks=[{"vdi": self.vdi("socket"), "boot_index": 0}])
-        self.failed(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}), "NotSupported", "vhost-user")
+        vdi = self.vdi("socket")
+        vm, console = self.booted("socket", options={"data-path": "vhost-user"}, disks=[{"vdi": vdi, "boot_index": 0}])
+        console.say(b"w")
+        console.hear(b"W")
+        self.done(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}))
+        self.assertTrue(self.of(vdi, "VhostUser"))
+        there = other.vm(vm.path)
+        console = Console(other, there)
+        self.addCleanup(console.close)
+        console.say(b"w")
+        console.hear(b"W")
+        self.done(there.begin("Reset"))
+        console.hear(b"tiny\r\n")
+        self.done(vm.begin("Destroy"))  # what has been left behind, and would be in the way
+        self.done(there.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd", {}))
+        console = self.console(vm)
+        console.say(b"w")
+        console.hear(b"W")
+        self.done(vm.begin("Kill"))
+        self.assertEqual(self.client.get(vdi, storageclient.VDI, "DataPaths"), [])
+        content = self.client.content(vdi, self.root)
+        self.assertEqual(content[512:640], content[:128])
+        qcow2 = self.client.create(self.sr, name="qcow2", size=TINY_SIZE, format="Qcow2")
+        vm, console = self.booted("qcow2", options={"data-path": "vhost-user"}, disks=[self.disk("qcow2"), {"vdi": qcow2}])
+        self.failed(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.xenopsd2", {}), "NotSupported", "no raw image")
         self.assertEqual(vm.call("QueryState")[0], "Running")
         self.done(vm.begin("Destroy"))
+        self.assertEqual(self.leftovers(), [])
 
 
 class Addresses(QemuTest):

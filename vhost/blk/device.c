@@ -20,6 +20,7 @@ struct device {
         struct disk *disk;
         int told_fd;
         sd_event_source *told;
+        bool stands_by;
         struct worker workers[];        /* one for each queue */
 };
 
@@ -71,7 +72,9 @@ static int on_set_state(void *userdata, const uint8_t *untrusted_from, size_t n)
 static void on_start(void *userdata, struct vhost_queue *queue) {
         struct device *device = userdata;
 
-        if (worker_start(&device->workers[queue->index], queue) < 0)
+        if (device->stands_by)
+                device->workers[queue->index].queue = queue;    /* for device_begin() */
+        else if (worker_start(&device->workers[queue->index], queue) < 0)
                 vhost_queue_fail(queue);
 }
 
@@ -82,6 +85,8 @@ static void on_stop(void *userdata, struct vhost_queue *queue) {
                 worker_stop(&device->workers[queue->index]);
         else
                 vhost_queue_stopped(queue);     /* there was no thread for it */
+        if (device->stands_by)
+                device->workers[queue->index].queue = NULL;
 }
 
 static int on_told(sd_event_source *source, int fd, uint32_t events, void *userdata) {
@@ -166,6 +171,17 @@ struct device *device_free(struct device *device) {
                 close(device->told_fd);
         free(device);
         return NULL;
+}
+
+void device_stand_by(struct device *device) {
+        device->stands_by = true;
+}
+
+void device_begin(struct device *device) {
+        device->stands_by = false;
+        for (uint16_t i = 0; i < device->disk->n_queues; i++)
+                if (device->workers[i].queue)
+                        on_start(device, device->workers[i].queue);
 }
 
 void device_stop(struct device *device) {

@@ -17,6 +17,10 @@ int device_new(struct device **ret_device, sd_event *event, int fd, struct disk 
                const struct vhost_xen *xen, disk_counters_line *counters);
 struct device *device_free(struct device *device);
 
+/* Stands by: whatever a front-end asks is answered, and no ring begins before device_begin(). */
+void device_stand_by(struct device *device);
+void device_begin(struct device *device);
+
 /* Ends the loop once requests are answered. */
 void device_stop(struct device *device);
 

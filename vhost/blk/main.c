@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <systemd/sd-event.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "device.h"
@@ -23,13 +24,17 @@
 enum { EXIT_BAD_OPTIONS = 2 };
 
 #define LINE_MAX_BYTES 128u             /* of a command: a word and two numbers */
+#define LOCK_AGAIN_USEC UINT64_C(20000) /* the kernel ends what a process that was killed had begun in some 50 ms */
 
 struct program {
         struct options options;
         struct disk disk;
         struct vhost_xen xen;
+        sd_event *event;
         struct device *device;
         disk_counters_line *counters;
+        bool stands_by;
+        sd_event_source *lock_timer;    /* told to begin, it waits for the disk */
         char line[LINE_MAX_BYTES];
         size_t n_line;
 };
@@ -74,6 +79,36 @@ static void stay(struct program *program) {
         puts("stays");
 }
 
+static void begin(struct program *program);
+
+static int on_lock_again(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct program *program = userdata;
+
+        program->lock_timer = sd_event_source_disable_unref(program->lock_timer);
+        begin(program);
+        fflush(stdout);
+        return 0;
+}
+
+/* Nothing blocks here, where a front-end may ask something meanwhile. */
+static void begin(struct program *program) {
+        int r;
+
+        if (!program->stands_by) {
+                puts("begun");
+                return;
+        }
+        if (program->lock_timer)
+                return;
+        r = disk_lock(&program->disk, program->options.is_shared, false);
+        if (r == 0) {
+                program->stands_by = false;
+                device_begin(program->device);
+                puts("begun");
+        } else if (sd_event_add_time_relative(program->event, &program->lock_timer, CLOCK_MONOTONIC, LOCK_AGAIN_USEC, 0, on_lock_again, program) < 0)
+                puts("begin refused: no memory");
+}
+
 static void command(struct program *program, const char *line) {
         uint64_t size, requests, bytes;
         char rest;
@@ -84,6 +119,8 @@ static void command(struct program *program, const char *line) {
                 set_rates(program, requests, bytes);
         else if (strcmp(line, "counters") == 0)
                 tell_counters(program);
+        else if (strcmp(line, "begin") == 0)
+                begin(program);
         else if (strcmp(line, "stay") == 0)
                 stay(program);
         else
@@ -158,8 +195,9 @@ static int take_disk(const struct program *program) {
         return disk_lock(&program->disk, program->options.is_shared, true);
 }
 
-static int run(struct program *program, sd_event *event) {
+static int run(struct program *program) {
         const struct options *options = &program->options;
+        sd_event *event = program->event;
         int fd = options->fd, r;
 
         r = disk_open(&program->disk, &options->disk);
@@ -174,7 +212,8 @@ static int run(struct program *program, sd_event *event) {
                 if (fd < 0)
                         return fail("cannot listen at", options->socket_path, fd);
         }
-        r = take_disk(program);
+        program->stands_by = options->stands_by;
+        r = program->stands_by ? 0 : take_disk(program);
         if (r < 0)
                 return fail("cannot lock", options->disk.file, r);
         r = add_sources(program, event);        /* signals, before there are threads */
@@ -191,11 +230,14 @@ static int run(struct program *program, sd_event *event) {
         r = device_new(&program->device, event, fd, &program->disk, &options->worker, options->has_xen ? &program->xen : NULL, program->counters);
         if (r < 0)
                 return fail("cannot serve", options->disk.file, r);
+        if (program->stands_by)
+                device_stand_by(program->device);
         puts("ready");
         fflush(stdout);
         r = sd_event_loop(event);
         program->device = device_free(program->device);
-        if (!options->disk.read_only && fdatasync(program->disk.fd) < 0)
+        sd_event_source_disable_unref(program->lock_timer);
+        if (!options->disk.read_only && !program->stands_by && fdatasync(program->disk.fd) < 0)
                 r = fail("cannot sync", options->disk.file, -errno);
         vhost_xen_grants_close(&program->xen);
         disk_close(&program->disk);
@@ -205,7 +247,6 @@ static int run(struct program *program, sd_event *event) {
 
 int main(int argc, char **argv) {
         struct program program = {};
-        sd_event *event;
         int r;
 
         r = options_parse(&program.options, argc, argv);
@@ -214,10 +255,10 @@ int main(int argc, char **argv) {
         signal(SIGPIPE, SIG_IGN);
         r = vhost_mapping_guard();
         if (r >= 0)
-                r = sd_event_new(&event);
+                r = sd_event_new(&program.event);
         if (r < 0)
                 return EXIT_FAILURE;
-        r = run(&program, event);
-        sd_event_unref(event);
+        r = run(&program);
+        sd_event_unref(program.event);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -34,6 +34,7 @@ static const char help[] =
         "  --share               others may write to the disk, too, if they say the same; else a second process waits until the first has ended\n"
         "  --offset BYTES        the disk begins there in the file\n"
         "  --size BYTES          and has so many (default: all there are)\n"
+        "  --standby             while another process serves the disk, take its next front-end, and begin when told so (--control)\n"
         "  --serial TEXT         the disk's serial number, up to 20 bytes\n"
         "  --block-size BYTES    512 (default) or 4096: what the guest is told to read and write at the least\n"
         "  --num-queues N        queues that a guest may use, each on a thread (default: CPUs, up to 4)\n"
@@ -45,7 +46,7 @@ static const char help[] =
         "  --xen DOMID           serve a guest of Xen, too: pages that this domain grants, and no other's, are mapped (XEN_MMAP)\n"
         "  --user NAME           if started by root, be this user once the disk is open\n"
         "  --control FD          read commands from there, a line each: size BYTES (0: the file's), rate IOPS BANDWIDTH (0: no limit),\n"
-        "                        counters; stay (when whoever commands has gone, too: until this front-end's connection ends). Answers go to standard output\n"
+        "                        counters; begin (of --standby); stay (when whoever commands has gone, too: until this front-end's connection ends). Answers go to standard output\n"
         "  --counters FD         count in this file, 16 KiB of zeros or what a predecessor left, from which others read\n"
         "  --help, --version\n"
         "\n"
@@ -59,6 +60,7 @@ enum {
         BLK_DIR,
         READ_ONLY,
         SHARE,
+        STANDBY,
         OFFSET,
         SIZE,
         SERIAL,
@@ -85,6 +87,7 @@ static const struct option long_options[] = {
         { "blk-dir", required_argument, NULL, BLK_DIR },
         { "read-only", no_argument, NULL, READ_ONLY },
         { "share", no_argument, NULL, SHARE },
+        { "standby", no_argument, NULL, STANDBY },
         { "offset", required_argument, NULL, OFFSET },
         { "size", required_argument, NULL, SIZE },
         { "serial", required_argument, NULL, SERIAL },
@@ -208,6 +211,9 @@ static int parse_one(struct options *options, int option) {
                 options->has_xen = true;
                 options->xen_domid = (uint32_t) n;
                 break;
+        case STANDBY:
+                options->stands_by = true;
+                break;
         case USER:
                 options->user = optarg;
                 break;
@@ -259,6 +265,8 @@ int options_parse(struct options *options, int argc, char **argv) {
                 return refuse("'%s' is no option", argv[optind]);
         if (!options->socket_path == (options->fd < 0))
                 return refuse("one of --socket-path and --fd is needed");
+        if (options->stands_by && options->control_fd < 0)
+                return refuse("--standby needs --control, to be told when to begin");
         if (!options->disk.file)
                 return refuse("--blk-file is needed");
         return 0;

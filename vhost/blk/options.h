@@ -17,6 +17,7 @@ struct options {
         bool has_xen;
         uint32_t xen_domid;             /* the guest's, whose granted pages are mapped */
         bool is_shared;                 /* others may write to the disk, too */
+        bool stands_by;                 /* until it is told to begin */
 };
 
 enum options_outcome {

@@ -32,6 +32,19 @@ bool source_is_socket(const struct xcp_data_path *path) {
         return path && path->kind == XCP_DATA_PATH_KIND_VHOST_USER;
 }
 
+static const char *parameter(const struct xcp_data_path *path, const char *key) {
+        for (size_t i = 0; i < path->n_parameters; i++)
+                if (strcmp(path->parameters[i].key, key) == 0)
+                        return path->parameters[i].value;
+        return NULL;
+}
+
+bool source_stands_by(const struct xcp_data_path *path) {
+        const char *standby = parameter(path, "standby");
+
+        return standby && strcmp(standby, "yes") == 0;
+}
+
 int source_check(const struct xcp_data_path *path, struct idl_error *error) {
         struct nbd_uri uri = {};
         int r;
@@ -73,13 +86,6 @@ static void add_number(struct json_object *object, const char *name, uint64_t va
 }
 
 /* Block nodes */
-
-static const char *parameter(const struct xcp_data_path *path, const char *key) {
-        for (size_t i = 0; i < path->n_parameters; i++)
-                if (strcmp(path->parameters[i].key, key) == 0)
-                        return path->parameters[i].value;
-        return NULL;
-}
 
 static void add_part(struct json_object *node, const struct xcp_data_path *path) {
         const char *offset = parameter(path, "offset"), *size = parameter(path, "size");

@@ -18,6 +18,9 @@ int source_check(const struct xcp_data_path *path, struct idl_error *error);
 
 bool source_is_socket(const struct xcp_data_path *path);
 
+/* Of a socket: somebody answers there although the disk is not active yet. */
+bool source_stands_by(const struct xcp_data_path *path);
+
 /* Identifiers of the node or character device of a disk. ret_id has QEMU_ID_SIZE bytes. */
 void source_node(const char *disk, char *ret_id);
 void source_chardev(const char *disk, char *ret_id);

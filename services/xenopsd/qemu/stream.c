@@ -400,10 +400,10 @@ int stream_restore(void *guest, struct hypervisor_call *call, const struct hyper
         return begin_in(guest, call, config, "restore its guest", fd, true);
 }
 
-/* Nobody serves its sockets before the other manager has let go of the disks, and QEMU does not begin without them. */
+/* QEMU does not begin without somebody at its sockets, and the other manager lets go of the disks later than that. */
 int stream_receive(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error) {
         for (size_t i = 0; i < config->spec->n_disks; i++)
-                if (source_is_socket(config->disks[i].path))
-                        return idl_error_set_not_supported(error, "Receiving a guest that has disks over vhost-user");
+                if (source_is_socket(config->disks[i].path) && !source_stands_by(config->disks[i].path))
+                        return idl_error_set_not_supported(error, "Receiving a guest with a disk over vhost-user that is no raw image");
         return begin_in(guest, call, config, "receive its guest", fd, false);
 }
