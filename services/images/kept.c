@@ -179,6 +179,12 @@ int images_keep(struct images *images, const struct image_facts *facts, const ch
         image = image_new(images, facts, source, *name || !old ? name : old->name, old ? old->pulled_usec : now_usec());
         if (!image)
                 return -ENOMEM;
+        if (old && (old->format != image->format || old->size != image->size)) {        /* an archive, and now the disk in it: another object */
+                objects_remove(images->objects, old->path);
+                take_out(old);
+                image_free(old);
+                old = NULL;
+        }
         r = write_rows(images, image, etag, checksum);
         if (r >= 0 && !old)
                 r = image_add_object(image);

@@ -196,6 +196,13 @@ static void on_interrupt(void *userdata) {
 
 /* Beginning */
 
+/* https://USER:PASSWORD@HOST: what a source is, everybody can see. */
+static bool has_user(const char *source) {
+        const char *host = strstr(source, "://");
+
+        return host && memchr(host + 3, '@', strcspn(host + 3, "/?#"));
+}
+
 static int check_source(const char *source, struct idl_error *error) {
         struct oci_reference reference;
         const char *reason;
@@ -205,6 +212,8 @@ static int check_source(const char *source, struct idl_error *error) {
         for (const char *p = source; *p; p++)
                 if (*p <= ' ' || *p > '~')
                         return idl_error_set_invalid_argument(error, "source", source, "has to be of ASCII without blanks");
+        if (has_user(source))
+                return idl_error_set_invalid_argument(error, "source", "(one with a user)", "may have no user or password before its host, where all can read it");
         if (strncmp(source, "oci:", 4) == 0 || strncmp(source, "oci+http:", 9) == 0)
                 return oci_parse(source, &reference, &reason) < 0 ? idl_error_set_invalid_argument(error, "source", source, reason) : 0;
         if (strncmp(source, "http://", 7) != 0 && strncmp(source, "https://", 8) != 0)
@@ -237,7 +246,7 @@ static int check_others(struct images *images, const char *source, struct idl_er
 /* The program's arguments: what is known of the source saves the download. */
 static int start_child(struct pull *pull) {
         static const struct child_listener listener = { on_line, on_end };
-        const char *ca_file = getenv("XCP_CA_FILE"), *etag, *checksum, *wanted = pull->checksum ?: "-";
+        const char *ca_file = getenv("XCP_CA_FILE"), *auth_file = getenv("XCP_REGISTRY_AUTH_FILE"), *etag, *checksum, *wanted = pull->checksum ?: "-";
         int r;
 
         r = images_source(pull->images, &pull->arena, pull->source, &pull->known_hex, &etag, &checksum);
@@ -250,7 +259,7 @@ static int start_child(struct pull *pull) {
         return child_start(&pull->child, service_event(pull->images->service),
                            &(struct child_spec) {
                                    .argv = (const char *const[]) { pull->images->fetch_program, pull->source, wanted,
-                                                                   pull->known_hex && *etag && !pull->checksum ? etag : "-", ca_file ?: "-", NULL },
+                                                                   pull->known_hex && *etag && !pull->checksum ? etag : "-", ca_file ?: "-", auth_file ?: "-", NULL },
                                    .fds = &pull->images->directory,
                                    .n_fds = 1,
                            },

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A web server and a registry on loopback, for the tests of images: it can break off, stand still, and say what it should not."""
 
+import base64
 import hashlib
 import http.server
 import json
@@ -28,10 +29,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         return body
 
+    def knows_password(self):
+        return self.headers.get("Authorization") == "Basic " + base64.b64encode(self.server.password.encode()).decode()
+
     def do_GET(self):
         server = self.server
         server.requests.append((self.path, self.headers.get("Range")))
-        if self.path.startswith("/token?"):
+        if server.password and not server.token and self.path.startswith("/v2/") and not self.knows_password():
+            self.wfile.write(self.answer(401, WWW_Authenticate='Basic realm="test"'))
+        elif self.path.startswith("/token?") and server.password and not self.knows_password():
+            self.wfile.write(self.answer(401, b'{"errors": []}'))
+        elif self.path.startswith("/token?"):
             self.wfile.write(self.answer(200, b'{"token": "secret"}'))
         elif server.token and self.path.startswith("/v2/") and self.headers.get("Authorization") != "Bearer secret":
             challenge = f'Bearer realm="{server.url}/token",service="test",scope="repository:vm:pull"'
@@ -81,6 +89,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.files, self.redirects, self.requests = {}, {}, []
         self.ranges = self.etags = True
         self.token = False
+        self.password = None  # USER:PASSWORD, without which there is no token, or, if none is wanted, nothing
         self.cuts = []  # after how many bytes the next answers break off
         self.stand_still_after = None
         self.go_on = threading.Event()

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The images service: pulled from a web server and a registry on loopback, verified, gone on with, and kept."""
 
+import base64
 import contextlib
 import hashlib
+import io
+import json
 import os
+import pathlib
 import random
 import subprocess
+import tarfile
 
 from gi.repository import GLib
 from imageserver import Server, sha256
@@ -219,10 +224,12 @@ class Formats(ImagesTest):
         self.failed(self.begin(self.server.url + "/empty"), "Corrupt", "nothing in it")
 
 
-class Registry(ImagesTest):
+class RegistryTest(ImagesTest):
     def oci(self, rest):
         return f"oci+http://127.0.0.1:{self.server.port}/{rest}"
 
+
+class Registry(RegistryTest):
     def test_by_tag_and_by_digest(self):
         digest = self.server.add_layer(self.data)
         image, _ = self.pull(self.oci("vm:1"))
@@ -253,13 +260,133 @@ class Registry(ImagesTest):
         self.failed(self.begin(self.oci(f"vm@{digest}")), "Corrupt", "manifest")
 
     def test_what_is_no_disk(self):
-        self.server.add_layer(self.data, media_type="application/vnd.oci.image.layer.v1.tar+gzip")
-        self.failed(self.begin(self.oci("vm:1")), "NotSupported", "tar+gzip")
+        self.server.add_layer(self.data, media_type="application/vnd.example+gzip")
+        self.failed(self.begin(self.oci("vm:1")), "NotSupported", "example+gzip")
         self.server.files["/v2/vm/manifests/1"] = b'{"layers": []}'
         self.failed(self.begin(self.oci("vm:1")), "NotSupported", "0 layers")
         self.server.files["/v2/vm/manifests/1"] = b'{"layers": '
         self.failed(self.begin(self.oci("vm:1")), "Corrupt", "no JSON")
         self.failed(self.begin(self.oci("vm:2")), "DoesNotExist")
+
+
+class Archives(RegistryTest):
+    """Layers that are archives, as container disks have them."""
+
+    def archive(self, mode, *members):
+        """members: name and content; None is a directory."""
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode=mode) as archive:
+            for name, content in members:
+                info = tarfile.TarInfo(name)
+                info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+                info.size = len(content or b"")
+                archive.addfile(info, io.BytesIO(content or b""))
+        return file.getvalue()
+
+    def add(self, data, kind="tar+gzip", tag="1"):
+        self.server.add_layer(data, media_type=f"application/vnd.oci.image.layer.v1.{kind}", tag=tag)
+
+    def test_the_disk_of_a_container(self):
+        disk = self.data + bytes(20 * MIB) + b"end" + bytes(MIB)
+        for i, (mode, kind, folder) in enumerate((("w:gz", "tar+gzip", "disk/"), ("w", "tar", "./disk/"), ("w:gz", "tar+gzip", "/disk/"))):
+            with self.subTest(kind=kind, folder=folder):
+                layer = self.archive(mode, ("etc/passwd", b"root"), (folder, None), (f"{folder}vm{i}.img", disk), (f"{folder}sub/other", b"other"))
+                self.add(layer, kind)
+                image, cached = self.pull(self.oci("vm:1"))
+                self.assertEqual((self.content(image), cached), (disk, False))
+                self.assertEqual((self.get(image, "Digest"), self.get(image, "Format")), (sha256(layer), "Raw"))
+                self.assertLess((self.root / "images/images" / sha256(layer)[7:]).stat().st_blocks * 512, 10 * MIB)  # zeros take no space
+                self.assertEqual(self.pull(self.oci("vm:1")), (image, True))
+        self.assertEqual(self.files("partial"), [])
+
+    def test_a_qcow2_compressed_with_zstd(self):
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", self.root / "disk", "64M"], check=True)
+        (self.root / "tar").write_bytes(self.archive("w", ("disk/vm.qcow2", (self.root / "disk").read_bytes())))
+        self.add(subprocess.run(["zstd", "-q", "--stdout", self.root / "tar"], check=True, capture_output=True).stdout, "tar+zstd")
+        image, _ = self.pull(self.oci("vm:1"))
+        self.assertEqual((self.get(image, "Format"), self.get(image, "Size")), ("Qcow2", 64 * MIB))
+
+    def test_what_somebody_has_pulled_as_it_is(self):
+        """The archive itself, as an image, has the same digest: it is not taken for the disk in it."""
+        layer = self.archive("w", ("disk/vm.img", self.data))
+        self.server.files["/layer"] = layer
+        self.assertEqual(self.content(self.pull(self.server.url + "/layer")[0]), layer)
+        self.add(layer, "tar")
+        image, cached = self.pull(self.oci("vm:1"))
+        self.assertEqual((self.content(image), self.get(image, "Size"), cached), (self.data, len(self.data), False))
+
+    def test_archives_without_a_disk(self):
+        for members, words in (
+            ((("vm.img", self.data),), "no file in /disk"),
+            ((("disk/.wh.vm.img", b""), ("other/disk/vm.img", self.data), ("disk", None)), "no file in /disk"),
+            ((("disk/a.img", b"a"), ("disk/b.img", b"b")), "more than one"),
+        ):
+            with self.subTest(words=words):
+                self.add(self.archive("w:gz", *members))
+                self.failed(self.begin(self.oci("vm:1")), "NotSupported", words)
+        self.add(self.archive("w:gz", ("disk/vm.img", self.data))[:-50000])
+        self.failed(self.begin(self.oci("vm:1")), "Corrupt", "damaged")
+        self.add(self.data)
+        self.failed(self.begin(self.oci("vm:1")), "Corrupt", "damaged")
+        self.assertEqual((self.files("images"), self.files("partial")), ([], []))
+
+
+class Credentials(RegistryTest):
+    def use(self, auths):
+        """Has the service started anew with a file of credentials."""
+        (self.root / "auth.json").write_text(json.dumps({"auths": auths}))
+        os.environ["XCP_REGISTRY_AUTH_FILE"] = str(self.root / "auth.json")
+        self.addCleanup(os.environ.pop, "XCP_REGISTRY_AUTH_FILE", None)
+        self.manager.kill()
+        self.start_images()
+
+    def encoded(self, text):
+        return {"auth": base64.b64encode(text.encode()).decode()}
+
+    def test_a_user_and_password(self):
+        """For a token, and where none is wanted; and nobody sees them."""
+        self.server.password = "ann:s3cret:s"
+        self.server.add_layer(self.data)
+        host = f"127.0.0.1:{self.server.port}"
+        for token in True, False:
+            self.server.token = token
+            self.failed(self.begin(self.oci("vm:1")), "Unreachable", "there are none for 127.0.0.1")
+        self.use({"https://elsewhere.example/v1/": self.encoded("no:body"), f"{host}/v": self.encoded("no:body"), host: self.encoded("ann:s3cret:s")})
+        self.server.stand_still_after = 100_000
+        task = self.begin(self.oci("vm:1"))
+        self.caller.wait_until(lambda: "/v2/vm/manifests/1" in [path for path, _ in self.server.requests], "somebody to ask")
+        [child] = pathlib.Path(f"/proc/{self.manager.pid}/task/{self.manager.pid}/children").read_text().split()
+        for name in "cmdline", "environ":
+            self.assertNotIn(b"s3cret", pathlib.Path(f"/proc/{child}/{name}").read_bytes())
+        self.server.stand_still_after = None
+        self.server.go_on.set()
+        self.done(task)
+        self.server.token = True
+        image, _ = self.pull(self.oci("vm:1"))
+        self.assertEqual(self.content(image), self.data)
+        self.use({f"{host}/vm": {"username": "ann", "password": "wrong"}, host: self.encoded("ann:s3cret:s")})  # the nearest counts
+        for token in True, False:
+            self.server.token = token
+            self.failed(self.begin(self.oci("vm:1")), "Unreachable", "does not take")
+
+    def test_files_that_are_not_of_use(self):
+        self.server.add_layer(self.data)
+        host = f"127.0.0.1:{self.server.port}"
+        for entry, error, words in (({"auth": "%%%"}, "BackendFailed", "no user and password"), ({"auth": "YW5u"}, "BackendFailed", "no user and password"),
+                                    ({"identitytoken": "x"}, "NotSupported", "identity token")):
+            with self.subTest(entry=entry):
+                self.use({host: entry})
+                self.failed(self.begin(self.oci("vm:1")), error, words)
+        (self.root / "auth.json").write_text("not JSON")
+        self.failed(self.begin(self.oci("vm:1")), "BackendFailed", "no JSON")
+        (self.root / "auth.json").unlink()
+        self.failed(self.begin(self.oci("vm:1")), "BackendFailed", "No such file")
+        self.use({host: {}})  # a helper has them
+        self.pull(self.oci("vm:1"))
+
+    def test_a_source_has_none(self):
+        for source in "https://ann:s3cret@host.example/disk", "http://ann@host.example?x", "oci://ann:s3cret@registry.example/vm":
+            self.assertNotIn("s3cret", self.refused("InvalidArgument", self.begin, source))
 
 
 class Keeping(ImagesTest):

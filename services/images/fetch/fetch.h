@@ -66,13 +66,19 @@ int oci_parse(const char *source, struct oci_reference *ret_reference, const cha
 struct download {
         char url[4096];
         char token[8192];               /* empty: none */
+        char user[256], password[4096]; /* for a registry that asks; user empty: there are none */
+        bool sends_password;            /* it has asked for them */
         struct checksum checksum;
         char etag[ETAG_MAX];            /* in: what is known; out: what the server said. Empty: none */
         bool is_etag_known;             /* the service has what it stands for */
         bool is_unchanged;              /* out */
         uint64_t size;                  /* 0: not known */
+        bool is_archive;                /* the image is in it */
         const char *ca_file;            /* NULL: those of the system */
 };
+
+/* The user and password that a file has for a registry, if it has some. -1: it has failed, and said so. */
+int credentials_find(const char *path, const struct oci_reference *reference, struct download *download);
 
 /* The image of a registry as a download. -1: it has failed, and said so. */
 int oci_resolve(const struct oci_reference *reference, struct download *download);
@@ -93,8 +99,14 @@ void response_done(struct response *response);
 /* The download into a file of partial/, from where it was left. */
 int http_download(struct download *download, int partial_directory, const char *name);
 
-/* The end: decompresses what came if need be, finds out what it is, and gives it its name. cached: only looks. */
-int unpack(int partial_directory, const char *partial, int images_directory, const char *digest);
+/* The end: takes the image out of what came if need be, finds out what it is, and gives it its name. cached: only looks. */
+int unpack(int partial_directory, const char *partial, int images_directory, const char *digest, bool is_archive);
 int describe(int fd, const char *digest, bool cached);
+
+/* The disk in an archive. -1: it has failed, and said so. */
+int archive_extract(int from, int to);
+
+/* Writes a part of an image, but for what is zeros anyway, and goes on to what follows. */
+int image_write(int fd, const void *data, size_t n, uint64_t *offset);
 
 void progress(uint64_t done, uint64_t total);

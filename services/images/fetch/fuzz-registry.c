@@ -4,13 +4,14 @@
  * Attacks what reads a registry's answers: the input is what it answers, one after the other, each a line with its status and its
  * challenge, then the body up to a line of %%. All bodies have the digest 0...0, so that manifests behind an index are reached.
  * Invariants: what fails has said so, and only then; what is to be downloaded is of that registry, has a checksum, and neither it nor the
- * token has anything in it that could end a line of a request.
+ * token has anything in it that could end a line of a request. A password is sent to nobody without encryption.
  */
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "fetch.h"
 
@@ -63,6 +64,7 @@ int http_get(const struct download *download, const char *url, const char *accep
         char *line, *challenge;
 
         demand(strlen(url) < 4096 && !strpbrk(download->token, "\r\n"));
+        demand(!download->sends_password || strncasecmp(url, "https://", 8) == 0);
         if (n_answers == 0 || n_asked++ == ANSWERS_MAX)
                 return fail(FAILURE_UNREACHABLE, "it does not answer");
         line = take("\n");
@@ -84,7 +86,7 @@ void response_done(struct response *response) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const struct oci_reference reference = { .host = "registry.example:5000", .repository = "vm/debian", .reference = "12" };
-        struct download download = {};
+        struct download download = { .user = "ann", .password = "secret" };
         int r;
 
         answers = (const char *) data;

@@ -48,6 +48,10 @@ static CURL *handle_new(const struct download *download, const char *url) {
         if (*download->token) {         /* libcurl gives it to no other host */
                 curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
                 curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, download->token);
+        } else if (download->sends_password) {  /* nor this */
+                curl_easy_setopt(curl, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+                curl_easy_setopt(curl, CURLOPT_USERNAME, download->user);
+                curl_easy_setopt(curl, CURLOPT_PASSWORD, download->password);
         }
         return curl;
 }

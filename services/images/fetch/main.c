@@ -51,8 +51,9 @@ void progress(uint64_t done, uint64_t total) {
         printf("progress %llu %llu\n", (unsigned long long) done, (unsigned long long) total);
 }
 
-/* An image that is here already. 1: it is. */
-static int find(int images, const struct checksum *checksum) {
+/* An image that is here already. 1: it is. Not if it is the archive, which somebody has pulled as an image of its own, and not what is in it. */
+static int find(int images, const struct checksum *checksum, const struct download *download) {
+        struct stat st;
         int fd, r;
 
         if (strcmp(checksum->algorithm, "sha256") != 0)
@@ -60,9 +61,12 @@ static int find(int images, const struct checksum *checksum) {
         fd = openat(images, checksum->hex, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 return 0;
-        r = describe(fd, checksum->hex, true);
+        if (fstat(fd, &st) == 0 && download->is_archive && (uint64_t) st.st_size == download->size)
+                r = 0;
+        else
+                r = describe(fd, checksum->hex, true) < 0 ? -1 : 1;
         close(fd);
-        return r < 0 ? r : 1;
+        return r;
 }
 
 /* What has come is of no use any more, or has become an image. */
@@ -100,7 +104,7 @@ static int fetch(struct download *download, int partial, int images, const char 
         bool resumed;
         int r;
 
-        r = find(images, &download->checksum);
+        r = find(images, &download->checksum, download);
         if (r != 0)
                 return r < 0 ? r : 0;
         resumed = fstatat(partial, key, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
@@ -122,9 +126,9 @@ static int fetch(struct download *download, int partial, int images, const char 
                 return r < 0 ? r : fail_mismatch(download);
         printf("etag %s\n", download->etag);
         memcpy(found.hex, sha256, sizeof found.hex);
-        r = find(images, &found);       /* from another source */
+        r = find(images, &found, download);       /* from another source */
         if (r == 0)
-                r = unpack(partial, key, images, sha256);
+                r = unpack(partial, key, images, sha256, download->is_archive);
         forget(partial, key);           /* what is no image would be none the next time either */
         return r < 0 ? r : 0;
 }
@@ -135,7 +139,7 @@ static int directory(const char *name) {
         return openat(DIRECTORY, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-static int run(const char *source, struct download *download) {
+static int run(const char *source, const char *auth_file, struct download *download) {
         struct oci_reference reference;
         const char *reason;
         int partial = directory("partial"), images = directory("images");
@@ -147,6 +151,8 @@ static int run(const char *source, struct download *download) {
         if (strncmp(source, "oci", 3) == 0) {
                 if (oci_parse(source, &reference, &reason) < 0)
                         return fail(FAILURE_UNSUPPORTED, "a source that %s", reason);
+                if (auth_file && credentials_find(auth_file, &reference, download) < 0)
+                        return -1;
                 if (oci_resolve(&reference, download) < 0)
                         return -1;
         } else {
@@ -161,8 +167,8 @@ int main(int argc, char **argv) {
 
         setvbuf(stdout, NULL, _IOLBF, 0);
         signal(SIGPIPE, SIG_IGN);
-        if (argc != 5) {
-                fputs("Usage: xcp-images-fetch SOURCE CHECKSUM|- ETAG|- CA-FILE|-\n\n"
+        if (argc != 6) {
+                fputs("Usage: xcp-images-fetch SOURCE CHECKSUM|- ETAG|- CA-FILE|- AUTH-FILE|-\n\n"
                       "Gets an image for xcp-images, which starts it.\n", argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);
                 return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
         }
@@ -175,7 +181,7 @@ int main(int argc, char **argv) {
         if (strcmp(argv[4], "-") != 0)
                 download.ca_file = argv[4];
         curl_global_init(CURL_GLOBAL_DEFAULT);
-        r = run(argv[1], &download);
+        r = run(argv[1], strcmp(argv[5], "-") != 0 ? argv[5] : NULL, &download);
         curl_global_cleanup();
         return r < 0 ? 1 : 0;
 }

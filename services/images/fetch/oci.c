@@ -4,13 +4,15 @@
  * Registries: from the name of an image to the one blob that is its disk (OCI distribution and image specifications 1.1).
  *
  * The manifest is fetched, through an index if there is one, and what is fetched by its digest is checked against it; the blob's digest
- * becomes the download's checksum. A token is asked for where the registry says, for anybody (no credentials are sent).
+ * becomes the download's checksum. A token is asked for where the registry says: with the user and password that there are for it, or else as
+ * anybody gets one. They are sent when they are asked for, to the registry or where it says, and not without encryption if the registry has some.
  */
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/utsname.h>
 
 #include <json-c/json.h>
@@ -86,20 +88,33 @@ static void append_query(char *url, size_t size, const char *name, const char *v
                                                                                             : snprintf(url + n, size - n, "%c", *value));
 }
 
-static int get_token(struct download *download, const char *challenge) {
+static int fail_credentials(const struct download *download, const struct oci_reference *oci) {
+        return *download->user ? fail(FAILURE_UNREACHABLE, "the registry does not take the user and password that there are for %s", oci->host)
+                               : fail(FAILURE_UNREACHABLE, "the registry asks for a user and password, and there are none for %s", oci->host);
+}
+
+static int get_token(struct download *download, const struct oci_reference *oci, const char *challenge) {
+        struct download asking = *download;
         char realm[1024], value[512], url[2048];
         struct response response;
         struct json_object *json;
         const char *token;
 
-        if (strncmp(challenge, "Bearer ", 7) != 0 || !parameter(challenge, "realm", realm, sizeof realm))
-                return fail(FAILURE_UNSUPPORTED, "the registry asks for credentials");
+        if (strncasecmp(challenge, "Basic ", 6) == 0 && *download->user) {
+                download->sends_password = true;
+                return 0;
+        }
+        if (strncasecmp(challenge, "Bearer ", 7) != 0 || !parameter(challenge, "realm", realm, sizeof realm))
+                return fail_credentials(download, oci);
+        asking.sends_password = *download->user;
+        if (asking.sends_password && !oci->plain_http && strncasecmp(realm, "https://", 8) != 0)
+                return fail(FAILURE_UNREACHABLE, "the registry wants the password without encryption, at %.200s", realm);
         snprintf(url, sizeof url, "%s", realm);
         if (parameter(challenge, "service", value, sizeof value))
                 append_query(url, sizeof url, "service", value);
         if (parameter(challenge, "scope", value, sizeof value))
                 append_query(url, sizeof url, "scope", value);
-        if (http_get(download, url, NULL, &response) < 0)
+        if (http_get(&asking, url, NULL, &response) < 0)
                 return -1;
         json = parse(response.body, response.n_body);
         token = *text_of(json, "token") ? text_of(json, "token") : text_of(json, "access_token");
@@ -107,7 +122,7 @@ static int get_token(struct download *download, const char *challenge) {
                 snprintf(download->token, sizeof download->token, "%s", token);
         json_object_put(json);
         response_done(&response);
-        return *download->token ? 0 : fail(FAILURE_UNSUPPORTED, "the registry gives no token to somebody without credentials");
+        return *download->token ? 0 : fail_credentials(download, oci);
 }
 
 /* Manifests */
@@ -130,14 +145,16 @@ static int get_manifest(struct download *download, const struct oci_reference *o
         snprintf(url, sizeof url, "%s://%s/v2/%s/manifests/%s", oci->plain_http ? "http" : "https", oci->host, oci->repository, reference);
         if (http_get(download, url, ACCEPT, &response) < 0)
                 return -1;
-        if (response.status == 401 && !*download->token) {
-                r = get_token(download, response.challenge);
+        if (response.status == 401 && !*download->token && !download->sends_password) {
+                r = get_token(download, oci, response.challenge);
                 response_done(&response);
                 if (r < 0 || http_get(download, url, ACCEPT, &response) < 0)
                         return -1;
         }
         if (response.status == 404)
                 r = fail(FAILURE_MISSING, "the registry has no %s of %s", reference, oci->repository);
+        else if (response.status == 401 || response.status == 403)
+                r = fail_credentials(download, oci);
         else if (response.status != 200)
                 r = fail(FAILURE_OTHER, "the registry answered with status %ld", response.status);
         else
@@ -177,8 +194,9 @@ static int take_layer(struct download *download, const struct oci_reference *oci
         const char *type = text_of(layer, "mediaType"), *digest = text_of(layer, "digest");
         struct json_object *size;
 
-        if (strstr(type, ".tar") || strstr(type, "+gzip"))
-                return fail(FAILURE_UNSUPPORTED, "an image whose layer is of type %s, which is no disk,", type);
+        download->is_archive = strstr(type, ".tar");
+        if (!download->is_archive && strstr(type, "+gzip"))
+                return fail(FAILURE_UNSUPPORTED, "an image whose layer is of type %.200s, which is no disk,", type);
         if (checksum_parse(digest, &download->checksum) < 0)
                 return fail(FAILURE_CORRUPT, "the layer's digest is '%.80s'", digest);
         if (json_object_object_get_ex(layer, "size", &size) && json_object_get_int64(size) > 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * From what was downloaded to an image: decompressed if it is zstd's (RFC 8878), looked at, and given its name when it is on the disk.
+ * From what was downloaded to an image: decompressed if it is zstd's (RFC 8878), taken out if it is an archive, looked at, and given its name when it is on the disk.
  *
  * What is zeros in it becomes holes. Whether it is qcow2 is told by its header: that is safe here, since one that names other files is refused,
  * and whoever made the image decides what is in it either way.
@@ -27,7 +27,9 @@ static bool is_zero(const uint8_t *data, size_t n) {
         return n == 0 || (data[0] == 0 && memcmp(data, data + 1, n - 1) == 0);
 }
 
-static int write_out(int fd, const uint8_t *data, size_t n, uint64_t *offset) {
+int image_write(int fd, const void *bytes, size_t n, uint64_t *offset) {
+        const uint8_t *data = bytes;
+
         for (size_t done = 0, part; done < n; done += part) {
                 ssize_t written;
 
@@ -59,7 +61,7 @@ static int inflate(int from, int to, ZSTD_DCtx *context, uint8_t *input, uint8_t
                         left = ZSTD_decompressStream(context, &out, &in);
                         if (ZSTD_isError(left))
                                 return fail(FAILURE_CORRUPT, "what is compressed with zstd is damaged: %s", ZSTD_getErrorName(left));
-                        if (write_out(to, output, out.pos, &written_to) < 0)
+                        if (image_write(to, output, out.pos, &written_to) < 0)
                                 return -1;
                         more = in.pos < in.size || out.pos == out.size;
                 }
@@ -132,13 +134,13 @@ static int publish(int fd, int directory, const char *name, int images_directory
         return 0;
 }
 
-int unpack(int partial_directory, const char *partial, int images_directory, const char *digest) {
+int unpack(int partial_directory, const char *partial, int images_directory, const char *digest, bool is_archive) {
         int from = openat(partial_directory, partial, O_RDWR | O_CLOEXEC | O_NOFOLLOW), to, r;
         char name[160];
 
         if (from < 0)
                 return fail_errno("open what was downloaded");
-        if (!is_compressed(from)) {
+        if (!is_archive && !is_compressed(from)) {
                 r = publish(from, partial_directory, partial, images_directory, digest);
                 close(from);
                 return r;
@@ -149,7 +151,7 @@ int unpack(int partial_directory, const char *partial, int images_directory, con
                 close(from);
                 return fail_errno("write the image");
         }
-        r = decompress(from, to);
+        r = is_archive ? archive_extract(from, to) : decompress(from, to);
         if (r == 0)
                 r = publish(to, partial_directory, name, images_directory, digest);
         unlinkat(partial_directory, r == 0 ? partial : name, 0);
