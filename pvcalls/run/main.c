@@ -70,6 +70,7 @@ static int settings_parse(struct settings *settings, int argc, char **argv) {
                                                  { "unix", required_argument, NULL, 'x' },
                                                  { "wait", required_argument, NULL, 'w' },
                                                  { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'v' }, {} };
+        static char name[] = "xcp-pvcalls-run";
         bool ipv6 = false;
         char *end;
         long wait_s;
@@ -78,6 +79,7 @@ static int settings_parse(struct settings *settings, int argc, char **argv) {
         *settings = (struct settings) {};
         ranges_default(&settings->ranges);
         settings->wait_ms = WAIT_S_DEFAULT * 1000;
+        argv[0] = name;                 /* getopt_long() says what is wrong with an option */
         while ((c = getopt_long(argc, argv, "+", options, NULL)) >= 0) {
                 switch (c) {
                 case 'n':
@@ -110,6 +112,7 @@ static int settings_parse(struct settings *settings, int argc, char **argv) {
                         puts("xcp-pvcalls-run " PVCALLS_VERSION);
                         exit(EXIT_SUCCESS);
                 default:
+                        fputs("xcp-pvcalls-run: see xcp-pvcalls-run --help\n", stderr);
                         exit(EXIT_OURS);
                 }
         }
@@ -196,7 +199,8 @@ int main(int argc, char **argv) {
         char *directory = door_directory(), *path;
 
         if (!directory)
-                fail("this domain's part of the run directory cannot be found or made (%s); is xenstore there?", strerrordesc_np(errno));
+                fail("this domain's part of the run directory cannot be found or made (%s); is xenstore there%s?", strerrordesc_np(errno),
+                     geteuid() == 0 ? "" : ", and may this user ask it");
         if (asprintf(&path, "%s/pvcalls-run", directory) < 0)
                 fail("%s", strerrordesc_np(ENOMEM));
         connection = supervisor_meet(path, settings.wait_ms);

@@ -45,9 +45,12 @@ class Commands(ControllerCase):
         self.assertRegex(self.xcpctl("top").stdout, r"(?m)^ *1 +Connected +\d+ +2 +0 ")
         self.assertEqual(self.json("top")[0]["counters"]["sockets.connected"], 2)
 
-        self.xcpctl("check", "1", "Connect", "127.0.0.1", str(server.port))
+        self.assertIn(f"rule 0 says so: allow connect inet 127.0.0.0/8 port {server.port}",
+                      self.xcpctl("check", "1", "Connect", "127.0.0.1", str(server.port)).stdout)
+        self.assertIn("PORT: '70000' is no number", self.xcpctl("check", "1", "Connect", "127.0.0.1", "70000", check=2).stderr)
+        self.assertIn("SOCKET: 'x' is no number", self.xcpctl("kill", "1", "x", check=2).stderr)
         self.xcpctl("policy", "1", "--deny-all", "--limit", "sockets=6")
-        self.assertEqual(self.xcpctl("policy", "1").stdout, "")
+        self.assertEqual(self.xcpctl("policy", "1").stdout, "# Nothing is allowed.\n")
         self.assertEqual(self.json("policy", "1")["Limits"]["sockets"], 6)
         self.assertEqual(self.json("policy", "1")["Limits"]["bytes_per_second"], 1 << 30)
         self.assertIn("no rule", self.xcpctl("check", "1", "Connect", "127.0.0.1", str(server.port), check=DENIED).stdout)
@@ -62,6 +65,7 @@ class Commands(ControllerCase):
             (("attach", "1", "--rule", "permit all"), 2, "allow or deny"),
             (("attach", "1", "--rule", "allow port 9-8"), 1, "policy[0]"),
             (("attach", "1", "--limit", "sockets"), 2, "no limit"),
+            (("attach", "1", "--limit", "sockets=-1"), 2, "--limit sockets: '-1'"),
             (("attach", "1", "--policy", "/nonexistent"), 1, "No such file"),
             (("attach", "77"), 1, "There is no domain '77'"),
             (("detach", "1"), 1, "attached domain"),

@@ -265,8 +265,12 @@ def messages_to_any_address():
         server.settimeout(PATIENCE)
         server.bind(("0.0.0.0", 0))
         server.setsockopt(socket.IPPROTO_IP, 8, 1)
+        client.settimeout(PATIENCE)
         client.sendto(b"x", ("127.0.0.1", server.getsockname()[1]))
-        return received(server, 10, 1024)[:2]
+        query, control, _, address = server.recvmsg(10, 1024)
+        server.sendmsg([b"answer"], control, 0, address)  # from where it came to, as dnsmasq and chrony do it
+        client.sendto(b"y", ("127.0.0.1", server.getsockname()[1]))
+        return received(server, 10, 1024)[:2], query, client.recvfrom(10) == (b"answer", ("127.0.0.1", server.getsockname()[1]))
 
 
 class Header(ctypes.Structure):

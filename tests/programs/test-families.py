@@ -20,7 +20,7 @@ def sizes(most):
 
 DIFFERENT = {
     "datagrams_of_every_size": (sizes(65507), sizes(32720)),
-    "messages_to_any_address": ("(b'x', [('IP_PKTINFO', '127.0.0.1', '127.0.0.1')])", "(b'x', [('IP_PKTINFO', '0.0.0.0', '0.0.0.0')])"),
+    "messages_to_any_address": ("((b'y', [('IP_PKTINFO', '127.0.0.1', '127.0.0.1')]), b'x', True)", "((b'y', [('IP_PKTINFO', '0.0.0.0', '0.0.0.0')]), b'x', True)"),
     "unix_reset": ("('ECONNRESET', 'EISCONN')", "('0', 'EISCONN')"),
     "unix_descriptors": ("(('0', '0'), 7, b'with a descriptorwithout')", "(('ENOTSUP', 'ENOTSUP'), 7, b'without')"),  # EOPNOTSUPP's number
     "unix_packets": ("([('0', 'ENOENT'), ('ENOENT', 'ENOENT'), ('0', 'ENOENT'), ('ENOTCONN', 'ENOTCONN')], (3, 3), b'own', b'too')",

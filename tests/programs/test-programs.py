@@ -422,7 +422,8 @@ for what, flags in (("fast open", socket.MSG_FASTOPEN), ("urgent", socket.MSG_OO
         self.assertIn("has a supervisor already", said.stderr)
 
     def test_wrong_arguments(self):
-        for words, complaint in (((), "which program?"), (("--net", "x", "--", "true"), "--net x:"), (("--wait", "-1", "--", "true"), "--wait -1:")):
+        for words, complaint in (((), "which program?"), (("--net", "x", "--", "true"), "--net x:"), (("--wait", "-1", "--", "true"), "--wait -1:"),
+                                 (("--nte", "10.0.0.0/8", "--", "true"), "xcp-pvcalls-run: unrecognized option '--nte'\nxcp-pvcalls-run: see")):
             with self.subTest(words=words):
                 self.assertIn(complaint, self.xen.run(DOM, RUN, *words, check=125).stderr)
 

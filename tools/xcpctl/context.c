@@ -78,7 +78,9 @@ GDBusConnection *context_bus(struct context *context, GError **error) {
                 return context->bus;
         context->bus = g_dbus_connection_new_for_address_sync(context->address,
                 G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION, NULL, NULL, &problem);
-        if (!context->bus)
+        if (!context->bus && g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED))
+                context_fail(error, CONTEXT_ERROR_FAILED, "the bus at %s is not for this user: %s", context->address, problem->message);
+        else if (!context->bus)
                 context_fail(error, CONTEXT_ERROR_FAILED,
                              "there is no bus at %s: %s\nStart one with xcp-bus-run, or name another with --domain, --address or $XCP_RUNDIR.",
                              context->address, problem->message);

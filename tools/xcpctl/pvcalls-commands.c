@@ -87,18 +87,17 @@ static bool add_limit(GVariantDict *limits, const char *text, GError **error) {
         } known[] = { { "sockets", "sockets", false }, { "sockets-per-second", "sockets_per_second", false },
                       { "bytes-per-second", "bytes_per_second", true }, { "max-page-order", "max_page_order", false } };
         const char *equals = strchr(text, '=');
+        g_autoptr(GError) problem = NULL;
         guint64 value;
 
         for (size_t i = 0; equals && i < G_N_ELEMENTS(known); i++) {
                 if (strlen(known[i].name) != (size_t) (equals - text) || !g_str_has_prefix(text, known[i].name))
                         continue;
-                if (known[i].is_size && quantity_parse_size(equals + 1, &value, error))
+                if (known[i].is_size && quantity_parse_size(equals + 1, &value, &problem))
                         g_variant_dict_insert(limits, known[i].key, "t", value);
-                else if (!known[i].is_size && quantity_parse_number(equals + 1, G_MAXUINT32, &value, error))
+                else if (!known[i].is_size && quantity_parse_number(equals + 1, G_MAXUINT32, &value, &problem))
                         g_variant_dict_insert(limits, known[i].key, "u", (guint32) value);
-                else
-                        return false;
-                return true;
+                return !problem || context_fail(error, CONTEXT_ERROR_USAGE, "--limit %s: %s", known[i].name, problem->message);
         }
         return context_fail(error, CONTEXT_ERROR_USAGE,
                             "'%.64s' is no limit: write sockets=N, sockets-per-second=N, bytes-per-second=SIZE or max-page-order=N", text);
@@ -129,6 +128,16 @@ static void add_number(GVariantDict *options, const struct arguments *arguments,
         g_variant_dict_insert(options, key, "u", (guint32) number);
 }
 
+/* Who attaches a domain for the first time has no program in it yet. */
+static bool explain_timeout(const struct arguments *arguments, GError **error) {
+        if (error && *error && strstr((*error)->message, "Error.TimedOut") && !arguments_has(arguments, "--frontend-timeout")) {
+                g_autofree char *message = (*error)->message;
+
+                (*error)->message = g_strdup_printf("%s\nWith --frontend-timeout 0, it may come later, as that of xcp-pvcalls-run does.", message);
+        }
+        return false;
+}
+
 static bool run_attach(struct context *context, const struct arguments *arguments, GError **error) {
         g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
         g_autoptr(GVariant) rules = NULL, limits = NULL;
@@ -149,7 +158,8 @@ static bool run_attach(struct context *context, const struct arguments *argument
                 g_variant_dict_insert(&options, "wait_ms", "u", (guint32) MIN(wait_ms, G_MAXUINT32));
         }
         quantity_parse_number(arguments_get(arguments, "DOMAIN"), G_MAXUINT32, &domain, NULL);
-        return operation_call(context, arguments, g_variant_new("(u@a{sv})", (guint32) domain, g_variant_dict_end(&options)), NULL, error);
+        return operation_call(context, arguments, g_variant_new("(u@a{sv})", (guint32) domain, g_variant_dict_end(&options)), NULL, error) ||
+               explain_timeout(arguments, error);
 }
 
 /* Policy */
@@ -170,7 +180,9 @@ static bool show_policy(struct context *context, const char *path, GError **erro
                 json_object_object_add(json, "Limits", limits ? value_json(limits, "[PvcallsLimits]") : NULL);
                 return context_print_json(context, json, false, error);
         }
-        for (gsize i = 0; good && policy && i < g_variant_n_children(policy); i++) {
+        if (!policy || g_variant_n_children(policy) == 0)        /* said so that --policy takes it as well */
+                return context_print_line(context, "# Nothing is allowed.", error);
+        for (gsize i = 0; good && i < g_variant_n_children(policy); i++) {
                 g_autoptr(GVariant) rule = g_variant_get_child_value(policy, i);
                 g_autofree char *line = pvcalls_rule_format(rule);
 
@@ -204,6 +216,30 @@ static bool run_policy(struct context *context, const struct arguments *argument
         return set_limits(context, path, arguments, error);
 }
 
+/* An argument that may be left out, and what is wrong with it. */
+static bool number_within(const struct arguments *arguments, const char *name, guint64 max, guint64 *ret_number, GError **error) {
+        const char *text = arguments_get(arguments, name);
+        g_autoptr(GError) problem = NULL;
+
+        return !text || quantity_parse_number(text, max, ret_number, &problem) ||
+               context_fail(error, CONTEXT_ERROR_USAGE, "%s: %s", name, problem->message);
+}
+
+/* What a policy has said to an address, with the rule in words. */
+static char *verdict_format(struct context *context, const char *path, const char *action, gint32 rule) {
+        g_autoptr(GVariant) policy = rule < 0 ? NULL : client_property(context, CLIENT_PVCALLS, path, ATTACHED_INTERFACE, "Policy", NULL);
+        g_autoptr(GVariant) words = NULL;
+        g_autofree char *text = NULL;
+
+        if (rule < 0)
+                return g_strdup_printf("%s: no rule allows it", action);
+        if (!policy || !g_variant_is_of_type(policy, G_VARIANT_TYPE("aa{sv}")) || (gsize) rule >= g_variant_n_children(policy))
+                return g_strdup_printf("%s: rule %d says so", action, rule);        /* it was replaced meanwhile */
+        words = g_variant_get_child_value(policy, (gsize) rule);
+        text = pvcalls_rule_format(words);
+        return g_strdup_printf("%s: rule %d says so: %s", action, rule, text);
+}
+
 static bool run_check(struct context *context, const struct arguments *arguments, GError **error) {
         g_autofree char *path = objects_find(context, PARAMETER_ATTACHED, NULL, arguments_get(arguments, "DOMAIN"), error), *line = NULL;
         const char *address = arguments_get(arguments, "ADDRESS"), *action;
@@ -212,7 +248,7 @@ static bool run_check(struct context *context, const struct arguments *arguments
         guint64 port = 0;
         gint32 rule;
 
-        if (!path || (arguments_get(arguments, "PORT") && !quantity_parse_number(arguments_get(arguments, "PORT"), G_MAXUINT16, &port, error)))
+        if (!path || !number_within(arguments, "PORT", G_MAXUINT16, &port, error))
                 return false;
         answer = client_call(context, CLIENT_PVCALLS, path, ATTACHED_INTERFACE, "CheckPolicy",
                              g_variant_new("(sssq)", arguments_get(arguments, "CALL"), family, address, (guint16) port), NULL, NULL, error);
@@ -221,7 +257,7 @@ static bool run_check(struct context *context, const struct arguments *arguments
         if (!g_variant_is_of_type(answer, G_VARIANT_TYPE("(si)")))
                 return context_fail(error, CONTEXT_ERROR_FAILED, "CheckPolicy() answers with %s", g_variant_get_type_string(answer));
         g_variant_get(answer, "(&si)", &action, &rule);
-        line = rule < 0 ? g_strdup_printf("%s: no rule allows it", action) : g_strdup_printf("%s: rule %d says so", action, rule);
+        line = verdict_format(context, path, action, rule);
         if (!(context->json ? context_print_json(context, json_object_new_string(action), false, error)
                             : context_print_line(context, line, error)))
                 return false;
@@ -313,7 +349,7 @@ static bool run_kill(struct context *context, const struct arguments *arguments,
         guint64 id = 0;
         guint32 n = 1;
 
-        if (!path || (!all && !quantity_parse_number(which, G_MAXUINT64, &id, error)))
+        if (!path || (!all && !number_within(arguments, "SOCKET", G_MAXUINT64, &id, error)))
                 return false;
         answer = client_call(context, CLIENT_PVCALLS, path, ATTACHED_INTERFACE, all ? "CloseAllSockets" : "CloseSocket",
                              all ? NULL : g_variant_new("(t)", id), NULL, NULL, error);
