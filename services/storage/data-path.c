@@ -110,9 +110,8 @@ int data_paths_attach(struct data_paths *paths, const struct data_path_disk *dis
         return r == DATA_PATH_CHANGED ? data_paths_restore(paths, reader, kind, mode, XCP_DATA_PATH_STATE_ATTACHED) : r;
 }
 
-int data_paths_activate(struct data_paths *paths, const struct data_path_disk *disk, const char *reader, struct idl_error *error) {
-        struct data_path *path = find(paths, reader);
-        const struct data_path *writer;
+int data_paths_check_activate(const struct data_paths *paths, const struct data_path_disk *disk, const char *reader, struct idl_error *error) {
+        const struct data_path *path = find(paths, reader), *writer;
 
         if (!path)
                 return idl_error_set_does_not_exist(error, "data path", reader);
@@ -123,8 +122,15 @@ int data_paths_activate(struct data_paths *paths, const struct data_path_disk *d
         writer = data_paths_writer(paths, reader);
         if (writer && !disk->sharable)
                 return idl_error_set_busy(error, "VDI", disk->uuid, writer->reader);
-        path->state = XCP_DATA_PATH_STATE_ACTIVATED;
         return DATA_PATH_CHANGED;
+}
+
+int data_paths_activate(struct data_paths *paths, const struct data_path_disk *disk, const char *reader, struct idl_error *error) {
+        int r = data_paths_check_activate(paths, disk, reader, error);
+
+        if (r == DATA_PATH_CHANGED)
+                find(paths, reader)->state = XCP_DATA_PATH_STATE_ACTIVATED;
+        return r;
 }
 
 int data_paths_deactivate(struct data_paths *paths, const char *reader, struct idl_error *error) {

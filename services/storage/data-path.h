@@ -62,6 +62,9 @@ bool data_paths_is_other_active(const struct data_paths *paths, const char *othe
 int data_paths_check_attach(const struct data_paths *paths, const struct data_path_disk *disk, const char *reader, enum xcp_disk_mode mode,
                             const enum xcp_data_path_kind *kinds, size_t n_kinds, enum xcp_data_path_kind *ret_kind, struct idl_error *error);
 
+/* What activating would come to. */
+int data_paths_check_activate(const struct data_paths *paths, const struct data_path_disk *disk, const char *reader, struct idl_error *error);
+
 /* Steps: an outcome, or a negative errno with error set, and then nothing has changed. kinds: the reader's, best first. */
 int data_paths_attach(struct data_paths *paths, const struct data_path_disk *disk, const char *reader, enum xcp_disk_mode mode,
                       const enum xcp_data_path_kind *kinds, size_t n_kinds, struct idl_error *error);

@@ -60,6 +60,10 @@ static int set_said(const struct operation *operation, const struct step *step, 
                         return idl_error_set_does_not_exist(error, "file or directory", path);
                 set_corrupt(operation, step, "its file is not there", error);
                 return -EUCLEAN;
+        case EUSERS:                            /* of its lock; what it has said is who has it */
+                if (vdi)
+                        return idl_error_set_busy(error, "VDI", vdi->id, operation->said);
+                break;
         case EFBIG:
                 if (step->fd >= 0)
                         return idl_error_set_invalid_argument(error, "spec.size", "", operation->said);

@@ -18,6 +18,7 @@
 #include "child.h"
 #include "cleanup.h"
 #include "failure.h"
+#include "hold.h"
 #include "idl-errors.h"
 #include "keeper.h"
 #include "log.h"
@@ -96,6 +97,7 @@ static int go(void *userdata) {
 /* Disks that are being used go on being served, by the same processes, where they are. */
 static void leave(void *userdata) {
         servers_leave(userdata);
+        holds_leave(userdata);
 }
 
 static bool stays(void *userdata) {

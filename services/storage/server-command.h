@@ -2,7 +2,7 @@
 #pragma once
 
 /* What a server is told: the program and its arguments. Its descriptor 3 is the listening socket, 4 a pipe with
- * commands for xcp-vhost-blk, 5 the memory in which that counts. */
+ * commands for xcp-vhost-blk, 5 the memory in which that counts, 6 what has the lock of the disk (hold.h). */
 
 #include <stdbool.h>
 #include <stdint.h>

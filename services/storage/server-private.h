@@ -50,6 +50,9 @@ void server_stop_listening(struct server *server);
 /* Has it answer what it has taken and end, or kills it when that takes too long. It may be gone when this returns. */
 void server_begin_to_end(struct server *server);
 
+/* The disk is held for a reader (hold.h): if one has waited for that, it begins. */
+void server_held(const struct vdi *vdi, const char *reader);
+
 /* One word to one that is this process's child. */
 void server_tell_size(const struct server *server);
 void server_tell_limits(const struct server *server);

@@ -20,6 +20,7 @@
 
 #include "cleanup.h"
 #include "disk-counters.h"
+#include "hold.h"
 #include "idl-errors.h"
 #include "keeper.h"
 #include "log.h"
@@ -68,6 +69,8 @@ void server_remove(struct server *server) {
                         break;
                 }
         server->waiters = NULL;
+        if (server->is_leaving)
+                hold_drop(server->vdi, server->path.reader);
         server_free(server);
         waiters_answer(waiters);
         keeper_look(storage->keeper);
@@ -205,10 +208,13 @@ static int make_control(const struct server *server, int control[2]) {
 
 static void start(struct server *server) {
         struct idl_arena arena = {};
-        struct child_spec spec = { .n_fds = 3 };
-        int control[2] = { -1, -1 }, fds[3], r;
+        struct child_spec spec = { .n_fds = 4 };
+        int control[2] = { -1, -1 }, fds[4], r;
 
         server->timer = sd_event_source_disable_unref(server->timer);
+        fds[3] = hold_fd(server->vdi, server->path.reader);
+        if (fds[3] < 0)                         /* after a restart, when somebody else still has it: server_held() */
+                return;
         server->started_usec = server_now_usec();
         r = make_control(server, control);
         if (r >= 0)
@@ -232,6 +238,13 @@ static void start(struct server *server) {
         log_event(LOG_ERR, LOG_FIELDS({"XCP_VDI", server->vdi->id}, {"XCP_READER", server->path.reader}),
                   "Cannot start what serves the disk: %s. It is tried again", strerrordesc_np(-r));
         start_later(server, AGAIN_USEC);
+}
+
+void server_held(const struct vdi *vdi, const char *reader) {
+        struct server *server = server_find(vdi, reader);
+
+        if (server && !server->keeper && !server->child && !server->timer && !server->is_ending)
+                start(server);
 }
 
 /* Of a size that nobody can change. */
@@ -331,6 +344,7 @@ static void settle_one(struct server *server) {
 }
 
 void servers_settle(struct vdi *vdi) {
+        holds_settle(vdi);
         for (struct server *server = vdi->sr->storage->servers, *next; server; server = next) {
                 next = server->next;
                 if (server->vdi == vdi)

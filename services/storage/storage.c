@@ -11,6 +11,7 @@
 
 #include "exported.h"
 #include "handover-storage.h"
+#include "hold.h"
 #include "keeper.h"
 #include "operation.h"
 #include "operations.h"
@@ -99,6 +100,7 @@ static void storage_stop(void *userdata) {
 
         operations_stop(storage);
         servers_stop(storage);
+        holds_stop(storage);
         keeper_free(storage->keeper);
         sd_event_source_disable_unref(storage->prober);
         objects_free(storage->vdi_objects);     /* says nothing to anybody: the objects are still there, only the service is not */

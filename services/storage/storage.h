@@ -34,6 +34,7 @@
 #define QUICK_OPERATIONS_MAX 4u         /* at once: each is a process */
 #define LONG_OPERATIONS_MAX 16u         /* at once: they may wait for their callers, so there are more of them */
 
+struct hold;
 struct keeper;
 struct operation;
 struct server;
@@ -118,6 +119,7 @@ struct storage {
         struct counter *counters;       /* one for each kind of operation */
         uint64_t bytes_imported, bytes_exported;
         const char *io_program, *vhost_program;
+        struct hold *holds;             /* of all disks: hold.h */
         struct server *servers;         /* of all disks: server.h */
         bool is_quiescing;              /* begins nothing more: it may be on its way to another process */
         struct keeper *keeper;          /* NULL: the service is not on its way to another process */

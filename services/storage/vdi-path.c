@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "database-error.h"
+#include "hold.h"
 #include "idl-errors.h"
 #include "kinds.h"
 #include "operations.h"
@@ -152,10 +153,24 @@ int vdi_attach(struct vdi *vdi, struct idl_call *call, const char *reader, enum 
 
 /* However it went: who is Activated is served, and nobody else. */
 static void settle(struct operation *operation) {
+        hold_done(operation, operation->vdi);
         servers_settle(operation->vdi);
 }
 
 /* Activate */
+
+/* What activate_finish() is going to refuse is not locked. */
+static int activate_begin(struct operation *operation, struct idl_error *error) {
+        struct vdi *vdi = operation->vdi;
+        const struct data_path *path = data_paths_find(&vdi->paths, operation->wish.reader);
+        struct data_path_disk disk = disk_of(vdi);
+        int r;
+
+        r = check_usable(vdi, error);
+        if (r >= 0)
+                r = data_paths_check_activate(&vdi->paths, &disk, operation->wish.reader, error);
+        return r == DATA_PATH_CHANGED ? hold_plan(operation, vdi, path) : r;
+}
 
 static int activate_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
         struct vdi *vdi = operation->vdi;
@@ -177,7 +192,7 @@ static int activate_finish(struct operation *operation, sd_bus_message **ret_res
         return r;
 }
 
-const struct operation_kind operation_vdi_activate = { .name = "VDI.Activate", .without_steps = true, .finish = activate_finish, .done = settle };
+const struct operation_kind operation_vdi_activate = { .name = "VDI.Activate", .begin = activate_begin, .finish = activate_finish, .done = settle };
 
 int vdi_activate(struct vdi *vdi, struct idl_call *call, const char *reader, const char **ret_path, struct idl_error *error) {
         const struct data_path *path = data_paths_find(&vdi->paths, reader);
@@ -227,8 +242,10 @@ static int deactivate_finish(struct operation *operation, sd_bus_message **ret_r
         r = changes == DATA_PATH_CHANGED ? keep(operation, error) : changes;
         if (r < 0 && changes == DATA_PATH_CHANGED)
                 data_paths_activate(&vdi->paths, &disk, operation->wish.reader, NULL);
-        if (r >= 0 && changes == DATA_PATH_CHANGED)
+        if (r >= 0 && changes == DATA_PATH_CHANGED) {
+                hold_drop(vdi, operation->wish.reader);         /* before anybody hears of it: the next one may be another service's */
                 changed(vdi, vdi->paths.n);
+        }
         return r;
 }
 
@@ -263,6 +280,7 @@ static int detach_finish(struct operation *operation, sd_bus_message **ret_resul
         r = store_remove_data_path(vdi, operation->wish.reader);
         if (r < 0)
                 return database_set_error(operation->storage->db, r, error);
+        hold_drop(vdi, operation->wish.reader);
         if (data_paths_detach(&vdi->paths, operation->wish.reader) == DATA_PATH_CHANGED)
                 changed(vdi, n);
         return 0;

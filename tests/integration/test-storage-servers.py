@@ -11,9 +11,9 @@ import sqlite3
 import struct
 import time
 
-from harness import Process, build_directory, run, wait_until
-from storagecase import M, StorageTest
-from storageclient import VDI
+from harness import Bus, Process, build_directory, run, wait_until
+from storagecase import STORAGE, M, StorageTest
+from storageclient import MANAGER, ROOT, VDI, Client
 
 DRIVER = build_directory() / "vhost/blk/vhost-toy-driver"
 CHECK = build_directory() / "vhost/check/xcp-vhost-check"
@@ -306,3 +306,82 @@ class Servers(StorageTest):
             front_end.sendall(struct.pack("=IIIIIIQ", 24, 1, 20, 0, 8, 0, 0))  # GET_CONFIG
             reply = front_end.recv(32, socket.MSG_WAITALL)
         return struct.unpack("=Q", reply[24:])[0] * 512
+
+
+class TwoServices(StorageTest):
+    """Two that have the same storage, and know nothing of each other, as services of two domains with a file system in common."""
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+        self.sr = self.directory_sr()
+        root = self.root / "other"
+        root.mkdir()
+        bus = Bus(root, "--domain-services-only")
+        self.addCleanup(bus.kill)
+        reader, writer = os.pipe()
+        service = Process([STORAGE, "--bus-address", bus.address, "--state-dir", root / "state", "--ready-fd", "0"], stdin=writer)
+        self.addCleanup(service.kill)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as ready:
+            self.assertEqual(ready.read(1), b"\n")
+        self.other = Client(bus.address)
+        self.addCleanup(self.other.close)
+
+    def make(self, **spec):
+        vdi = self.client.create(self.sr, size=M, **spec)
+        if self.other.call(ROOT, MANAGER, "ListSRs"):
+            self.other.sr(self.sr, "Scan")
+        else:
+            self.other.create_sr("d", "directory", introduce=True, path=self.root / "d")
+        return vdi
+
+    def attach(self, vdi, *readers):
+        """Readers of each, called by the kinds of their data paths; and modes, after a blank."""
+        for reader in readers:
+            kind, _, mode = reader.partition(" ")
+            for client in self.client, self.other:
+                client.attach(vdi, reader, mode or "ReadWrite", kinds=(kind,))
+
+    def assert_refused(self, client, vdi, reader):
+        with self.refused("Busy") as caught:
+            client.step(vdi, "Activate", reader)
+        self.assertRegex(caught.exception.details["holder"], r"\Aprocess \d+ \((xcp-storage|xcp-vhost-blk|qemu-storage-da.*)\)\Z")
+
+    def assert_one_at_a_time(self, vdi, *kinds):
+        self.attach(vdi, *kinds)
+        for first in kinds:
+            self.client.step(vdi, "Activate", first)
+            for second in kinds:
+                self.assert_refused(self.other, vdi, second)
+            self.client.step(vdi, "Deactivate", first)
+            self.other.step(vdi, "Activate", first)
+            self.assert_refused(self.client, vdi, first)
+            self.other.step(vdi, "Deactivate", first)
+
+    def test_one_writes_by_whichever_data_paths(self):
+        self.assert_one_at_a_time(self.make(name="a"), "File", "VhostUser", "Nbd")
+        self.assert_one_at_a_time(self.make(name="b", format="Qcow2"), "File", "VhostUser", "Nbd", "XenBlock")
+
+    def test_several_read_and_several_share(self):
+        vdi = self.make(name="a")
+        self.attach(vdi, "File", "VhostUser ReadOnly", "Nbd ReadOnly")
+        self.client.step(vdi, "Activate", "VhostUser ReadOnly")
+        self.other.step(vdi, "Activate", "Nbd ReadOnly")
+        self.client.step(vdi, "Deactivate", "VhostUser ReadOnly")
+        self.assert_refused(self.client, vdi, "File")
+        shared = self.make(name="b", sharable=True)  # as this service has it: the other does not know of that
+        self.attach(shared, "File", "VhostUser")
+        for reader in ("File", "VhostUser"):
+            self.client.step(shared, "Activate", reader)
+        self.assert_refused(self.other, shared, "File")
+
+    def test_it_is_taken_back_after_a_restart(self):
+        vdi = self.make(name="a")
+        self.attach(vdi, "File", "VhostUser")
+        self.client.step(vdi, "Activate", "VhostUser")
+        self.service.kill()
+        self.start()
+        path = self.client.attach(vdi, "VhostUser", kinds=("VhostUser",))["path"]
+        run(CHECK, "--socket", path, "B-1")  # once it is served it is held
+        self.assert_refused(self.other, vdi, "File")
