@@ -125,7 +125,12 @@ ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, 
                 (void) pvcalls_name_parse(untrusted.addr, untrusted.addr_len, &from);
         memcpy(ret_address, &from.any, *address_size < sizeof from.inet6 ? *address_size : sizeof from.inet6);
         *address_size = from.size;
+        socket->cut = untrusted.flags & PVCALLS_DATAGRAM_TRUNCATED;
         pieces_get(pieces, data, untrusted.length < size ? untrusted.length : size);
         data_received(socket, frame_length(untrusted.length));
         return untrusted.error != 0 ? error_of(&untrusted) : (ssize_t) untrusted.length;
+}
+
+int xcp_pvcalls_datagram_was_cut(const struct xcp_pvcalls_socket *socket) {
+        return socket->cut;
 }

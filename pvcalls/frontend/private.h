@@ -72,6 +72,7 @@ struct xcp_pvcalls_socket {
         struct ring *ring;              /* of a connection */
         struct data_producer out;
         struct data_consumer in;
+        bool cut;                       /* the last datagram that was received had more than the ring could take */
         size_t room_wanted;             /* of datagrams: what the last one that did not fit needs; 0: all fitted */
 
         struct pvcalls_name address;    /* that a listener is bound to, for the next backend, or a connection is connected to */

@@ -106,6 +106,19 @@ static void test_one_that_is_longer_than_the_buffer_for_it(struct fixture *fixtu
         g_assert_cmpint(fixture->received[3], ==, 0);
         g_assert_cmpint(fixture->received[4], ==, 7);
         g_assert_cmpint(receive(fixture, 4), ==, 15);
+        g_assert_false(xcp_pvcalls_datagram_was_cut(&fixture->socket));         /* by the ring, it was not */
+}
+
+static void test_one_that_the_ring_has_cut(struct fixture *fixture, gconstpointer data) {
+        const struct { struct pvcalls_datagram header; uint8_t bytes[16]; } two[] = {
+                { .header.length = 16, .header.flags = PVCALLS_DATAGRAM_TRUNCATED }, { .header.length = 16, .header.flags = 2 },
+        };
+
+        put(fixture, two, sizeof two);
+        g_assert_cmpint(receive(fixture, SIZE), ==, 16);
+        g_assert_true(xcp_pvcalls_datagram_was_cut(&fixture->socket));
+        g_assert_cmpint(receive(fixture, SIZE), ==, 16);
+        g_assert_false(xcp_pvcalls_datagram_was_cut(&fixture->socket));         /* what a flag means that is not known, nobody knows */
 }
 
 static void test_errors_are_told_once(struct fixture *fixture, gconstpointer data) {
@@ -186,6 +199,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         ADD("back-and-forth", test_back_and_forth_around_the_ring);
         ADD("longer-than-the-buffer", test_one_that_is_longer_than_the_buffer_for_it);
+        ADD("cut-by-the-ring", test_one_that_the_ring_has_cut);
         ADD("errors", test_errors_are_told_once);
         ADD("frames-that-cannot-be", test_frames_that_cannot_be);
         ADD("addresses-that-cannot-be", test_addresses_that_cannot_be_are_nobody_s);

@@ -161,10 +161,11 @@ size_t xcp_pvcalls_datagram_max(struct xcp_pvcalls_socket *socket);
  * As recvfrom(2) with MSG_DONTWAIT and MSG_TRUNC: returns the length that the datagram has, which may be more than the size that there is for it,
  * and from whom it is. Or an error of a datagram that was sent before, with the address that it was for, all zero and of size 0 if that is not
  * known: -EACCES by the backend's policy, -ECONNREFUSED and so on; the socket works on. A datagram that was cut by the ring's size is as
- * long as the ring let it be.
+ * long as the ring let it be, and xcp_pvcalls_datagram_was_cut() returns 1 if that was received last.
  */
 ssize_t xcp_pvcalls_receive_from(struct xcp_pvcalls_socket *socket, void *data, size_t size, struct sockaddr *ret_address,
                                  socklen_t *address_size);
+int xcp_pvcalls_datagram_was_cut(const struct xcp_pvcalls_socket *socket);
 
 /*
  * The same as xcp_pvcalls_send() and xcp_pvcalls_receive() without a copy: where the next bytes to send can be put, and where those that came lie, in at most two pieces (the second may be

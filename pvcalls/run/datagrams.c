@@ -286,6 +286,8 @@ static bool move_in(struct carried *carried) {
 
         if (n == -EAGAIN)
                 return false;
+        if (n >= 0 && xcp_pvcalls_datagram_was_cut(carried->socket))
+                return true;            /* lost: a program takes what it gets for the whole, and a part of it for a lie */
         if (n >= 0)
                 loopback_send(carried->fd, datagrams_bytes, (size_t) n,           /* no room: lost */
                               carried->peer.size == 0 && carried->peers && from.size > 0 ? peers_number(carried->peers, &from) : 0);

@@ -281,6 +281,44 @@ print(poll.poll(30000) == [(one.fileno(), select.POLLIN)], one.recvfrom(10, sock
 """)
         self.assertEqual(said.splitlines(), ["in vain", "in vain", "True", "True b'answer' b'ans'"])
 
+    def test_those_that_have_to_wait_for_room(self):
+        """The ring has room for the first and not for the second as well, and the backend takes none for a while."""
+        process = self.stack.enter_context(self.xen.start(DOM, RUN, *self.arguments, sys.executable, "-uc", f"""
+import socket, sys
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+one.connect(("{self.address}", {self.port}))
+print("connected")
+sys.stdin.readline()
+for size in (1000, 32720, 10):
+    one.send(bytes(size))
+    for _ in range(10):
+        one.getpeername()  # and the supervisor has looked
+print("sent")
+sys.stdin.readline()
+"""))
+        process.wait_output("connected")
+        os.kill(self.backend.pid(), signal.SIGSTOP)
+        try:
+            process.write("\n")
+            process.wait_output("sent")
+        finally:
+            os.kill(self.backend.pid(), signal.SIGCONT)
+        self.assertEqual([len(self.server.recv(65536)) for _ in range(3)], [1000, 32720, 10])
+
+    def test_one_that_is_too_long_to_come(self):
+        def answer(data):
+            return b"x" * 32721 if data == b"longer" else b"y" * 32720
+
+        self.serve(answer)
+        said = self.run_python("""
+one.settimeout(60)
+one.connect(server)
+one.send(b"longer")
+one.send(b"as long")
+print(one.recv(65536) == b"y" * 32720)
+""")
+        self.assertEqual(said.strip(), "True")
+
     def test_connected_again_and_to_nobody(self):
         self.serve(lambda data: data)
         said = self.run_python("""
