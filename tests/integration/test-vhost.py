@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import re
+import signal
 import socket
 import struct
 import tempfile
@@ -59,8 +60,8 @@ class Conformance(Backend):
     def test_without_io_uring(self):
         self.assert_all_pass("--no-io-uring")
 
-    def test_with_polling(self):
-        self.assert_all_pass("--poll-us", "50")
+    def test_with_polling_and_pinned_memory(self):
+        self.assert_all_pass("--poll-us", "50", "--pin-memory")
 
     def test_read_only(self):
         os.chmod(self.file, 0o400)
@@ -136,21 +137,21 @@ class FrontEnds(Backend):
 
 class Death(Backend):
     def test_kill_at_any_moment(self):
-        self.kill_at_any_moment(12)
+        self.kill_at_any_moment(12, ())
 
-    def test_kill_at_any_moment_with_a_packed_ring(self):
-        self.kill_at_any_moment(12, "packed")
+    def test_kill_at_any_moment_with_a_packed_ring_and_pinned_memory(self):
+        self.kill_at_any_moment(12, ("--pin-memory",), "packed")
 
-    def kill_at_any_moment(self, kills, *ring):
+    def kill_at_any_moment(self, kills, options, *ring):
         pauses = []
-        backend = self.blk()
+        backend = self.blk(*options)
         driver = Process([DRIVER, self.socket, "100000000", *ring])
         self.addCleanup(driver.kill)
         driver.wait_output(r"\A200\n")
         for n in range(1, kills + 1):
             time.sleep(random.uniform(0, 0.03))  # any moment is what is meant; nothing is waited for
             backend.kill()
-            backend = self.blk()
+            backend = self.blk(*options)
             pauses.append(int(driver.wait_output(rf"(?s)\A(?:.*?pause \d+\n){{{n - 1}}}.*?pause (\d+)\n")[1]))
         driver.write(b"stop\n")
         result = driver.wait().check()
@@ -265,6 +266,30 @@ class Commands(Backend):
         backend.wait_output("rate refused: too large\nrate refused: too large\nwhat\\?\nrate 0 0\n")
         driver.wait().check()
         self.end(backend)
+
+    def pinned(self, limit):
+        """Serves a driver whose memory is to be pinned. Returns what the back-end says, and how many bytes were while it wrote."""
+        ours, theirs = os.pipe()
+        arguments = [BLK, "--socket-path", self.socket, "--blk-file", self.file, "--control", "0", "--pin-memory"]
+        backend = Process(["prlimit", f"--memlock={limit}", "--", *map(str, arguments)], stdin=ours)
+        os.close(ours)
+        self.addCleanup(os.close, theirs)
+        self.addCleanup(backend.kill)
+        backend.wait_output("ready\n")
+        driver = Process([DRIVER, self.socket, "100000000"])
+        self.addCleanup(driver.kill)
+        driver.wait_output(r"\A200\n", 60)
+        os.write(theirs, b"counters\n")
+        pinned = int(backend.wait_output(r"pinned-bytes=(\d+) fixed=\d+\n", 60)[1])
+        driver.write(b"stop\n")
+        self.assertRegex(driver.wait().check().stdout, r"right after \d+\n\Z")
+        backend.signal(signal.SIGTERM)
+        return backend.wait().check().stderr, pinned
+
+    def test_memory_that_may_not_be_pinned(self):
+        said, pinned = self.pinned(512 << 10)  # half of what the driver has
+        self.assertEqual(pinned, 0)
+        self.assertLessEqual(said.count("goes on without pinning the guest's memory"), 1, said)  # none without io_uring
 
     def test_rate(self):
         backend = self.blk("--iops", "100")

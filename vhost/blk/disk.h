@@ -45,6 +45,9 @@ struct disk {
         uint16_t n_queues;
         bool has_inband;                /* notifications may be messages */
         struct rate rate;
+        _Atomic uint64_t pinned_bytes;  /* of the guest's memory, now, once for each queue */
+        _Atomic uint64_t n_fixed;       /* reads and writes that made use of it */
+        atomic_bool pin_refused;
 };
 
 /*

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -24,15 +25,17 @@ enum {                                  /* user data of what is no request */
 /* What a filter of system calls does not see (sandbox.h): the ring does what is submitted here, to the one file that it has and to descriptors to be polled. */
 static int restrict_ring(struct io_uring *uring) {
         static const uint8_t operations[] = { IORING_OP_READV,  IORING_OP_WRITEV,   IORING_OP_FSYNC,       IORING_OP_FALLOCATE,
-                                              IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_TIMEOUT };
-        struct io_uring_restriction restrictions[sizeof operations + 2] = {
+                                              IORING_OP_POLL_ADD, IORING_OP_POLL_REMOVE, IORING_OP_TIMEOUT,
+                                              IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED };
+        struct io_uring_restriction restrictions[sizeof operations + 3] = {
                 { .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_FIXED_FILE },
                 { .opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_REGISTER_ENABLE_RINGS },
+                { .opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = IORING_UNREGISTER_BUFFERS },
         };
         unsigned n = sizeof restrictions / sizeof *restrictions;
 
         for (size_t i = 0; i < sizeof operations; i++)
-                restrictions[i + 2] = (struct io_uring_restriction) { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = operations[i] };
+                restrictions[i + 3] = (struct io_uring_restriction) { .opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = operations[i] };
         /* Not by liburing's functions for it, which Debian 12's library has in its header and nowhere else. */
         if (syscall(SYS_io_uring_register, uring->ring_fd, IORING_REGISTER_RESTRICTIONS, restrictions, n) < 0 ||
             syscall(SYS_io_uring_register, uring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
@@ -40,7 +43,33 @@ static int restrict_ring(struct io_uring *uring) {
         return 0;
 }
 
-int io_init(struct io *io, struct disk *disk, unsigned n, bool want_uring) {
+/* Where it cannot be pinned, the disk works all the same: that is said once. */
+static void pin(struct io *io, const struct vhost_memory *memory) {
+        int r = fixed_init(&io->fixed, memory);
+
+        if (r >= 0 && io->fixed.n == 0)
+                return;
+        if (r >= 0)
+                r = io_uring_register_buffers(&io->uring, io->fixed.buffers, io->fixed.n);
+        if (r >= 0) {
+                io->disk->pinned_bytes += fixed_bytes(&io->fixed);
+                return;
+        }
+        if (!atomic_exchange(&io->disk->pin_refused, true))
+                fprintf(stderr, "xcp-vhost-blk: goes on without pinning the guest's memory: %s\n", strerror(-r));
+        fixed_done(&io->fixed);
+}
+
+/* Not left to the end of the ring, which the kernel does later: a successor needs what the limit of locked memory has. */
+static void unpin(struct io *io) {
+        if (io->fixed.n > 0) {
+                io_uring_unregister_buffers(&io->uring);
+                io->disk->pinned_bytes -= fixed_bytes(&io->fixed);
+        }
+        fixed_done(&io->fixed);
+}
+
+int io_init(struct io *io, struct disk *disk, const struct vhost_memory *memory, unsigned n, bool want_uring) {
         struct io_uring_params params = { .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_R_DISABLED };
         int r;
 
@@ -52,10 +81,13 @@ int io_init(struct io *io, struct disk *disk, unsigned n, bool want_uring) {
                 r = io_uring_queue_init(n + 8, &io->uring, IORING_SETUP_R_DISABLED);
         if (r < 0)
                 return r;
+        if (memory)
+                pin(io, memory);
         r = io_uring_register_files(&io->uring, &disk->fd, 1);
         if (r >= 0)
                 r = restrict_ring(&io->uring);
         if (r < 0) {
+                unpin(io);
                 io_uring_queue_exit(&io->uring);
                 return r;
         }
@@ -64,8 +96,10 @@ int io_init(struct io *io, struct disk *disk, unsigned n, bool want_uring) {
 }
 
 void io_done(struct io *io) {
-        if (io->has_uring)
+        if (io->has_uring) {
+                unpin(io);
                 io_uring_queue_exit(&io->uring);
+        }
         io->has_uring = false;
 }
 
@@ -188,6 +222,25 @@ static struct io_uring_sqe *get_sqe(struct io *io) {
         return sqe;
 }
 
+static void prepare_transfer(const struct io *io, struct io_uring_sqe *sqe, const struct request *request) {
+        const struct iovec *data = request->data;
+        unsigned n = (unsigned) request->n_data;
+        int fixed = n == 1 ? fixed_find(&io->fixed, data) : -ENOENT;
+        bool is_read = request->action == REQUEST_READ;
+
+        if (fixed < 0 && is_read)
+                io_uring_prep_readv(sqe, 0, data, n, request->offset);
+        else if (fixed < 0)
+                io_uring_prep_writev(sqe, 0, data, n, request->offset);
+        else if (is_read)
+                io_uring_prep_read_fixed(sqe, 0, data->iov_base, (unsigned) data->iov_len, request->offset, fixed);
+        else
+                io_uring_prep_write_fixed(sqe, 0, data->iov_base, (unsigned) data->iov_len, request->offset, fixed);
+        sqe->rw_flags = rw_flags(io, request);
+        if (fixed >= 0)
+                io->disk->n_fixed++;
+}
+
 static bool submit(struct io *io, struct request *request) {
         struct io_uring_sqe *sqe = get_sqe(io);
 
@@ -195,10 +248,8 @@ static bool submit(struct io *io, struct request *request) {
                 return false;
         switch (request->action) {
         case REQUEST_READ:
-                io_uring_prep_readv(sqe, 0, request->data, (unsigned) request->n_data, request->offset);
-                break;
         case REQUEST_WRITE:
-                io_uring_prep_writev2(sqe, 0, request->data, (unsigned) request->n_data, request->offset, rw_flags(io, request));
+                prepare_transfer(io, sqe, request);
                 break;
         case REQUEST_FLUSH:
                 io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC);

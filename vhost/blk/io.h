@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fixed.h"
 #include "request.h"
 
 enum io_events {                        /* what io_wait() saw, beside requests that ended */
@@ -23,14 +24,18 @@ struct io {
         struct disk *disk;
         bool has_uring;
         struct io_uring uring;
+        struct fixed fixed;             /* buffers that it has */
         bool kick_armed, wake_armed;
         bool no_cached_reads, no_cached_writes; /* the file system cannot say what it has cached */
         unsigned n_in_flight;
         struct request *ended, **ended_end;     /* requests that io_wait() and io_start() have seen end; next links them */
 };
 
-/* On the thread that will use it. n: requests that may be in flight. */
-int io_init(struct io *io, struct disk *disk, unsigned n, bool want_uring);
+/*
+ * On the thread that will use it. memory: the guest's, which is to be pinned for io_uring until io_done(), if that can be; NULL: it is not. n: requests
+ * that may be in flight.
+ */
+int io_init(struct io *io, struct disk *disk, const struct vhost_memory *memory, unsigned n, bool want_uring);
 void io_done(struct io *io);
 
 /* Begins a request, which then ends in ended: at once, or later. */

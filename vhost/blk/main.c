@@ -46,7 +46,7 @@ static void tell_counters(const struct program *program) {
         fputs("counters", stdout);
         for (int i = 0; i < _DISK_COUNTER_N; i++)
                 printf(" %s=%" PRIu64, names[i], disk_counters_sum(program->counters, (enum disk_counter) i));
-        putchar('\n');
+        printf(" pinned-bytes=%" PRIu64 " fixed=%" PRIu64 "\n", program->disk.pinned_bytes, program->disk.n_fixed);
 }
 
 static void resize(struct program *program, uint64_t size) {

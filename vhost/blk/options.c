@@ -42,6 +42,8 @@ static const char help[] =
         "  --bandwidth BYTES     bytes a second, at most\n"
         "  --poll-us N           before sleeping, look at a busy ring for up to so long while that pays (default: 200; 0: never, as on one CPU)\n"
         "  --no-io-uring         do I/O in the queues' threads\n"
+        "  --pin-memory          all of the guest's memory is locked while it runs, so that io_uring knows where it is: only for guests whose memory is\n"
+        "                        never taken back (no balloon, no virtio-mem, no post-copy), and as far as the limit of locked memory goes\n"
         "  --in-band             let a front-end kick and be notified by messages: for simulators. QEMU asks for that, and cannot do it\n"
         "  --xen DOMID           serve a guest of Xen, too: pages that this domain grants, and no other's, are mapped (XEN_MMAP)\n"
         "  --user NAME           if started by root, be this user once the disk is open\n"
@@ -70,6 +72,7 @@ enum {
         BANDWIDTH,
         POLL_US,
         NO_IO_URING,
+        PIN_MEMORY,
         IN_BAND,
         XEN,
         USER,
@@ -97,6 +100,7 @@ static const struct option long_options[] = {
         { "bandwidth", required_argument, NULL, BANDWIDTH },
         { "poll-us", required_argument, NULL, POLL_US },
         { "no-io-uring", no_argument, NULL, NO_IO_URING },
+        { "pin-memory", no_argument, NULL, PIN_MEMORY },
         { "in-band", no_argument, NULL, IN_BAND },
         { "xen", required_argument, NULL, XEN },
         { "user", required_argument, NULL, USER },
@@ -128,6 +132,15 @@ static int number(const char *name, uint64_t min, uint64_t max, uint64_t *ret_nu
                 return refuse("--%s is a number from %llu to %llu, not '%s'", name, (unsigned long long) min, (unsigned long long) max, optarg);
         *ret_number = value;
         return 0;
+}
+
+static int descriptor(const char *name, int *ret_fd) {
+        uint64_t n;
+        int r = number(name, 0, INT32_MAX, &n);
+
+        if (r >= 0)
+                *ret_fd = (int) n;
+        return r;
 }
 
 static int parse_disk(struct disk_spec *disk, int option) {
@@ -181,17 +194,11 @@ static int parse_one(struct options *options, int option) {
                 options->socket_path = optarg;
                 break;
         case FD:
-                r = number("fd", 0, INT32_MAX, &n);
-                options->fd = (int) n;
-                break;
+                return descriptor("fd", &options->fd);
         case CONTROL:
-                r = number("control", 0, INT32_MAX, &n);
-                options->control_fd = (int) n;
-                break;
+                return descriptor("control", &options->control_fd);
         case COUNTERS:
-                r = number("counters", 0, INT32_MAX, &n);
-                options->counters_fd = (int) n;
-                break;
+                return descriptor("counters", &options->counters_fd);
         case IOPS:
                 return number("iops", 1, RATE_REQUESTS_MAX, &options->iops);
         case BANDWIDTH:
@@ -202,6 +209,9 @@ static int parse_one(struct options *options, int option) {
                 break;
         case NO_IO_URING:
                 options->worker.want_uring = false;
+                break;
+        case PIN_MEMORY:
+                options->worker.want_pinned = true;
                 break;
         case SHARE:
                 options->is_shared = true;

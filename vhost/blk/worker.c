@@ -222,11 +222,12 @@ static int take_requests(struct worker *worker, uint16_t n) {
 }
 
 static void serve_queue(struct worker *worker) {
+        const struct vhost_memory *memory = worker->options->want_pinned ? worker->queue->ring.setup.memory : NULL;
         uint16_t size = worker->queue->ring.setup.size;
         int r = take_requests(worker, size);
 
-        if (r >= 0 && (!worker->options->want_uring || io_init(&worker->io, worker->disk, size, true) < 0))
-                r = io_init(&worker->io, worker->disk, size, false);
+        if (r >= 0 && (!worker->options->want_uring || io_init(&worker->io, worker->disk, memory, size, true) < 0))
+                r = io_init(&worker->io, worker->disk, NULL, size, false);
         if (r >= 0) {
                 run_queue(worker);
                 io_done(&worker->io);

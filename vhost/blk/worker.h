@@ -18,6 +18,7 @@
 
 struct worker_options {
         bool want_uring;
+        bool want_pinned;               /* the guest's memory, for io_uring */
         uint32_t look_usec;             /* how long to look at a ring before sleeping, at the most */
         unsigned n_cpus;
 };
