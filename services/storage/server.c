@@ -208,13 +208,14 @@ static int make_control(const struct server *server, int control[2]) {
 
 static void start(struct server *server) {
         struct idl_arena arena = {};
-        struct child_spec spec = { .n_fds = 4 };
+        struct child_spec spec = {};
         int control[2] = { -1, -1 }, fds[4], r;
 
         server->timer = sd_event_source_disable_unref(server->timer);
         fds[3] = hold_fd(server->vdi, server->path.reader);
-        if (fds[3] < 0)                         /* after a restart, when somebody else still has it: server_held() */
+        if (fds[3] < 0 && !server->stands_by)   /* after a restart, when somebody else still has it: server_held() */
                 return;
+        spec.n_fds = fds[3] < 0 ? 3 : 4;        /* one that stands by touches nothing, and then has a lock of its own */
         server->started_usec = server_now_usec();
         r = make_control(server, control);
         if (r >= 0)
