@@ -90,6 +90,15 @@ class Conformance(Backend):
             result = run(CHECK, "--socket", self.socket, "--timeout", "5000", "H-15", deadline=60, check=None)
         self.assertIn(result.status, (0, 1), result)
 
+    def test_a_disk_of_nothing(self):
+        """It keeps all clauses but those about what was written."""
+        backend = Process([BLK, "--socket-path", self.socket, "--null", str(64 * MIB), "--num-queues", "2"])
+        self.addCleanup(backend.kill)
+        backend.wait_output("ready\n")
+        verdicts, result = self.check("C", "R-1", "R-7", "R-11", "B-2", "B-3", "B-5", "B-8", "B-12", "H-3")
+        self.assertEqual(set(verdicts), {"passed"}, result)
+        self.end(backend)
+
     def test_the_document_has_the_clauses(self):
         document = (TREE / "docs/vhost-user-conformance.md").read_text()
         written = re.findall(r"^\| (\w+-\d+) \| (MUST|SHOULD|MAY) \| (.*?) \|", document, re.MULTILINE)
@@ -314,7 +323,8 @@ class CommandLine(Backend):
         for options, words in (
             ((), "one of --socket-path and --fd"),
             (("--socket-path", "x", "--fd", "3"), "one of --socket-path and --fd"),
-            (("--socket-path", "x"), "--blk-file is needed"),
+            (("--socket-path", "x"), "one of --blk-file and --null is needed"),
+            (("--socket-path", "x", "--blk-file", "x", "--null", "4096"), "one of --blk-file and --null is needed"),
             (("--num-queues", "0"), "--num-queues is a number from 1 to 256, not '0'"),
             (("--serial", "x" * 21), "--serial has 21 bytes, more than 20"),
         ):

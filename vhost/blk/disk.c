@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -39,6 +40,17 @@ static int open_file(const struct disk_spec *spec) {
         if (directory >= 0)
                 close(directory);
         return r;
+}
+
+/* Of no disk: whoever measures it, locks it and watches it finds a file, in which nothing is ever put. */
+static int make_null(uint64_t size) {
+        int fd = memfd_create("null-disk", MFD_CLOEXEC), r = 0;
+
+        if (fd < 0 || ftruncate(fd, (off_t) size) < 0)
+                r = -errno;
+        if (r < 0 && fd >= 0)
+                close(fd);
+        return r < 0 ? r : fd;
 }
 
 /* Whole sectors of the range, as the file is now. */
@@ -87,9 +99,10 @@ int disk_open(struct disk *disk, const struct disk_spec *spec) {
         int r;
 
         memset(disk, 0, sizeof *disk);
-        disk->fd = open_file(spec);
+        disk->fd = spec->null_size > 0 ? make_null(spec->null_size) : open_file(spec);
         if (disk->fd < 0)
                 return disk->fd;
+        disk->is_null = spec->null_size > 0;
         disk->offset = spec->offset;
         disk->is_range = spec->size > 0;
         disk->read_only = spec->read_only;

@@ -24,6 +24,7 @@ struct disk_spec {
         const char *file;
         const char *serial;
         uint64_t offset, size;          /* of the range; size 0: up to the end */
+        uint64_t null_size;             /* not 0: there is no file, and as many bytes of nothing */
         uint32_t block_size;            /* that the guest is told of */
         uint16_t n_queues;
         bool has_inband;                /* notifications may be messages */
@@ -34,6 +35,7 @@ struct disk {
         int fd;
         uint64_t offset;
         _Atomic uint64_t size;          /* bytes, whole sectors */
+        bool is_null;                   /* whatever is asked of it succeeds at once: nothing is read or written */
         bool is_range;                  /* its size was given: it does not follow the file's */
         bool read_only;
         atomic_bool write_back;         /* the guest's driver flushes by itself */

@@ -268,7 +268,7 @@ void io_start(struct io *io, struct request *request) {
 
         if (request->action == REQUEST_ANSWER)
                 append(io, request);
-        else if (do_cached(io, request))
+        else if (io->disk->is_null || do_cached(io, request))
                 ended(io, request, 0);
         /* Without a write cache, a hole is two steps: rare enough to be done here. */
         else if (!io->has_uring || (is_range && !io->disk->write_back) || !submit(io, request))

@@ -21,7 +21,7 @@
 #define LOOK_USEC 200u                  /* as KVM does it for a guest's CPU before that sleeps (halt_poll_ns): both wait for the same */
 
 static const char help[] =
-        "Usage: xcp-vhost-blk {--socket-path PATH | --fd FD} --blk-file PATH [OPTION...]\n"
+        "Usage: xcp-vhost-blk {--socket-path PATH | --fd FD} {--blk-file PATH | --null BYTES} [OPTION...]\n"
         "\n"
         "Serves a raw file or block device as a disk to a guest, over vhost-user. Ends on SIGTERM, once requests are answered.\n"
         "\n"
@@ -30,6 +30,7 @@ static const char help[] =
         "  --print-capabilities  print them as JSON, and end\n"
         "  --blk-file PATH       the file or device\n"
         "  --blk-dir PATH        --blk-file is a name beneath this directory, without a symbolic link on the way\n"
+        "  --null BYTES          a disk of so many bytes of nothing instead: what is written is gone, what is read was there before. To measure all else\n"
         "  --read-only           the guest cannot write\n"
         "  --share               others may write to the disk, too, if they say the same; else a second process waits until the first has ended\n"
         "  --offset BYTES        the disk begins there in the file\n"
@@ -60,6 +61,7 @@ enum {
         CAPABILITIES,
         BLK_FILE,
         BLK_DIR,
+        NO_DISK,
         READ_ONLY,
         SHARE,
         STANDBY,
@@ -88,6 +90,7 @@ static const struct option long_options[] = {
         { "print-capabilities", no_argument, NULL, CAPABILITIES },
         { "blk-file", required_argument, NULL, BLK_FILE },
         { "blk-dir", required_argument, NULL, BLK_DIR },
+        { "null", required_argument, NULL, NO_DISK },
         { "read-only", no_argument, NULL, READ_ONLY },
         { "share", no_argument, NULL, SHARE },
         { "standby", no_argument, NULL, STANDBY },
@@ -154,6 +157,8 @@ static int parse_disk(struct disk_spec *disk, int option) {
         case BLK_DIR:
                 disk->directory = optarg;
                 break;
+        case NO_DISK:
+                return number("null", DISK_SECTOR, INT64_MAX, &disk->null_size);
         case READ_ONLY:
                 disk->read_only = true;
                 break;
@@ -277,7 +282,9 @@ int options_parse(struct options *options, int argc, char **argv) {
                 return refuse("one of --socket-path and --fd is needed");
         if (options->stands_by && options->control_fd < 0)
                 return refuse("--standby needs --control, to be told when to begin");
+        if (!options->disk.file == (options->disk.null_size == 0))
+                return refuse("one of --blk-file and --null is needed");
         if (!options->disk.file)
-                return refuse("--blk-file is needed");
+                options->disk.file = "no disk";         /* for whoever says what is wrong with it */
         return 0;
 }
