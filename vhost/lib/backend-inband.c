@@ -39,12 +39,16 @@ int vhost_inband_watch_requests(struct vhost_backend *backend) {
         return epoll_ctl(backend->inside_fd, EPOLL_CTL_ADD, backend->requests.fd, &event) < 0 ? -errno : 0;
 }
 
-void vhost_inband_signal(struct vhost_queue *queue, atomic_bool *waits) {
+void vhost_inband_wake(struct vhost_backend *backend) {
         const uint64_t one = 1;
 
-        atomic_store(waits, true);
-        if (write(queue->backend->inband_fd, &one, sizeof one) < 0)
+        if (write(backend->inband_fd, &one, sizeof one) < 0)
                 errno = 0;              /* full: it is set */
+}
+
+void vhost_inband_signal(struct vhost_queue *queue, atomic_bool *waits) {
+        atomic_store(waits, true);
+        vhost_inband_wake(queue->backend);
 }
 
 /* Closes the way to the front-end, which has closed its end, or has sent nonsense. */

@@ -54,7 +54,8 @@ int vhost_inband_init(struct vhost_backend *backend);
 void vhost_inband_done(struct vhost_backend *backend);
 int vhost_inband_watch_requests(struct vhost_backend *backend); /* once there is that channel */
 void vhost_inband_process(struct vhost_backend *backend);
-void vhost_inband_signal(struct vhost_queue *queue, atomic_bool *waits);        /* on any thread */
+void vhost_inband_signal(struct vhost_queue *queue, atomic_bool *waits);        /* on any thread, as is the next */
+void vhost_inband_wake(struct vhost_backend *backend);  /* it has something to do */
 
 static inline bool vhost_backend_has(const struct vhost_backend *backend, enum vhost_protocol_feature feature) {
         return backend->protocol_features & VHOST_BIT(feature);

@@ -308,7 +308,8 @@ int vhost_do_set_vring_enable(struct vhost_backend *backend, struct vhost_messag
 void vhost_queue_clear_kick(struct vhost_queue *queue) {
         uint64_t n;
 
-        queue->is_started = true;
+        if (!atomic_exchange(&queue->is_started, true))
+                vhost_inband_wake(queue->backend);      /* no longer suspended: there may be a notice that waits for that */
         if (read(queue->kick_fd, &n, sizeof n) < 0)
                 errno = 0;              /* somebody was faster, or there was none: the ring itself says what there is */
 }

@@ -271,6 +271,14 @@ uint64_t vhost_backend_features(const struct vhost_backend *backend) {
         return backend->features;
 }
 
+/* "Suspended device state": then a front-end is not sent anything but replies. */
+static bool is_suspended(const struct vhost_backend *backend) {
+        for (uint16_t i = 0; i < backend->device->n_queues; i++)
+                if (backend->queues[i].is_started)
+                        return false;
+        return true;
+}
+
 void vhost_backend_config_changed(struct vhost_backend *backend) {
         const struct vhost_message message = { .request = VHOST_BACKEND_CONFIG_CHANGE, .flags = VHOST_FLAG_VERSION };
         int r;
@@ -278,6 +286,10 @@ void vhost_backend_config_changed(struct vhost_backend *backend) {
         backend->config_has_changed = false;
         if (backend->requests.fd < 0 || !vhost_backend_has(backend, VHOST_PROTOCOL_F_CONFIG))
                 return;
+        if (is_suspended(backend)) {
+                backend->config_has_changed = true;
+                return;
+        }
         /* One that is on its way tells of this change too: the front-end reads the space after it. */
         r = vhost_channel_must_flush(&backend->requests) ? vhost_channel_flush(&backend->requests) :
                                                            vhost_channel_send(&backend->requests, &message);

@@ -120,7 +120,7 @@ void vhost_backend_close(struct vhost_backend *backend);
 /* Why the last connection was ended, in words, or NULL if the front-end closed it. */
 const char *vhost_backend_complaint(const struct vhost_backend *backend);
 
-/* The configuration space is another: the front-end is told if it can be. */
+/* The configuration space is another: the front-end is told if it can be, and not before a ring is started. */
 void vhost_backend_config_changed(struct vhost_backend *backend);
 
 void vhost_queue_stopped(struct vhost_queue *queue);

@@ -298,9 +298,13 @@ static void test_config(void) {
 
         payload.config.bytes[0] = 9;
         g_assert_cmpint(vhost_frontend_tell(&w.frontend, VHOST_USER_SET_CONFIG, &payload, 13, NULL, 0), ==, 0);
+        g_assert_cmpuint(w.config[0], ==, 9);
+        g_assert_cmpint(poll(&(struct pollfd) { .fd = fds[1], .events = POLLIN }, 1, 0), ==, 0);        /* the device is suspended: not yet */
+        g_assert_cmpint(vhost_driver_memory_lend(&w.memory, &w.frontend), ==, 0);
+        start(&w, 0);
+        exchange(&w, 'a');
         g_assert_cmpint(vhost_frontend_receive(&requests, &reply), ==, 0);
         g_assert_cmpuint(reply.request, ==, VHOST_BACKEND_CONFIG_CHANGE);
-        g_assert_cmpuint(w.config[0], ==, 9);
         payload.config.offset = 1;                              /* read-only, but for a migration */
         g_assert_cmpint(vhost_frontend_tell(&w.frontend, VHOST_USER_SET_CONFIG, &payload, 13, NULL, 0), ==, -EREMOTEIO);
         payload.config.flags = VHOST_CONFIG_F_MIGRATION;
