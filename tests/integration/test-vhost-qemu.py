@@ -228,6 +228,23 @@ class WithoutGuest(Backend):
             disk = Disk(machine, without=without)
             self.assertEqual((disk.write(0, TEST), disk.read(0)), (OK, (OK, TEST)))
 
+    def connecting(self):
+        """A back-end that connects to QEMU."""
+        backend = Process([BLK, "--connect", self.socket, "--blk-file", self.file, "--serial", "a disk"])
+        self.addCleanup(backend.kill)
+        backend.wait_output("ready\n")
+        return backend
+
+    def test_qemu_listens(self):
+        """The back-end waits for it, and after a death, connects anew."""
+        backend = self.connecting()
+        disk = Disk(self.machine(chardev="server=on,wait=off"))
+        self.basic(disk)
+        backend.kill()
+        backend = self.connecting()
+        self.assertEqual(disk.read(1), (OK, TEST))
+        self.end(backend)
+
     def test_a_back_end_that_dies(self):
         """What is asked for while nobody is there is answered by the next."""
         backend, disk = self.disk()

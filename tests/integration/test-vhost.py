@@ -321,8 +321,9 @@ class CommandLine(Backend):
 
     def test_bad_options(self):
         for options, words in (
-            ((), "one of --socket-path and --fd"),
-            (("--socket-path", "x", "--fd", "3"), "one of --socket-path and --fd"),
+            ((), "one of --socket-path, --connect and --fd"),
+            (("--socket-path", "x", "--fd", "3"), "one of --socket-path, --connect and --fd"),
+            (("--socket-path", "x", "--connect", "y"), "one of --socket-path, --connect and --fd"),
             (("--socket-path", "x"), "one of --blk-file and --null is needed"),
             (("--socket-path", "x", "--blk-file", "x", "--null", "4096"), "one of --blk-file and --null is needed"),
             (("--num-queues", "0"), "--num-queues is a number from 1 to 256, not '0'"),

@@ -109,7 +109,8 @@ static void on_closed(const char *complaint, void *userdata) {
 
 static const struct vhost_server_listener listener = { .closed = on_closed };
 
-static int init(struct device *device, sd_event *event, int fd, const struct worker_options *options, disk_counters_line *counters) {
+static int init(struct device *device, sd_event *event, int fd, const char *connect_path, const struct worker_options *options,
+                disk_counters_line *counters) {
         int r;
 
         device->told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -125,11 +126,13 @@ static int init(struct device *device, sd_event *event, int fd, const struct wor
         r = sd_event_add_io(event, &device->told, device->told_fd, EPOLLIN, on_told, device);
         if (r < 0)
                 return r;
+        if (connect_path)
+                return vhost_server_new_client(&device->server, event, connect_path, &device->table, &listener, device);
         return vhost_server_new(&device->server, event, fd, &device->table, &listener, device);
 }
 
-int device_new(struct device **ret_device, sd_event *event, int fd, struct disk *disk, const struct worker_options *options,
-               const struct vhost_xen *xen, disk_counters_line *counters) {
+int device_new(struct device **ret_device, sd_event *event, int fd, const char *connect_path, struct disk *disk,
+               const struct worker_options *options, const struct vhost_xen *xen, disk_counters_line *counters) {
         struct device *device = calloc(1, sizeof *device + disk->n_queues * sizeof *device->workers);
         int r;
 
@@ -151,7 +154,7 @@ int device_new(struct device **ret_device, sd_event *event, int fd, struct disk 
                 .start = on_start,
                 .stop = on_stop,
         };
-        r = init(device, event, fd, options, counters);
+        r = init(device, event, fd, connect_path, options, counters);
         if (r < 0) {
                 device_free(device);
                 return r;

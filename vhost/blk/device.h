@@ -12,9 +12,9 @@
 
 struct device;
 
-/* fd: of vhost_server_new(), taken over. xen: NULL, or how pages that a guest grants are mapped. The disk, the options, xen and the counters are kept, not copied. */
-int device_new(struct device **ret_device, sd_event *event, int fd, struct disk *disk, const struct worker_options *options,
-               const struct vhost_xen *xen, disk_counters_line *counters);
+/* fd: of vhost_server_new(), taken over, or connect_path, of vhost_server_new_client(). xen: NULL, or how pages that a guest grants are mapped. The disk, the options, xen and the counters are kept, not copied. */
+int device_new(struct device **ret_device, sd_event *event, int fd, const char *connect_path, struct disk *disk,
+               const struct worker_options *options, const struct vhost_xen *xen, disk_counters_line *counters);
 struct device *device_free(struct device *device);
 
 /* Stands by: whatever a front-end asks is answered, and no ring begins before device_begin(). */

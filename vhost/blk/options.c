@@ -21,11 +21,12 @@
 #define LOOK_USEC 200u                  /* as KVM does it for a guest's CPU before that sleeps (halt_poll_ns): both wait for the same */
 
 static const char help[] =
-        "Usage: xcp-vhost-blk {--socket-path PATH | --fd FD} {--blk-file PATH | --null BYTES} [OPTION...]\n"
+        "Usage: xcp-vhost-blk {--socket-path PATH | --connect PATH | --fd FD} {--blk-file PATH | --null BYTES} [OPTION...]\n"
         "\n"
         "Serves a raw file or block device as a disk to a guest, over vhost-user. Ends on SIGTERM, once requests are answered.\n"
         "\n"
         "  --socket-path PATH    listen there\n"
+        "  --connect PATH        the front-end listens there: connect, and whenever that has ended, again\n"
         "  --fd FD               a listening socket, or a connected one, whose end is then the program's\n"
         "  --print-capabilities  print them as JSON, and end\n"
         "  --blk-file PATH       the file or device\n"
@@ -57,6 +58,7 @@ static const char help[] =
 
 enum {
         SOCKET_PATH = 256,
+        CONNECT,
         FD,
         CAPABILITIES,
         BLK_FILE,
@@ -86,6 +88,7 @@ enum {
 
 static const struct option long_options[] = {
         { "socket-path", required_argument, NULL, SOCKET_PATH },
+        { "connect", required_argument, NULL, CONNECT },
         { "fd", required_argument, NULL, FD },
         { "print-capabilities", no_argument, NULL, CAPABILITIES },
         { "blk-file", required_argument, NULL, BLK_FILE },
@@ -198,6 +201,9 @@ static int parse_one(struct options *options, int option) {
         case SOCKET_PATH:
                 options->socket_path = optarg;
                 break;
+        case CONNECT:
+                options->connect_path = optarg;
+                break;
         case FD:
                 return descriptor("fd", &options->fd);
         case CONTROL:
@@ -278,8 +284,8 @@ int options_parse(struct options *options, int argc, char **argv) {
         }
         if (optind < argc)
                 return refuse("'%s' is no option", argv[optind]);
-        if (!options->socket_path == (options->fd < 0))
-                return refuse("one of --socket-path and --fd is needed");
+        if (!!options->socket_path + !!options->connect_path + (options->fd >= 0) != 1)
+                return refuse("one of --socket-path, --connect and --fd is needed");
         if (options->stands_by && options->control_fd < 0)
                 return refuse("--standby needs --control, to be told when to begin");
         if (!options->disk.file == (options->disk.null_size == 0))

@@ -7,7 +7,8 @@
 #include "worker.h"
 
 struct options {
-        const char *socket_path;        /* NULL: fd */
+        const char *socket_path;        /* NULL: fd, or */
+        const char *connect_path;       /* of a front-end that listens */
         int fd;
         int control_fd, counters_fd;    /* -1: none */
         const char *user;               /* to be, if started by root; NULL: nobody else */

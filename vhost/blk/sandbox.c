@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "privileges.h"
@@ -28,7 +29,8 @@ static int allow_threads(scmp_filter_ctx filter) {
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 }
 
-static int filter_calls(void) {
+static int filter_calls(bool connects) {
+        static const unsigned unix_only[] = { AF_UNIX };
         static const int more[] = {
                 SCMP_SYS(accept4), SCMP_SYS(fallocate), SCMP_SYS(fdatasync), SCMP_SYS(fstatfs), SCMP_SYS(ftruncate), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
                 SCMP_SYS(io_uring_setup), SCMP_SYS(memfd_create), SCMP_SYS(preadv), SCMP_SYS(preadv2), SCMP_SYS(pwrite64), SCMP_SYS(pwritev),
@@ -43,12 +45,14 @@ static int filter_calls(void) {
         r = syscall_filter_allow(filter, more, sizeof more / sizeof more[0]);
         if (r == 0)
                 r = allow_threads(filter);
+        if (r == 0 && connects)
+                r = syscall_filter_allow_sockets(filter, unix_only, 1);
         if (r == 0)                     /* to outlive whoever started this, when it is told to */
                 r = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG));
         return syscall_filter_load(filter, r);
 }
 
-int sandbox_enter(const char *user) {
+int sandbox_enter(const char *user, bool connects) {
         int r = 0;
 
         if (user && geteuid() == 0)
@@ -59,5 +63,5 @@ int sandbox_enter(const char *user) {
                 return r;
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
-        return filter_calls();
+        return filter_calls(connects);
 }

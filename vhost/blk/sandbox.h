@@ -8,5 +8,7 @@
  * io_uring would do behind the filter's back what it does not allow: so each queue's ring is restricted, too (io.c).
  */
 
-/* user: who to be if this is root; NULL: nobody else. Before there are threads. -ENOENT: there is no such user. Cannot be undone. */
-int sandbox_enter(const char *user);
+#include <stdbool.h>
+
+/* user: who to be if this is root; NULL: nobody else. connects: to a front-end's socket, so that it can make its own. Before there are threads. -ENOENT: there is no such user. Cannot be undone. */
+int sandbox_enter(const char *user, bool connects);

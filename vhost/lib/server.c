@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backend-private.h"
@@ -22,7 +23,8 @@ struct vhost_server {
         void *userdata;
         sd_event *event;
         struct vhost_backend *backend;
-        sd_event_source *listening, *connection, *inside;
+        const char *connect_path;       /* of a front-end that listens; NULL: there is none such, or it is no longer to be connected to */
+        sd_event_source *listening, *connection, *inside, *retry;
         int listen_fd;                  /* -1: none */
         bool is_connected;
         sd_event_source *kicks[VHOST_QUEUES_MAX];
@@ -53,6 +55,11 @@ static void stop_queue(void *userdata, struct vhost_queue *queue) {
         vhost_queue_stopped(queue);
 }
 
+static void retry_later(struct vhost_server *server) {
+        sd_event_source_set_time_relative(server->retry, VHOST_SERVER_RETRY_USEC);
+        sd_event_source_set_enabled(server->retry, SD_EVENT_ONESHOT);
+}
+
 static void end(struct vhost_server *server) {
         server->is_connected = false;
         server->connection = sd_event_source_disable_unref(server->connection);
@@ -60,6 +67,8 @@ static void end(struct vhost_server *server) {
                 server->listener->closed(vhost_backend_complaint(server->backend), server->userdata);
         if (server->listening)
                 sd_event_source_set_enabled(server->listening, SD_EVENT_ON);
+        else if (server->connect_path)
+                retry_later(server);
         else
                 sd_event_exit(server->event, 0);
 }
@@ -111,6 +120,35 @@ static int begin(struct vhost_server *server, int fd) {
         return 0;
 }
 
+/* Without waiting: a front-end whose queue is full counts as none. */
+static int connect_to(const char *path) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd, r;
+
+        strcpy(address.sun_path, path);                 /* fits: looked at by vhost_server_new_client() */
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        if (connect(fd, (const struct sockaddr *) &address, sizeof address) >= 0)
+                return fd;
+        r = -errno;
+        close(fd);
+        return r;
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct vhost_server *server = userdata;
+        int fd = server->connect_path ? connect_to(server->connect_path) : -ECANCELED;
+
+        if (fd >= 0 && begin(server, fd) >= 0)
+                return 0;
+        if (fd >= 0)
+                close(fd);
+        if (server->connect_path)
+                retry_later(server);
+        return 0;
+}
+
 static int on_connection(sd_event_source *source, int listen_fd, uint32_t events, void *userdata) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -125,6 +163,7 @@ struct vhost_server *vhost_server_free(struct vhost_server *server) {
         sd_event_source_disable_unref(server->connection);
         sd_event_source_disable_unref(server->listening);
         sd_event_source_disable_unref(server->inside);
+        sd_event_source_disable_unref(server->retry);
         vhost_backend_free(server->backend);
         if (server->listen_fd >= 0)
                 close(server->listen_fd);
@@ -148,8 +187,9 @@ static int take_over(struct vhost_server *server, int fd) {
         return r;
 }
 
-int vhost_server_new(struct vhost_server **ret_server, sd_event *event, int fd, const struct vhost_device *device,
-                     const struct vhost_server_listener *listener, void *userdata) {
+/* One that has nobody to serve yet. */
+static int make(struct vhost_server **ret_server, sd_event *event, const struct vhost_device *device, const struct vhost_server_listener *listener,
+                void *userdata) {
         struct vhost_server *server = calloc(1, sizeof *server);
         int r;
 
@@ -170,11 +210,45 @@ int vhost_server_new(struct vhost_server **ret_server, sd_event *event, int fd, 
                 server->backend->server = server;
                 r = sd_event_add_io(event, &server->inside, vhost_backend_inside_fd(server->backend), EPOLLIN, on_inside, server);
         }
-        if (r >= 0)
-                r = take_over(server, fd);
         if (r < 0) {
-                if (server->backend)
-                        server->backend->channel.fd = -1;       /* still the caller's */
+                vhost_server_free(server);
+                return r;
+        }
+        *ret_server = server;
+        return 0;
+}
+
+int vhost_server_new(struct vhost_server **ret_server, sd_event *event, int fd, const struct vhost_device *device,
+                     const struct vhost_server_listener *listener, void *userdata) {
+        struct vhost_server *server;
+        int r;
+
+        r = make(&server, event, device, listener, userdata);
+        if (r < 0)
+                return r;
+        r = take_over(server, fd);
+        if (r < 0) {
+                server->backend->channel.fd = -1;               /* still the caller's */
+                vhost_server_free(server);
+                return r;
+        }
+        *ret_server = server;
+        return 0;
+}
+
+int vhost_server_new_client(struct vhost_server **ret_server, sd_event *event, const char *path, const struct vhost_device *device,
+                            const struct vhost_server_listener *listener, void *userdata) {
+        struct vhost_server *server;
+        int r;
+
+        if (strlen(path) >= sizeof ((struct sockaddr_un *) NULL)->sun_path)
+                return -ENAMETOOLONG;
+        r = make(&server, event, device, listener, userdata);
+        if (r < 0)
+                return r;
+        server->connect_path = path;
+        r = sd_event_add_time_relative(event, &server->retry, CLOCK_MONOTONIC, 0, 0, on_retry, server);
+        if (r < 0) {
                 vhost_server_free(server);
                 return r;
         }
@@ -183,6 +257,7 @@ int vhost_server_new(struct vhost_server **ret_server, sd_event *event, int fd, 
 }
 
 void vhost_server_stop(struct vhost_server *server) {
+        server->connect_path = NULL;
         server->listening = sd_event_source_disable_unref(server->listening);
         if (!server->is_connected) {
                 sd_event_exit(server->event, 0);
@@ -193,6 +268,7 @@ void vhost_server_stop(struct vhost_server *server) {
 }
 
 void vhost_server_serve_last(struct vhost_server *server) {
+        server->connect_path = NULL;
         server->listening = sd_event_source_disable_unref(server->listening);
         if (!server->is_connected)
                 sd_event_exit(server->event, 0);

@@ -4,12 +4,14 @@
 /*
  * A server: a back-end on an sd-event loop, which serves one front-end after the other.
  *
- * A vhost-user socket is one device, so one front-end is connected at a time; another one waits until that has gone.
+ * A vhost-user socket is one device, so one front-end is connected at a time; another one waits until that has gone. Either end may be the one that listens.
  */
 
 #include <systemd/sd-event.h>
 
 #include "backend.h"
+
+#define VHOST_SERVER_RETRY_USEC (100 * 1000)    /* a front-end that is started again is soon found, and one that is not costs little */
 
 struct vhost_server;
 
@@ -25,13 +27,20 @@ struct vhost_server_listener {
 int vhost_server_new(struct vhost_server **ret_server, sd_event *event, int fd, const struct vhost_device *device,
                      const struct vhost_server_listener *listener, void *userdata);
 
+/*
+ * The same for a front-end that listens at path: connects to it, and, when there is none or the connection has ended, tries again every VHOST_SERVER_RETRY_USEC.
+ * -ENAMETOOLONG. path is kept, too.
+ */
+int vhost_server_new_client(struct vhost_server **ret_server, sd_event *event, const char *path, const struct vhost_device *device,
+                            const struct vhost_server_listener *listener, void *userdata);
+
 /* Only when no queue runs: see vhost_server_stop(). */
 struct vhost_server *vhost_server_free(struct vhost_server *server);
 
-/* Ends the connection, accepts no other, and ends the loop once queues have ended. */
+/* Ends the connection, accepts and makes no other, and ends the loop once queues have ended. */
 void vhost_server_stop(struct vhost_server *server);
 
-/* Accepts no other connection, and ends the loop once the one that there is has ended, if there is. */
+/* Accepts and makes no other connection, and ends the loop once the one that there is has ended, if there is. */
 void vhost_server_serve_last(struct vhost_server *server);
 
 /* After vhost_queue_stopped() from a device with threads. */
