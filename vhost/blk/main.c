@@ -227,7 +227,8 @@ static int run(struct program *program) {
         r = sandbox_enter(options->user, options->connect_path);
         if (r < 0)
                 return fail("cannot give up what is not needed", options->user ? options->user : "", r);
-        r = device_new(&program->device, event, fd, options->connect_path, &program->disk, &options->worker, options->has_xen ? &program->xen : NULL, program->counters);
+        r = device_new(&program->device, event, fd, options->connect_path, &program->disk, &options->worker,
+                       options->has_xen ? &program->xen : NULL, program->counters);
         if (r < 0)
                 return fail("cannot serve", options->disk.file, r);
         if (program->stands_by)

@@ -193,10 +193,8 @@ static int parse_disk(struct disk_spec *disk, int option) {
         return r;
 }
 
-static int parse_one(struct options *options, int option) {
-        uint64_t n;
-        int r = 0;
-
+/* Where the front-end is, and whoever commands. */
+static int parse_place(struct options *options, int option) {
         switch (option) {
         case SOCKET_PATH:
                 options->socket_path = optarg;
@@ -210,6 +208,17 @@ static int parse_one(struct options *options, int option) {
                 return descriptor("control", &options->control_fd);
         case COUNTERS:
                 return descriptor("counters", &options->counters_fd);
+        default:
+                return parse_disk(&options->disk, option);
+        }
+        return 0;
+}
+
+static int parse_one(struct options *options, int option) {
+        uint64_t n;
+        int r = 0;
+
+        switch (option) {
         case IOPS:
                 return number("iops", 1, RATE_REQUESTS_MAX, &options->iops);
         case BANDWIDTH:
@@ -250,7 +259,7 @@ static int parse_one(struct options *options, int option) {
         case '?':
                 return refuse("bad options");
         default:
-                return parse_disk(&options->disk, option);
+                return parse_place(options, option);
         }
         return r;
 }
