@@ -35,7 +35,7 @@ class Granted(TestCase):
 
     def test_every_clause_and_nothing_stays_mapped(self):
         before = self.mapped()
-        for options in (), ("--no-io-uring",):
+        for options in (), ("--no-io-uring",), ("--pin-memory",):
             with self.subTest(options=options):
                 backend = self.blk("--xen", str(GUEST), *options)
                 result = self.check(GUEST)

@@ -19,7 +19,7 @@ int fixed_init(struct fixed *fixed, const struct vhost_memory *memory) {
 
         *fixed = (struct fixed) {};
         for (size_t i = 0; i < memory->n; i++) {
-                size_t size = memory->regions[i].at.size;
+                size_t size = memory->regions[i].mapping.start ? memory->regions[i].at.size : 0;        /* what is mapped on use is nowhere yet */
 
                 n += size / FIXED_BUFFER_MAX + (size % FIXED_BUFFER_MAX > 0);
                 if (n > FIXED_BUFFERS_MAX)
@@ -32,7 +32,7 @@ int fixed_init(struct fixed *fixed, const struct vhost_memory *memory) {
                 return -ENOMEM;
         for (size_t i = 0; i < memory->n; i++) {
                 uint8_t *at = memory->regions[i].mapping.start;
-                size_t left = memory->regions[i].at.size;
+                size_t left = at ? memory->regions[i].at.size : 0;
 
                 while (left > 0) {
                         size_t size = left < FIXED_BUFFER_MAX ? left : FIXED_BUFFER_MAX;
