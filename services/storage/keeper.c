@@ -13,6 +13,7 @@
 #include <systemd/sd-id128.h>
 
 #include "cleanup.h"
+#include "connections.h"
 #include "idl-errors.h"
 #include "log.h"
 #include "server-command.h"
@@ -21,7 +22,6 @@
 #include "store.h"
 
 #define PATH "/org/xen/xcp/storage/keeper"
-#define CONNECTED 3u                            /* SS_CONNECTED of Linux, as it is in /proc/net/unix */
 #define LOOK_USEC UINT64_C(1000000)             /* between looks whether anybody is connected */
 
 struct keeper {
@@ -124,8 +124,8 @@ static int find_told(const struct keeper *keeper, const char *word, const char *
         return 0;
 }
 
-static void tell_all(const struct vdi *vdi, void (*how)(const struct server *server)) {
-        for (const struct server *server = vdi->sr->storage->servers; server; server = server->next)
+static void tell_all(const struct vdi *vdi, void (*how)(struct server *server)) {
+        for (struct server *server = vdi->sr->storage->servers; server; server = server->next)
                 if (server->vdi == vdi)
                         how(server);
 }
@@ -239,27 +239,6 @@ void keeper_look(struct keeper *keeper) {
 
 /* Leaving */
 
-/* A server's connections have its socket's name: proc(5), /proc/net/unix. -errno: nobody knows. */
-static int count_connections(const char *socket_path) {
-        AUTO_FREE char *line = NULL;
-        size_t n_line = 0;
-        int n = 0;
-        FILE *f = fopen("/proc/net/unix", "re");
-
-        if (!f)
-                return -errno;
-        while (getline(&line, &n_line, f) > 0) {
-                unsigned state;
-                int at = 0;
-
-                line[strcspn(line, "\n")] = '\0';
-                if (sscanf(line, "%*s %*s %*s %*s %*s %x %*s %n", &state, &at) == 1 && at > 0 && state == CONNECTED && strcmp(line + at, socket_path) == 0)
-                        n++;
-        }
-        fclose(f);
-        return n;
-}
-
 static void look(struct server *server);
 
 static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -270,7 +249,7 @@ static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
 /* QEMU says nothing when its last client has gone. */
 static void look(struct server *server) {
         server->timer = sd_event_source_disable_unref(server->timer);
-        if (count_connections(server->socket_path) == 0 ||
+        if (connections_count(server->socket_path) == 0 ||
             sd_event_add_time_relative(server->vdi->sr->storage->event, &server->timer, CLOCK_MONOTONIC, LOOK_USEC, 0, on_look, server) < 0)
                 server_begin_to_end(server);
 }

@@ -196,10 +196,10 @@ static int on_told(sd_bus_message *reply, void *userdata, sd_bus_error *ret_erro
         return 0;
 }
 
-void server_left_tell_size(const struct server *server) {
+void server_left_tell_size(struct server *server) {
         ask(server, "Resize", NULL, on_told, END_USEC, "t", server->vdi->size);
 }
 
-void server_left_tell_limits(const struct server *server) {
+void server_left_tell_limits(struct server *server) {
         ask(server, "Limit", NULL, on_told, END_USEC, "tt", server->vdi->iops_limit, server->vdi->rate_limit);
 }

@@ -26,7 +26,9 @@ struct server {
         uint64_t started_usec;
         bool stands_by;                         /* its reader is Attached only: server-standby.c */
         bool is_ending;
-        const struct operation *ender;          /* that has it end, and until it is done keeps another from taking its place; NULL: none */
+        bool is_paused;                         /* ended, but its socket is there, and it is started again when the ender is done */
+        bool is_stale;                          /* shows a size that the disk had before */
+        const struct operation *ender;          /* that has it end, and until it is done keeps another from taking its place, or asks it something; NULL: none */
 
         /* Once the service is another process's: keeper.c */
         bool is_leaving, stays;                 /* told to outlive this process; and has said that it will */
@@ -53,14 +55,14 @@ void server_begin_to_end(struct server *server);
 /* The disk is held for a reader (hold.h): if one has waited for that, it begins. */
 void server_held(const struct vdi *vdi, const char *reader);
 
-/* One word to one that is this process's child. */
-void server_tell_size(const struct server *server);
-void server_tell_limits(const struct server *server);
+/* One word to one that is this process's child: server-change.c. */
+void server_tell_size(struct server *server);
+void server_tell_limits(struct server *server);
 
 /* server-left.c: what is different of one that another process keeps. */
 int server_left_end(struct server *server, struct operation *operation);
-void server_left_tell_size(const struct server *server);
-void server_left_tell_limits(const struct server *server);
+void server_left_tell_size(struct server *server);
+void server_left_tell_limits(struct server *server);
 void server_left_done(struct server *server);
 
 /* server-standby.c: whether a reader is to have one that stands by; its turn has come. */

@@ -179,6 +179,10 @@ static void on_end(const struct child_end *end, void *userdata) {
                 vdi_unref(vdi);
                 return;
         }
+        if (server->is_stale) {                 /* it was told to */
+                start(server);
+                return;
+        }
         log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}, {"XCP_READER", server->path.reader}),
                   "What serves the disk %s: %s. It is started again", words, server->vdi->name);
         start_later(server, server_now_usec() - server->started_usec > AGAIN_USEC ? 0 : AGAIN_USEC);
@@ -206,6 +210,16 @@ static int make_control(const struct server *server, int control[2]) {
         return write(control[1], begin, sizeof begin - 1) < 0 ? -errno : 0;
 }
 
+/* QEMU takes the socket along when it ends by itself. */
+static int listen_again(struct server *server) {
+        if (access(server->socket_path, F_OK) >= 0)
+                return 0;
+        if (server->listen_fd >= 0)
+                close(server->listen_fd);
+        server->listen_fd = listen_at(server->vdi, server->socket_path);
+        return server->listen_fd < 0 ? server->listen_fd : 0;
+}
+
 static void start(struct server *server) {
         struct idl_arena arena = {};
         struct child_spec spec = {};
@@ -217,7 +231,10 @@ static void start(struct server *server) {
                 return;
         spec.n_fds = fds[3] < 0 ? 3 : 4;        /* one that stands by touches nothing, and then has a lock of its own */
         server->started_usec = server_now_usec();
-        r = make_control(server, control);
+        server->is_stale = false;
+        r = listen_again(server);
+        if (r >= 0)
+                r = make_control(server, control);
         if (r >= 0)
                 r = server_command(server->vdi, &server->path, server->stands_by, &arena, &spec.argv);
         if (r >= 0) {
@@ -322,7 +339,8 @@ void server_begin_to_end(struct server *server) {
         if (server->is_ending)
                 return;
         server->is_ending = true;
-        server_stop_listening(server);
+        if (!server->is_paused)
+                server_stop_listening(server);
         server->timer = sd_event_source_disable_unref(server->timer);
         if (!server->child)
                 return;
@@ -388,62 +406,14 @@ void server_ended(const struct operation *operation, struct vdi *vdi) {
                 if (server->ender != operation)
                         continue;
                 server->ender = NULL;
-                if (!server->child && server->is_ending && server->end_r >= 0)
+                if (server->is_paused && !server->child) {
+                        server->is_paused = server->is_ending = false;
+                        start(server);
+                } else if (!server->child && server->is_ending && server->end_r >= 0)
                         server_remove(server);
                 else if (server->keeper)
                         server->is_ending = false;      /* it goes on where it is */
         }
-}
-
-/* What QEMU has answered: it only must not pile up. */
-static void drop_answers(const struct server *server) {
-        char bytes[4096];
-
-        while (recv(server->control_fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
-        }
-}
-
-/* One that is started meanwhile has it on its command line. qemu_command: NULL, there is no way to tell QEMU. */
-static void tell(const struct server *server, const char *command, const char *qemu_command, const char *what) {
-        bool is_ours = server_is_ours(server->vdi, &server->path);
-        const char *text = is_ours ? command : qemu_command;
-
-        if (server->control_fd < 0 || !text)
-                return;
-        if (!is_ours)
-                drop_answers(server);
-        if (write(server->control_fd, text, strlen(text)) != (ssize_t) strlen(text))
-                log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}), "What serves the disk cannot be told %s", what);
-}
-
-void server_tell_size(const struct server *server) {
-        char command[64];
-
-        snprintf(command, sizeof command, "size %llu\n", (unsigned long long) server_told_size(server->vdi));
-        tell(server, command, NULL, "that it is larger");
-}
-
-void server_tell_limits(const struct server *server) {
-        unsigned long long iops = server->vdi->iops_limit, rate = server->vdi->rate_limit;
-        char command[64], qemu_command[256];
-
-        snprintf(command, sizeof command, "rate %llu %llu\n", iops, rate);
-        snprintf(qemu_command, sizeof qemu_command,
-                 "{\"execute\":\"qom-set\",\"arguments\":{\"path\":\"/objects/" SERVER_LIMITS "\",\"property\":\"limits\",\"value\":"
-                 "{\"iops-total\":%llu,\"bps-total\":%llu}}}\n", iops, rate);
-        tell(server, command, qemu_command, "its limits");
-}
-
-void servers_resized(const struct vdi *vdi) {
-        for (const struct server *server = vdi->sr->storage->servers; server; server = server->next)
-                if (server->vdi == vdi)
-                        (server->keeper ? server_left_tell_size : server_tell_size)(server);
-}
-
-void servers_limited(const struct vdi *vdi) {
-        for (const struct server *server = vdi->sr->storage->servers; server; server = server->next)
-                if (server->vdi == vdi)
-                        (server->keeper ? server_left_tell_limits : server_tell_limits)(server);
 }
 
 int server_get_statistics(const struct vdi *vdi, const char *reader, struct xcp_data_path_statistics *ret_statistics, struct idl_error *error) {

@@ -51,6 +51,14 @@ void server_ended(const struct operation *operation, struct vdi *vdi);
 /* Unreachable: it is another process's, which does not say that it has ended. */
 int server_check_ended(const struct vdi *vdi, const char *reader, struct idl_error *error);
 
+/*
+ * Whether a disk can become larger as it is used now: Busy, if those cannot be told who have its image open. The plan begins with what has to be done to what serves it, and
+ * if that makes the disk larger itself, SERVERS_RESIZE is returned; server_ended() is to come when the operation has ended.
+ */
+enum { SERVERS_RESIZE = 1 };
+int servers_check_resize(const struct vdi *vdi, struct idl_error *error);
+int servers_plan_resize(struct operation *operation, struct vdi *vdi, uint64_t size, struct idl_error *error);
+
 /* A disk has become larger; its limits have changed. */
 void servers_resized(const struct vdi *vdi);
 void servers_limited(const struct vdi *vdi);

@@ -46,7 +46,6 @@ static int start(const struct operation_kind *kind, struct vdi *vdi, bool exclus
 
 /* Resize */
 
-/* QEMU does not look whether an image that it reads has become larger, and must not find another program writing to it. */
 static int check_resizable(const struct vdi *vdi, uint64_t size, struct idl_error *error) {
         char text[24];
         int r;
@@ -59,11 +58,7 @@ static int check_resizable(const struct vdi *vdi, uint64_t size, struct idl_erro
         snprintf(text, sizeof text, "%llu", (unsigned long long) size);
         if (size < vdi->size)
                 return idl_error_set_invalid_argument(error, "size", text, "is less than the size that it has");
-        if (vdi->format != XCP_VDI_FORMAT_RAW)
-                for (size_t i = 0; i < vdi->paths.n; i++)
-                        if (vdi->paths.items[i].state == XCP_DATA_PATH_STATE_ACTIVATED)
-                                return idl_error_set_busy(error, "VDI", vdi->id, vdi->paths.items[i].reader);
-        return 0;
+        return servers_check_resize(vdi, error);
 }
 
 static int resize_begin(struct operation *operation, struct idl_error *error) {
@@ -75,6 +70,13 @@ static int resize_begin(struct operation *operation, struct idl_error *error) {
         r = check_resizable(vdi, size, error);
         if (r < 0 || size == vdi->size)
                 return r;
+        r = servers_plan_resize(operation, vdi, size, error);
+        if (r < 0)
+                return r;
+        if (r == SERVERS_RESIZE) {              /* without an intent: after a crash, a look at the storage repository finds the size that it has */
+                operation->wish.is_growing = true;
+                return 0;
+        }
         r = vdi->sr->driver->grow(&operation->plan, vdi, size, error);
         if (r < 0)
                 return r;
@@ -147,11 +149,16 @@ static int resize_undone(struct operation *operation, bool recovered, sd_bus_mes
         return operation_delete_intents(operation);
 }
 
+static void resize_done(struct operation *operation) {
+        server_ended(operation, operation->vdi);
+}
+
 const struct operation_kind operation_vdi_resize = {
         .name = "VDI.Resize",
         .begin = resize_begin,
         .finish = resize_finish,
         .undone = resize_undone,
+        .done = resize_done,
 };
 
 int vdi_resize(struct vdi *vdi, struct idl_call *call, uint64_t size, const char **ret_path, struct idl_error *error) {

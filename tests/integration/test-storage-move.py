@@ -2,54 +2,16 @@
 """The storage service moves while its disks are used: whoever uses one goes on, and the service in its new place still has a say."""
 
 import pathlib
-import socket
 import struct
 import threading
 
 from dbuswire import CallFailed
 from handovercase import DRIVER, NAME, PROPERTIES, SR, VDI, XCPCTL, AcrossTest, HandoverTest
 from harness import Process, run, wait_until
+from nbdclient import Nbd
 
 M = 1 << 20
 BLOCK = 4096
-
-
-class Nbd:
-    """A client of an NBD server: nothing but what writes and reads blocks. NetworkBlockDevice/nbd, doc/proto.md."""
-
-    def __init__(self, path):
-        self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(60)
-        self._socket.connect(path)
-        self._take(18)  # NBDMAGIC IHAVEOPT flags
-        self._socket.sendall(struct.pack(">I8sII4s", 3, b"IHAVEOPT", 1, 4, b"disk"))  # EXPORT_NAME; no zeros
-        self.size, _ = struct.unpack(">QH", self._take(10))
-        self._cookie = 0
-
-    def close(self):
-        self._socket.close()
-
-    def _take(self, n):
-        data = b""
-        while len(data) < n:
-            more = self._socket.recv(n - len(data))
-            if not more:
-                raise ConnectionResetError("the server has gone")
-            data += more
-        return data
-
-    def _ask(self, command, offset, length, data=b""):
-        self._cookie += 1
-        self._socket.sendall(struct.pack(">IHHQQI", 0x25609513, 0, command, self._cookie, offset, length) + data)
-        magic, error, cookie = struct.unpack(">IIQ", self._take(16))
-        assert (magic, error, cookie) == (0x67446698, 0, self._cookie), (hex(magic), error, cookie)
-
-    def write(self, offset, data):
-        self._ask(1, offset, len(data), data)
-
-    def read(self, offset, length):
-        self._ask(0, offset, length)
-        return self._take(length)
 
 
 class Writer:
@@ -186,6 +148,7 @@ class Across(Disks, AcrossTest):
         """By xcpctl, to another domain, and what the service says there is so: each disk's reader ends when it says."""
         disks = {"Raw": self.make("Raw"), "Qcow2": self.make("Qcow2"), "Nbd": self.make("Qcow2")}
         drivers = {name: self.drive(self.open(disks[name], "VhostUser")) for name in ("Raw", "Qcow2")}
+        self.limit(disks["Nbd"], 50)
         writer = self.write(self.open(disks["Nbd"], "Nbd"))
         run(XCPCTL, "--address", f"unix:path={self.path(0)}", "service", "move", NAME, "--to", "1", deadline=90)
         self.assertEqual(self.bridge("GetServiceDomain", "s", NAME), (1, True))
@@ -200,6 +163,13 @@ class Across(Disks, AcrossTest):
             self.client.ask("/org/xen/xcp/storage/keeper", "org.xen.xcp.storage1.Keeper", "End", "sss", "", "", "", destination=keeper)
         self.assertEqual(caught.exception.name, "org.xen.xcp.Error.InvalidArgument")
 
+        self.limit(disks["Nbd"], 0)  # which reaches what serves it: else this would take more than a minute
+        before = writer.n
+        wait_until(lambda: writer.problem or writer.n > before + 4000, "the limit to be gone")
+        with self.assertRaises(CallFailed) as caught:
+            self.client.run(disks["Qcow2"], VDI, "Resize", "t", 6 * M)
+        self.assertEqual(caught.exception.name, "org.xen.xcp.Error.Busy")
+        self.client.run(disks["Raw"], VDI, "Resize", "t", 6 * M)
         self.step(disks["Nbd"], "Deactivate")
         writer.wait_end()
         self.step(disks["Nbd"], "Activate")

@@ -12,11 +12,28 @@ import struct
 import time
 
 from harness import Bus, Process, build_directory, run, wait_until
+from nbdclient import Nbd
 from storagecase import STORAGE, M, StorageTest
 from storageclient import MANAGER, ROOT, VDI, Client
 
 DRIVER = build_directory() / "vhost/blk/vhost-toy-driver"
 CHECK = build_directory() / "vhost/check/xcp-vhost-check"
+
+
+def take(connection, n):
+    data = b""
+    while len(data) < n:
+        more = connection.recv(n - len(data))
+        if not more:
+            raise ConnectionResetError("the other end has gone")
+        data += more
+    return data
+
+
+def connections(path):
+    """To a socket with this path."""
+    lines = [line.split() for line in pathlib.Path("/proc/net/unix").read_text().splitlines()]
+    return sum(1 for line in lines if line[-1] == path and line[3] == "00000000")
 
 
 class Servers(StorageTest):
@@ -297,6 +314,68 @@ class Servers(StorageTest):
             wait_until(lambda p=path: self.capacity(p) == 6 * M, "the capacity to be the new one")
             self.check(path, "B-5")
 
+    def shown(self, path):
+        """The size that whoever connects now is told."""
+        if path["kind"] == "VhostUser":
+            return self.capacity(path)
+        with contextlib.closing(Nbd(path["path"])) as client:
+            return client.size
+
+    def connect(self, path):
+        client = socket.socket(socket.AF_UNIX)
+        self.addCleanup(client.close)
+        client.settimeout(60)
+        client.connect(path["path"])
+        if path["kind"] == "VhostUser":
+            client.sendall(struct.pack("=III", 1, 1, 0))  # GET_FEATURES
+            take(client, 20)
+        else:
+            take(client, 18)
+        return client
+
+    def assert_shows(self, path, size):
+        def is_so():
+            with contextlib.suppress(OSError):  # it is being started again
+                return self.shown(path) == size
+
+        wait_until(is_so, f"{path} to be {size} bytes")
+
+    def test_a_disk_that_grows_and_that_qemu_serves(self):
+        """Nobody is cut off: QEMU shows another size to who connects when nobody else is."""
+        self.start()
+        sr = self.directory_sr()
+        for format_, kind in (("Raw", "Nbd"), ("Qcow2", "Nbd"), ("Qcow2", "VhostUser")):
+            with self.subTest(format=format_, kind=kind):
+                vdi = self.client.create(sr, name="a", size=4 * M, format=format_)
+                path = self.open(vdi, kind)
+                self.assertEqual(self.shown(path), 4 * M)
+                wait_until(lambda p=path: connections(p["path"]) == 0, "the client to be gone")
+                self.client.vdi(vdi, "Resize", "(t)", 6 * M)
+                self.assert_shows(path, 6 * M)
+                client = self.connect(path)
+                server = self.server_of("qemu-storage-daemon")
+                if (format_, kind) == ("Qcow2", "Nbd"):  # of which QEMU makes none larger that it serves
+                    with self.refused("Busy") as caught:
+                        self.client.vdi(vdi, "Resize", "(t)", 8 * M)
+                    self.assertIn("in use by vm", caught.exception.message)
+                else:
+                    self.client.vdi(vdi, "Resize", "(t)", 8 * M)
+                self.assertEqual(self.server_of("qemu-storage-daemon"), server)
+                client.close()
+                self.assert_shows(path, 6 * M if (format_, kind) == ("Qcow2", "Nbd") else 8 * M)
+                self.client.step(vdi, "Detach", "vm")
+                self.client.vdi(vdi, "Resize", "(t)", 9 * M)
+                self.assertEqual(len(self.content(vdi)), 9 * M)
+                self.client.vdi(vdi, "Destroy")
+
+    def test_an_image_that_others_have_open(self):
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M, format="Qcow2")
+        self.client.attach(vdi, "vm")
+        self.client.step(vdi, "Activate", "vm")
+        with self.refused("Busy"):
+            self.client.vdi(vdi, "Resize", "(t)", 6 * M)
+
     def capacity(self, path):
         """As a front-end is told."""
         with socket.socket(socket.AF_UNIX) as front_end:
@@ -304,7 +383,7 @@ class Servers(StorageTest):
             front_end.connect(path["path"])
             front_end.sendall(struct.pack("=IIIQ", 16, 1, 8, 1 << 9))  # SET_PROTOCOL_FEATURES: CONFIG
             front_end.sendall(struct.pack("=IIIIIIQ", 24, 1, 20, 0, 8, 0, 0))  # GET_CONFIG
-            reply = front_end.recv(32, socket.MSG_WAITALL)
+            reply = take(front_end, 32)
         return struct.unpack("=Q", reply[24:])[0] * 512
 
 

@@ -34,6 +34,7 @@ int io_copy(int argc, char **argv);
 int io_zero(int argc, char **argv);
 int io_sync(int argc, char **argv);
 int io_lock(int argc, char **argv);
+int io_qmp_resize(int argc, char **argv);       /* descriptor 3: a monitor of QEMU's */
 int io_wait_end(int argc, char **argv);         /* of the process whose pidfd is descriptor 3 */
 int io_directory_make(int argc, char **argv);
 int io_directory_unmake(int argc, char **argv);

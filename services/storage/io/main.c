@@ -18,6 +18,7 @@ static const struct verb {
         { "zero", 4, 4, "DIR NAME OFFSET LENGTH", io_zero },
         { "sync", 2, 2, "DIR NAME", io_sync },
         { "lock", 6, 6, "DIR NAME OFFSET ro|rw alone|shared now|wait", io_lock },
+        { "qmp-resize", 2, 2, "NODE SIZE", io_qmp_resize },
         { "wait-end", 0, 0, "", io_wait_end },
         { "qcow2-check", 3, 3, "DIR NAME OFFSET", io_qcow2_check },
         { "directory-make", 2, 2, "DIR SR", io_directory_make },
