@@ -25,9 +25,10 @@ class Linux(QemuTest):
     deadline = 500
 
     def boot(self, name="linux", **more):
+        more.setdefault("disks", [])
         kernel, initramfs = linux_guest(SCRIPT, {"etc/lease": LEASE_SCRIPT}, agent=True)
         vm = self.create(name, memory=192 * MIB, firmware="Kernel", kernel=str(kernel), initramfs=str(initramfs), command_line=COMMAND_LINE,
-                         disks=[], **more)
+                         **more)
         self.done(vm.begin("Prepare"))
         console = self.console(vm)
         self.done(vm.start())
@@ -97,6 +98,18 @@ class Linux(QemuTest):
         self.assertEqual(other.vm(vm.path).call("QueryState")[0], "Running")
         other.call(vm.path, xenopsdclient.VM, "Destroy")
         other.wait_until(lambda: self.leftovers() == [], "both guests to be cleared away")
+
+    def test_a_microvm(self):
+        """Without PCI: its disk and its network are there, it does not stand still for want of a clock, and has a power button."""
+        disk = self.root / "data"
+        disk.write_bytes(b"read me".ljust(512, b".") + bytes(MIB - 512))
+        vm, console = self.boot("micro", options={"machine": "microvm"}, disks=[{"path": str(disk)}], network_interfaces=[{"network": "user"}])
+        self.tell(console, b"head -c 7 /dev/vda; echo", b"read me")
+        self.tell(console, b"echo written | dd of=/dev/vda bs=512 seek=1 conv=sync; sync")
+        self.assertEqual(disk.read_bytes()[512:520], b"written\n")
+        self.tell(console, b"ip link set eth0 up; udhcpc -i eth0 -t 30 -n -q -s /etc/lease", b"lease of 10.0.2.15 obtained")
+        self.finished(vm.stop(60000))
+        self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Halted", "Requested"))
 
 
 del QemuTest

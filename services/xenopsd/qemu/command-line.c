@@ -123,6 +123,17 @@ static void add_flash(struct words *words, const char *node, const char *file, b
         add_json(words, "-blockdev", object);
 }
 
+/* A microvm in software emulation has to be told how fast its counter is (ticks.h), as others find out. */
+static void add_append(struct words *words, const struct command_line *line) {
+        const char *text = line->config->spec->command_line;
+        bool is_told = text && strstr(text, "tsc_early_khz=");
+
+        if (line->options->machine == QEMU_MICROVM && line->accelerator == QEMU_TCG && line->ticks_khz > 0 && !is_told)
+                add_format(words, "-append", "%s%stsc_early_khz=%" PRIu64 " tsc=reliable", text ?: "", text ? " " : "", line->ticks_khz);
+        else if (text)
+                add_pair(words, "-append", text);
+}
+
 static void add_firmware(struct words *words, const struct command_line *line) {
         const struct xcp_vm_spec *spec = line->config->spec;
 
@@ -135,8 +146,7 @@ static void add_firmware(struct words *words, const struct command_line *line) {
         add_pair(words, "-kernel", spec->kernel);
         if (spec->initramfs)
                 add_pair(words, "-initrd", spec->initramfs);
-        if (spec->command_line)
-                add_pair(words, "-append", spec->command_line);
+        add_append(words, line);
 }
 
 /* How it is reached */

@@ -31,6 +31,7 @@ struct command_line {
         const struct facts *facts;            /* its slots */
         const char *firmware, *variables;       /* of UEFI: a file of all, and one of this guest */
         bool is_incoming;                       /* its memory comes from elsewhere */
+        uint64_t ticks_khz;                     /* ticks.h; 0: not known */
 };
 
 /* For command_line_free(). -ENOMEM */

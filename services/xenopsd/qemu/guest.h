@@ -13,6 +13,7 @@
 #include "qmp.h"
 #include "facts.h"
 #include "status.h"
+#include "ticks.h"
 
 #define GUEST_LOG "log"
 #define GUEST_MONITOR "monitor"
@@ -30,6 +31,7 @@ struct qemu {
         char *program, *failure;        /* program: NULL if there is none */
         char version[32];
         struct accelerator *accelerator;
+        struct ticks ticks;
 };
 
 struct qemu_guest {

@@ -84,7 +84,8 @@ static int make_command_lines(struct launch *launch, const struct hypervisor_con
                               bool is_incoming) {
         const struct qemu_guest *guest = launch->guest;
         struct command_line line = { .program = guest->qemu->program, .config = config, .options = options, .facts = &guest->facts,
-                                     .firmware = VARIABLES_FIRMWARE, .is_incoming = is_incoming };
+                                     .firmware = VARIABLES_FIRMWARE, .is_incoming = is_incoming,
+                                     .ticks_khz = ticks_khz(&guest->qemu->ticks) };
         char variables[VARIABLES_PATH_SIZE];
         int r = 0;
 

@@ -68,6 +68,7 @@ static int qemu_open(const struct hypervisor_host *host, void **ret_backend) {
 
         if (!qemu)
                 return -ENOMEM;
+        ticks_begin(&qemu->ticks);
         qemu->host = *host;
         qemu->host.state_dir = NULL;    /* it is not kept */
         qemu->directory_fd = open(host->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

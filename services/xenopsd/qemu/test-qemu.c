@@ -280,6 +280,32 @@ static void test_other_machines(void) {
         command_line_free(argv);
 }
 
+static void test_microvm_has_to_be_told(void) {
+        struct xcp_vm_spec micro = { .name = "micro", .uuid = "1-2", .memory = UINT64_C(64) << 20, .vcpus = 1, .firmware = XCP_FIRMWARE_KERNEL,
+                                     .kernel = "/boot/vmlinuz", .command_line = "quiet" };
+        const struct hypervisor_config config = { .spec = &micro };
+        struct qemu_options options;
+        struct facts facts = {};
+        struct command_line line = { .program = "/qemu", .config = &config, .options = &options, .accelerator = QEMU_TCG, .ticks_khz = 2000000 };
+        static const struct {
+                const char *text, *expected;
+        } cases[] = { { "quiet", "quiet tsc_early_khz=2000000 tsc=reliable" }, { NULL, "tsc_early_khz=2000000 tsc=reliable" }, { "tsc_early_khz=1", "tsc_early_khz=1" } };
+        char **argv;
+
+        g_assert_cmpint(read_option("machine", "microvm", &options), ==, 0);
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                micro.command_line = cases[i].text;
+                argv = make(&line, &facts);
+                g_assert_true(has(argv, "-append", cases[i].expected));
+                command_line_free(argv);
+        }
+        micro.command_line = "quiet";
+        line.accelerator = QEMU_KVM;
+        argv = make(&line, &facts);
+        g_assert_true(has(argv, "-append", "quiet"));
+        command_line_free(argv);
+}
+
 static void test_uefi(void) {
         const struct xcp_vm_spec uefi = { .name = "web", .uuid = "1-2", .memory = UINT64_C(512) << 20, .vcpus = 1,
                                           .firmware = XCP_FIRMWARE_UEFI };
@@ -417,6 +443,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/qemu/last-words", test_last_words);
         g_test_add_func("/qemu/command-line/q35", test_q35);
         g_test_add_func("/qemu/command-line/pc-and-microvm", test_other_machines);
+        g_test_add_func("/qemu/command-line/microvm-has-to-be-told", test_microvm_has_to_be_told);
         g_test_add_func("/qemu/command-line/uefi", test_uefi);
         g_test_add_func("/qemu/command-line/too-many-devices", test_too_many);
         g_test_add_func("/qemu/process/ends", test_process);
