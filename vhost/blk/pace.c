@@ -7,11 +7,11 @@
 #define MISSED_MAX 4u                   /* looks in a row that see nothing, after which it does not look for a while */
 #define SKIP_FIRST 64u                  /* waits; twice as many each time that the first look afterwards sees nothing, either, */
 #define SKIP_MAX 1024u                  /* up to so many: one look in that many costs nothing */
-#define CROWDED_FIRST 64u               /* the same, when others want the CPU */
+#define CROWDED_FIRST 16u               /* the same, when others want the CPU: now and then somebody does on any machine */
 #define CROWDED_MAX 4096u
 #define LOOK_MIN_USEC 20u               /* less than that is no more than chance */
 #define SHOW_USEC 16u                   /* some eight cached pages. Each time within a batch, twice as much */
-#define SLOW_USEC 30u                   /* a driver that takes no longer gains less by being notified early than it costs to notify it twice */
+#define SLOW_USEC 40u                   /* a driver that takes no longer gains less by being notified early than it costs to notify it twice */
 
 void pace_init(struct pace *pace, uint32_t max_usec, unsigned n_cpus, long n_preempted) {
         uint32_t usec = n_cpus > 1 ? max_usec : 0;

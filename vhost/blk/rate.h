@@ -17,7 +17,7 @@
 struct rate {
         pthread_mutex_t lock;
         _Atomic uint64_t requests, bytes;       /* per second; 0: as many as it likes */
-        uint64_t free_usec;             /* when the debt is paid off */
+        uint64_t free_nsec;             /* when the debt is paid off: a request may cost less than two microseconds, and not a whole number of them */
 };
 
 void rate_init(struct rate *rate, uint64_t requests, uint64_t bytes);

@@ -228,6 +228,18 @@ static void test_rate(void) {
         g_assert_cmpuint(rate_wait(&rate, 1010000), ==, 500000);
 }
 
+/* In which a request costs 1.67 us, so that whole ones would let two thirds more pass. */
+static void test_high_rate(void) {
+        struct rate rate;
+
+        rate_init(&rate, 600000, 0);
+        for (int i = 0; i < 120000; i++)
+                rate_take(&rate, 512, 1000000);
+        g_assert_cmpuint(rate_wait(&rate, 1000000), >, 99000);  /* of 200 ms, 100 ms were kept */
+        g_assert_cmpuint(rate_wait(&rate, 1000000), <=, 100000);
+        g_assert_cmpuint(rate_wait(&rate, 1100000), ==, 0);
+}
+
 static void test_other_rates(void) {
         struct rate rate;
 
@@ -283,6 +295,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/disk/ranges-and-sizes", test_disk);
         g_test_add_func("/disk/topology", test_topology);
         g_test_add_func("/rate/debt", test_rate);
+        g_test_add_func("/rate/of-fractions-of-a-microsecond", test_high_rate);
         g_test_add_func("/rate/other-rates-forgive", test_other_rates);
         g_test_add_func("/counters/lent-memory", test_counters);
         return g_test_run();

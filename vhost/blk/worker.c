@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <linux/virtio_blk.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
@@ -148,6 +149,7 @@ static bool sleep_or_look(struct worker *worker, bool looks, bool broken) {
                         delay = wait;
                         pace_forget(&worker->pace);
                 } else if (pace_look(&worker->pace, now)) {
+                        sched_yield();  /* to whoever wants the CPU, who is then counted as if it had been taken from us; with real-time priority, only so */
                         if (worker->io.n_in_flight > 0)
                                 io_wait(&worker->io, -1, worker->wake_fd, false, 0);
                         return true;
