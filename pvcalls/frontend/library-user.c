@@ -337,6 +337,8 @@ static void ask(char **words) {
 
         check("order", xcp_pvcalls_set_page_order(pvcalls, 6));
         socket = datagrams_new(address.any.sa_family, NULL, connects ? &address : NULL);
+        if (xcp_pvcalls_datagram_max(socket) < n_bytes)
+                fail("size", -EMSGSIZE);
         for (unsigned i = 0; i < n; i++) {
                 size_t size = n > 1 ? (size_t) n_bytes * i / (n - 1) : n_bytes;
                 ssize_t there;
@@ -368,7 +370,7 @@ static void answer(char **words) {
                 n = receive_one(socket, data, sizeof data, &from);
                 if (n == -ECONNRESET || n == -ENETDOWN)
                         fail("receive", (int) n);
-                if (n >= 0)
+                if (n >= 0 && !xcp_pvcalls_datagram_was_cut(socket))
                         send_one(socket, data, (size_t) n, &from);
         }
 }
