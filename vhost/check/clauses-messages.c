@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/virtio_blk.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -180,6 +181,71 @@ static void flood(struct session *s) {
         MUST(s, session_is_alive(s), " ");
 }
 
+/* Tells of a ring, and of memory, step by step. Negative errno: there is no going on. Being refused is an answer like any other. */
+static int tell_step(struct session *s, unsigned step) {
+        const struct vhost_vring_address address = vhost_driver_address(&s->driver);
+        const uint64_t index = 0;
+        int r = 0;
+
+        switch (step) {
+        case 0:
+                r = vhost_driver_memory_lend(&s->memory, &s->frontend);
+                break;
+        case 1:
+                r = session_vring(s, VHOST_USER_SET_VRING_NUM, RING_SIZE);
+                break;
+        case 2:
+                r = session_vring(s, VHOST_USER_SET_VRING_BASE, 0);
+                break;
+        case 3:
+                r = vhost_frontend_tell(&s->frontend, VHOST_USER_SET_VRING_ADDR, &address, sizeof address, NULL, 0);
+                break;
+        case 4:
+                r = vhost_frontend_tell(&s->frontend, VHOST_USER_SET_VRING_KICK, &index, sizeof index, &s->driver.kick_fd, 1);
+                break;
+        case 5:
+                r = vhost_frontend_tell(&s->frontend, VHOST_USER_SET_VRING_CALL, &index, sizeof index, &s->driver.call_fd, 1);
+                break;
+        case 6:
+                r = session_vring(s, VHOST_USER_SET_VRING_ENABLE, 1);
+                break;
+        case 7: {
+                VHOST_AUTO_MESSAGE reply = {};
+                const struct vhost_vring_state state = { 0, 0 };
+
+                r = vhost_frontend_ask(&s->frontend, VHOST_USER_GET_VRING_BASE, &state, sizeof state, &reply);
+        }
+        }
+        return r == -EREMOTEIO ? 0 : r;
+}
+
+#define STEPS 8u
+#define ORDERS 40u
+
+/* A request waits in the ring meanwhile, and is kicked: whenever the back-end thinks that it may run, it does. */
+static void any_order(struct session *s) {
+        uint32_t random = 1;
+
+        for (unsigned n = 0; n < ORDERS; n++) {
+                unsigned steps[STEPS];
+
+                for (unsigned i = 0; i < STEPS; i++) {          /* shuffled as it is filled */
+                        unsigned k = (random = random * 1103515245 + 12345) / 65536 % (i + 1);
+
+                        steps[i] = steps[k];
+                        steps[k] = i;
+                }
+                session_close(s);
+                MUST(s, session_connect(s) == 0 && session_negotiate(s, VHOST_BIT(VHOST_F_EVENT_IDX)) == 0 && session_make_driver(s) == 0, " ");
+                block_describe(s, VIRTIO_BLK_T_IN, 0, 512, true);
+                MUST(s, block_send(s) == 0, "cannot kick");
+                for (unsigned i = 0; i < STEPS; i++)
+                        if (tell_step(s, steps[i]) < 0)
+                                break;                          /* it may end the connection */
+        }
+        MUST(s, session_is_alive(s), " ");
+}
+
 const struct clause clauses_messages[] = {
         { "M-1", "MUST", "a reply has its request's number, version 1, the reply bit and its own size", reply_form, false },
         { "M-2", "MUST", "features and protocol features are told before any are set", early_protocol_features, false },
@@ -199,5 +265,6 @@ const struct clause clauses_messages[] = {
         { "M-16", "MUST", "a ring's size that cannot be is refused, and does no harm", bad_num, false },
         { "M-17", "MUST", "GET_QUEUE_NUM tells from 1 to 256", queue_num, false },
         { "M-18", "MUST", "a flood of requests does no harm", flood, false },
+        { "M-19", "MUST", "what is told of memory and a ring, in any order, does no harm", any_order, false },
         {},
 };

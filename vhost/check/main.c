@@ -143,6 +143,16 @@ static bool is_wanted(const struct options *options, const char *id) {
         return options->n_names == 0;
 }
 
+/* Of a connection's last messages, in either direction, what a report of the failure needs. */
+static void show(const char *what, const struct vhost_frontend_said *said) {
+        if (said->n == 0)
+                return;
+        printf("              %s:", what);
+        for (size_t i = 0; i < said->n; i++)
+                printf(i % 4 == 0 ? "  %02x" : " %02x", said->bytes[i]);
+        putchar('\n');
+}
+
 static enum verdict run(const struct options *options, const struct clause *clause) {
         static const char *const words[] = { "passed", "FAILED", "not offered" };
         struct session session = {
@@ -161,6 +171,10 @@ static enum verdict run(const struct options *options, const struct clause *clau
         if (session.verdict != VERDICT_PASSED)
                 printf(": %s", session.why);
         putchar('\n');
+        if (session.verdict == VERDICT_FAILED) {
+                show("last sent", &session.frontend.sent);
+                show("last received", &session.frontend.received);
+        }
         fflush(stdout);
         return session.verdict;
 }

@@ -54,10 +54,19 @@ static int wait_for(const struct vhost_frontend *frontend, short events, int64_t
         return n == 0 ? -ETIMEDOUT : 0;
 }
 
+static void note(struct vhost_frontend_said *said, const void *bytes, size_t n) {
+        size_t room = sizeof said->bytes - said->n;
+
+        memcpy(said->bytes + said->n, bytes, n < room ? n : room);
+        said->n += n < room ? n : room;
+}
+
 int vhost_frontend_send_bytes(struct vhost_frontend *frontend, const void *data, size_t size, const int *fds, size_t n_fds) {
         int64_t deadline = now_ms() + frontend->timeout_ms;
         const uint8_t *p = data;
 
+        frontend->sent.n = 0;
+        note(&frontend->sent, data, size);
         while (size > 0) {
                 union {
                         char bytes[CMSG_SPACE(32 * sizeof(int))];
@@ -119,6 +128,13 @@ int vhost_frontend_receive(struct vhost_frontend *frontend, struct vhost_message
                 r = vhost_channel_receive(&frontend->channel, ret_message);
                 if (r == VHOST_CHANNEL_END)
                         return -ECONNRESET;
+                if (r == 0) {
+                        const uint32_t header[3] = { ret_message->request, ret_message->flags, ret_message->size };
+
+                        frontend->received.n = 0;
+                        note(&frontend->received, header, sizeof header);
+                        note(&frontend->received, &ret_message->payload, ret_message->size);
+                }
                 if (r != VHOST_CHANNEL_WAIT)
                         return r;
                 r = wait_for(frontend, POLLIN, deadline);

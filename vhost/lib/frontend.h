@@ -8,14 +8,22 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "channel.h"
+
+/* The beginning of a message, with its header: to show it when something goes wrong. */
+struct vhost_frontend_said {
+        size_t n;                       /* 0: there was none */
+        uint8_t bytes[64];
+};
 
 struct vhost_frontend {
         struct vhost_channel channel;
         uint64_t protocol_features;     /* negotiated */
         int timeout_ms;                 /* for each answer */
+        struct vhost_frontend_said sent, received;      /* the last ones; they stay when it is closed */
 };
 
 #define VHOST_FRONTEND_NONE { .channel = VHOST_CHANNEL_NONE }
