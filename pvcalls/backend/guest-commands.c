@@ -53,7 +53,7 @@ int guest_ask_policy(struct socket *socket, enum policy_call call, const struct 
         struct guest *guest = socket->guest;
         struct policy_verdict verdict;
 
-        policy_decide(&guest->terms->policy, call, socket->type, address, now_usec(), &verdict);
+        policy_decide(&guest->terms->policy, call, socket->type, address, guest_now(guest), &verdict);
         if (!verdict.allow) {
                 guest->terms->counters.denied++;
                 guest->listener->denied(call, address, &verdict, guest->userdata);
@@ -119,6 +119,7 @@ static int start_connect(struct socket *socket, const struct pvcalls_name *addre
                 return 0;
         }
         socket->state = SOCKET_CONNECTING;
+        socket->guest->connects_begun = true;
         socket->req_id = req_id;
         return ANSWERED_LATER;
 }

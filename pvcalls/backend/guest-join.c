@@ -192,14 +192,16 @@ static void remember_absent(struct guest *guest, const struct pvcalls_name *addr
 
 bool guest_join_connect(struct socket *socket, const struct pvcalls_name *address) {
         struct guest *guest = socket->guest;
-        uint64_t now = now_usec();
+        uint64_t now;
         struct pvcalls_name local;
         struct join *join;
         int fd;
 
         /* The other backend would not know of this guest's rate. */
-        if (!guest->terms->join || guest->terms->limits.bytes_per_second > 0 || socket->type != SOCK_STREAM || !is_loopback(address) ||
-            is_absent(guest, address, now))
+        if (!guest->terms->join || guest->terms->limits.bytes_per_second > 0 || socket->type != SOCK_STREAM || !is_loopback(address))
+                return false;
+        now = guest_now(guest);
+        if (is_absent(guest, address, now))
                 return false;
         make_local_name(socket, address, &local);
         fd = find_listener(socket, address, &local);

@@ -102,6 +102,8 @@ struct guest {
         bool commands_due, commands_masked, notify_due, timer_due;
         bool busy;                      /* there is more to do at once */
         bool loop_due;                  /* the service's loop has something to do: the turn ends */
+        bool connects_begun;            /* in this round: on loopback they are there already */
+        uint64_t now;                   /* 0: the clock has not been looked at in this round */
 
         int epoll;                      /* of all sockets (their pointer), the event channels' descriptor (NULL), and the service's loop (the guest) */
         sd_event_source *turns, *timer;
@@ -134,6 +136,8 @@ static inline uint64_t now_usec(void) {
 }
 
 /* guest.c */
+/* When the round has begun, more or less: the clock may be a system call, as it is under Xen, and each connection has several uses for it. */
+uint64_t guest_now(struct guest *guest);
 void guest_violated(struct guest *guest, const char *reason);
 void guest_respond(struct guest *guest, uint32_t cmd, uint32_t req_id, uint64_t id, int32_t number);
 void guest_respond_with(struct guest *guest, const struct pvcalls_response *response);

@@ -215,7 +215,7 @@ bool guest_run_queue(struct guest *guest) {
 static void let_linger(struct socket *socket) {
         struct guest *guest = socket->guest;
 
-        socket->linger_until = now_usec() + LINGER_USEC;
+        socket->linger_until = guest_now(guest) + LINGER_USEC;
         socket->next_closing = NULL;
         *guest->closing_tail = socket;
         guest->closing_tail = &socket->next_closing;

@@ -28,7 +28,7 @@ struct socket *socket_find(struct guest *guest, uint64_t id) {
 }
 
 int socket_new(struct guest *guest, uint64_t id, int family, int type, struct socket **ret_socket) {
-        uint64_t now = now_usec();
+        uint64_t now = guest_now(guest);
         struct socket *socket, **bucket = bucket_of(guest, id);
 
         if (socket_find(guest, id))

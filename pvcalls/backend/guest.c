@@ -46,6 +46,12 @@ void guest_respond(struct guest *guest, uint32_t cmd, uint32_t req_id, uint64_t 
         guest_respond_with(guest, &response);
 }
 
+uint64_t guest_now(struct guest *guest) {
+        if (guest->now == 0)
+                guest->now = now_usec();
+        return guest->now;
+}
+
 int guest_watch_fd(struct guest *guest, struct socket *socket, int fd, int op, uint32_t events) {
         struct epoll_event event = { .events = events, .data.ptr = socket };
 
@@ -173,6 +179,7 @@ static int take_ready(struct guest *guest, int timeout_ms) {
         int n = epoll_wait(guest->epoll, events, ROUND_EVENTS, timeout_ms), n_taken = 0;
         bool ports = false;
 
+        guest->now = 0;
         for (int i = 0; i < n; i++) {
                 if (events[i].data.ptr == guest) {
                         guest->loop_due = true;
@@ -192,6 +199,14 @@ static int take_ready(struct guest *guest, int timeout_ms) {
         return n_taken;
 }
 
+static void tell_of_responses(struct guest *guest) {
+        if (!guest->notify_due)
+                return;
+        guest->notify_due = false;
+        guest->terms->counters.notifications++;
+        xen_notify(guest->xen, guest->port);
+}
+
 /* Returns whether something was done, and more may be there. */
 static bool run_round(struct guest *guest, int timeout_ms) {
         int n = take_ready(guest, timeout_ms);
@@ -202,11 +217,11 @@ static bool run_round(struct guest *guest, int timeout_ms) {
         if (guest->commands_due && !guest->violation)
                 run_commands(guest);
         busy = guest_run_queue(guest) || guest->commands_due;
-        if (guest->notify_due) {
-                guest->notify_due = false;
-                guest->terms->counters.notifications++;
-                xen_notify(guest->xen, guest->port);
-        }
+        if (guest->connects_begun)      /* one more look, and the guest is woken up once for all of it */
+                busy = true;
+        else
+                tell_of_responses(guest);
+        guest->connects_begun = false;
         if (guest->timer_due) {
                 guest->timer_due = false;
                 if (guest->closing)     /* those that could be closed at once are gone again */
