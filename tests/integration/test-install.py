@@ -55,6 +55,8 @@ class Install(TestCase):
             self.assertTrue((self.man / page).is_file(), page)
         for completion in (f"{place}{name}" for name in ("xcp-pvcalls-run", "xcpctl", "xenemu") for place in ("bash-completion/completions/", "zsh/site-functions/_")):
             self.assertTrue((self.share / completion).is_file(), completion)
+        for page in (SOURCE / "docs").glob("*.md"):
+            self.assertEqual((self.share / "doc/xcpbus" / page.name).read_bytes(), page.read_bytes())
 
     def test_units(self):
         """systemd understands them, and what they start and refer to is there."""
