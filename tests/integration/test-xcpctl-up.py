@@ -66,6 +66,13 @@ class UpTest(XenopsdTest):
         return {row["name"]: row["vdi"] for row in self.json("vdi", "list")}
 
 
+class Mistakes(UpTest):
+    def test_a_file_is_no_vdi(self):
+        self.xcpctl("vm", "create", "one", "--backend", "noop")
+        for words in ("create", "two", "--disk", "/disk.img"), ("disk", "add", "one", "path=/disk.img"), ("disk", "add", "one", "/disk"):
+            self.assertIn("write --disk path=FILE", self.xcpctl("vm", *words, check=2).stderr)
+
+
 class Up(UpTest):
     def test_makes_and_starts_what_is_there_and_does_nothing_twice(self):
         self.assertEqual(self.up(), {"web": ("created", "Running"), "db": ("created", "Halted")})

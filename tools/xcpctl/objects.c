@@ -268,11 +268,20 @@ static char *find_task(const char *text, GError **error) {
         return path_of(root, rest, error);
 }
 
+/* What people write who mean a file. */
+static bool is_file(const char *text) {
+        return g_str_has_prefix(text, "path=") || (*text == '/' && !g_str_has_prefix(text, "/org/"));
+}
+
 char *objects_find(struct context *context, enum parameter_kind kind, const char *container, const char *text, GError **error) {
         const struct kind *found = kind_of(kind);
         const struct candidate *chosen;
         g_autoptr(GPtrArray) candidates = NULL;
 
+        if (kind == PARAMETER_VDI && is_file(text)) {
+                context_fail(error, CONTEXT_ERROR_USAGE, "'%.64s' is a file, and no VDI: write --disk path=FILE, or --path FILE where there is no --disk", text);
+                return NULL;
+        }
         if (*text == '/')
                 return path_of(text, NULL, error);
         if (kind == PARAMETER_OBJECT)

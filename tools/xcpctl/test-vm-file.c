@@ -111,6 +111,27 @@ static void test_what_belongs_together(void) {
               "f:2:3: 'a/b' is no name of a VM: that is 1 to 64 letters, digits, dots, dashes and underscores");
 }
 
+static void test_names_for_cloud_init(void) {
+        static const char *const hosts[] = { "www", "db-1.example.org", "7", "a" }, *const others[] = { "-a", "a-", "a..b", "a.", "a b", "\u00fc", "a_b", "" };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++) {
+                g_autofree char *text = g_strdup_printf("cloud_init: { hostname: '%s', user: ann_1 }", hosts[i]);
+
+                check_vm(text, "");
+        }
+        for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+                g_autofree char *text = g_strdup_printf("cloud_init: { hostname: '%s' }", others[i]);
+                g_autofree char *expected = g_strdup_printf("f:3:27: '%s' cannot be what a guest calls itself\n"
+                                                            "    letters, digits and dashes, with dots between names, as in www.example.org", others[i]);
+
+                check_vm(text, expected);
+        }
+        check_vm("cloud_init: { user: 'ann;rm' }", "f:3:23: 'ann;rm' is no name of a user: that is 1 to 32 letters, digits, dashes and underscores, and does "
+                                                   "not begin with a dash or digit");
+        check_vm("cloud_init: { user: 1st }", "f:3:23: '1st' is no name of a user: that is 1 to 32 letters, digits, dashes and underscores, and does "
+                                              "not begin with a dash or digit");
+}
+
 static void test_all_problems_are_told_in_the_order_of_the_file(void) {
         g_autofree char *told = problems_of("vms:\n  a:\n    vcpus: x\n    memory: y\n  b:\n    nonsense: 1\n");
         g_auto(GStrv) lines = g_strsplit(told, "\nf:", -1);
@@ -156,6 +177,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/vm-file/names-that-are-nearly-right-get-a-hint", test_names_that_are_nearly_right_get_a_hint);
         g_test_add_func("/vm-file/values-are-of-their-types", test_values_are_of_their_types);
         g_test_add_func("/vm-file/what-belongs-together", test_what_belongs_together);
+        g_test_add_func("/vm-file/names-for-cloud-init", test_names_for_cloud_init);
         g_test_add_func("/vm-file/all-problems-are-told-in-the-order-of-the-file", test_all_problems_are_told_in_the_order_of_the_file);
         g_test_add_func("/vm-file/what-surprises-in-yaml-is-refused", test_what_surprises_in_yaml_is_refused);
         g_test_add_func("/vm-file/depth-and-size-are-bounded", test_depth_and_size_are_bounded);

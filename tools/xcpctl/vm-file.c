@@ -10,6 +10,9 @@
 #define NAME_CHARACTERS G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-"
 #define VM_NAME_MAX 64u
 #define DEVICE_NAME_MAX 32u
+#define USER_MAX 32u
+#define LABEL_MAX 63u
+#define HOSTNAME_MAX 253u
 #define MIB (UINT64_C(1) << 20)
 
 const struct contract_value vm_file_vm_keys[] = {
@@ -246,10 +249,37 @@ static void check_vm(const struct wish *vm, struct problems *problems) {
         }
 }
 
+/* RFC 1123, 2.1. */
+static bool is_hostname(const char *text) {
+        g_auto(GStrv) labels = g_strsplit(text, ".", -1);
+
+        for (char **label = labels; *label; label++) {
+                size_t n = strlen(*label);
+
+                if (n == 0 || n > LABEL_MAX || strspn(*label, NAME_CHARACTERS) != n || (*label)[0] == '-' || (*label)[n - 1] == '-')
+                        return false;
+        }
+        return *labels && strlen(text) <= HOSTNAME_MAX;
+}
+
+/* What useradd(8) takes anywhere. */
+static bool is_user(const char *text) {
+        size_t n = strspn(text, NAME_CHARACTERS "_");
+
+        return n > 0 && n <= USER_MAX && !text[n] && !strchr("-" G_CSET_DIGITS, text[0]);
+}
+
 static void check_seed(const struct wish *seed, struct problems *problems) {
-        const char *data = wish_text(seed, "user_data");
+        const char *data = wish_text(seed, "user_data"), *host = wish_text(seed, "hostname"), *user = wish_text(seed, "user");
         const char *const others[] = { "user", "ssh_keys" };
 
+        if (host && !is_hostname(host))
+                problems_add(problems, wish_place(seed, "hostname"), g_strdup("letters, digits and dashes, with dots between names, as in www.example.org"),
+                             "'%.70s' cannot be what a guest calls itself", host);
+        if (user && !is_user(user))
+                problems_add(problems, wish_place(seed, "user"), NULL,
+                             "'%.70s' is no name of a user: that is 1 to %u letters, digits, dashes and underscores, and does not begin with a dash or digit", user,
+                             USER_MAX);
         if (!data)
                 return;
         if (!g_str_has_prefix(data, "#") && !g_str_has_prefix(data, "Content-Type: multipart/"))
