@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "operation.h"
+#include "operation-private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,23 +64,6 @@ static void leave_list(struct operation *operation) {
                 storage_is_quiet(operation->storage);
 }
 
-static void leave_ready(struct operation *operation) {
-        struct storage *storage = operation->storage;
-        struct operation *previous = NULL;
-
-        for (struct operation *p = storage->ready_first; p; previous = p, p = p->ready_next) {
-                if (p != operation)
-                        continue;
-                if (previous)
-                        previous->ready_next = p->ready_next;
-                else
-                        storage->ready_first = p->ready_next;
-                if (storage->ready_last == p)
-                        storage->ready_last = previous;
-                break;
-        }
-}
-
 /* A disk that was not made after all. What it took is only free again if nothing is left of it. */
 static void release_new(struct operation *operation, struct vdi *vdi) {
         if (!vdi)
@@ -99,7 +81,7 @@ struct operation *operation_free(struct operation *operation) {
         if (operation->kind->done)
                 operation->kind->done(operation);
         if (operation->state == OPERATION_READY)
-                leave_ready(operation);
+                operation_leave_ready(operation);
         scan_free(operation->scan);
         release_new(operation, operation->new_vdi);
         release_new(operation, operation->stage);
@@ -288,84 +270,21 @@ static void start_undo(struct operation *operation) {
         run_step(operation);
 }
 
-static double total_weight(const struct plan *plan) {
-        double total = 0;
-
-        for (size_t i = 0; i < plan->n_steps; i++)
-                total += plan->steps[i].weight;
-        return total > 0 ? total : 1;
-}
-
-static void advance(struct operation *operation, double part) {
-        const struct step *step = &operation->plan.steps[operation->i_step];
-
-        if (operation->work && operation->state == OPERATION_RUNNING)
-                work_advance(operation->work, (operation->weight_done + part * step->weight) / total_weight(&operation->plan));
-}
-
-static const struct step *current_step(const struct operation *operation) {
-        return &operation->plan.steps[operation->i_step];
-}
-
-static void on_line(const char *line, void *userdata) {
-        struct operation *operation = userdata;
-        const struct step *step = current_step(operation);
-        unsigned long long a, b, c;
-        double percent;
-        int n = 0;
-
-        if (step->is_qemu) {
-                if (sscanf(line, " (%lf/100%%)", &percent) == 1)
-                        advance(operation, percent / 100);
-                return;
-        }
-        if (sscanf(line, "progress %llu %llu", &a, &b) == 2) {
-                operation->n_copied = a;
-                advance(operation, b > 0 ? (double) a / (double) b : 1);
-        } else if (!(operation->scan && *operation->scan->checking) && sscanf(line, "failed %d %n", &operation->said_errno, &n) == 1 &&
-                   n > 0) {
-                operation->said_failed = true;
-                snprintf(operation->said, sizeof operation->said, "%s", line + n);
-        } else if (strncmp(line, "unreachable ", 12) == 0) {
-                operation->said_unreachable = true;
-                snprintf(operation->said, sizeof operation->said, "%s", line + 12);
-        } else if (sscanf(line, "bytes %llu", &a) == 1)
-                operation->bytes = a;
-        else if (sscanf(line, "size %llu", &a) == 1) {
-                operation->size = a;
-                if (step->intent) {
-                        step->intent->found = true;
-                        step->intent->found_size = a;
-                }
-        } else if (step->intent && sscanf(line, "entry %*s %*u %*u %*u %llu", &a) == 1) {
-                step->intent->found = true;
-                step->intent->found_size = a;
-        } else if (sscanf(line, "space %llu %llu %llu", &a, &b, &c) == 3) {
-                operation->total = a;
-                operation->free = b;
-                operation->used = c;
-        } else if (sscanf(line, "usage %llu", &a) == 1) {
-                if (operation->n_usage < sizeof operation->usage / sizeof operation->usage[0])
-                        operation->usage[operation->n_usage++] = a;
-        } else if (operation->scan && scan_line(operation->scan, line) < 0)
-                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_SR", operation->sr->id }), "A scan said what it should not: %s", line);
-}
-
 static void step_failed(struct operation *operation, const struct child_end *end) {
         AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
         int r;
 
-        r = failure_set(operation, current_step(operation), end, &error);
+        r = failure_set(operation, operation_current_step(operation), end, &error);
         fail(operation, r, &error);
 }
 
 static void step_done(struct operation *operation) {
-        const struct step *step = current_step(operation);
+        const struct step *step = operation_current_step(operation);
         AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
         int (*then)(struct operation *, struct idl_error *) = step->then;
         int r;
 
-        advance(operation, 1);
+        operation_advance(operation, 1);
         operation->weight_done += step->weight;
         operation->i_step++;
         r = then && operation->state == OPERATION_RUNNING ? then(operation, &error) : 0;
@@ -378,7 +297,7 @@ static void step_done(struct operation *operation) {
 static void on_end(const struct child_end *end, void *userdata) {
         struct operation *operation = userdata;
         struct child *child = operation->child;
-        bool good = child_end_good(end), tolerated = current_step(operation)->flags & STEP_TOLERATE;
+        bool good = child_end_good(end), tolerated = operation_current_step(operation)->flags & STEP_TOLERATE;
 
         operation->child = NULL;
         if (operation->cancelled && operation->state == OPERATION_RUNNING)
@@ -390,7 +309,7 @@ static void on_end(const struct child_end *end, void *userdata) {
         child_free(child);
 }
 
-static const struct child_listener listener = { on_line, on_end };
+static const struct child_listener listener = { operation_on_line, on_end };
 
 static int start_child(struct operation *operation, const struct step *step) {
         const struct child_spec spec = {
@@ -423,7 +342,7 @@ static void run_step(struct operation *operation) {
                         finish(operation);
                 return;
         }
-        step = current_step(operation);
+        step = operation_current_step(operation);
         if ((step->flags & STEP_COMMIT) && operation->work && operation->state == OPERATION_RUNNING && work_commit(operation->work) < 0) {
                 operation->cancelled = true;
                 fail(operation, -ECANCELED, NULL);
@@ -436,7 +355,7 @@ static void run_step(struct operation *operation) {
         }
 }
 
-static void run(struct operation *operation) {
+void operation_run(struct operation *operation) {
         AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
         int r;
 
@@ -451,72 +370,6 @@ static void run(struct operation *operation) {
                 fail(operation, r, &error);
         else
                 run_step(operation);
-}
-
-/* Waiting for its turn */
-
-static int on_pump(sd_event_source *source, void *userdata) {
-        struct storage *storage = userdata;
-        struct operation *operation = storage->ready_first;
-
-        if (operation) {
-                storage->ready_first = operation->ready_next;
-                if (!storage->ready_first)
-                        storage->ready_last = NULL;
-                operation->ready_next = NULL;
-                run(operation);
-        }
-        return sd_event_source_set_enabled(source, storage->ready_first ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-}
-
-static void become_ready(struct operation *operation) {
-        struct storage *storage = operation->storage;
-
-        operation->state = OPERATION_READY;
-        operation->ready_next = NULL;
-        if (storage->ready_last)
-                storage->ready_last->ready_next = operation;
-        else
-                storage->ready_first = operation;
-        storage->ready_last = operation;
-        sd_event_source_set_enabled(storage->pump, SD_EVENT_ONESHOT);
-}
-
-static void on_granted(struct claim *claim);
-
-static void claim_next(struct operation *operation) {
-        while (operation->n_granted < operation->n_wanted) {
-                struct claim *claim = &operation->claims[operation->n_granted];
-                const struct operation_claim *wanted = &operation->wanted[operation->n_granted];
-
-                claim->on_granted = on_granted;
-                claim->userdata = operation;
-                if (!claim_make(claim, wanted->resource, wanted->exclusive))
-                        return;
-                operation->n_granted++;
-        }
-        become_ready(operation);
-}
-
-static void on_granted(struct claim *claim) {
-        struct operation *operation = claim->userdata;
-
-        operation->n_granted++;
-        claim_next(operation);
-}
-
-void operation_claim(struct operation *operation, struct resource *resource, bool exclusive) {
-        assert(operation->n_wanted < OPERATION_CLAIMS_MAX);
-
-        operation->wanted[operation->n_wanted++] = (struct operation_claim) { resource, exclusive };
-}
-
-static void enqueue(struct operation *operation) {
-        struct storage *storage = operation->storage;
-
-        if (!operation->kind->without_steps)
-                operation_claim(operation, operation->kind->is_slow ? &storage->slow : &storage->quick, false);
-        claim_next(operation);
 }
 
 /* Tasks */
@@ -565,27 +418,16 @@ int operation_start(struct operation *operation, struct idl_call *call, const ch
                 return r;
         }
         *ret_path = work_path(operation->work);
-        enqueue(operation);             /* it runs from the event loop: not before the caller has the path */
+        operation_enqueue(operation);             /* it runs from the event loop: not before the caller has the path */
         return 0;
 }
 
 void operation_start_without_task(struct operation *operation, struct idl_call *call) {
         operation->call = call ? idl_call_ref(call) : NULL;
-        enqueue(operation);
+        operation_enqueue(operation);
 }
 
 /* All of them */
-
-int operations_init(struct storage *storage) {
-        int r;
-
-        storage->quick.room = QUICK_OPERATIONS_MAX;
-        storage->slow.room = LONG_OPERATIONS_MAX;
-        r = sd_event_add_defer(storage->event, &storage->pump, on_pump, storage);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_enabled(storage->pump, SD_EVENT_OFF);
-}
 
 void operations_stop(struct storage *storage) {
         while (storage->operations)

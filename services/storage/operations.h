@@ -9,7 +9,7 @@
 #include "call.h"
 #include "storage.h"
 
-/* Storage repositories: sr-operations.c */
+/* Storage repositories: sr-operations.c, sr-make.c */
 int sr_create(struct storage *storage, struct idl_call *call, const struct xcp_sr_spec *spec, bool introduce, const char **ret_path,
               struct idl_error *error);
 int sr_attach(struct sr *sr, struct idl_call *call, const char **ret_path, struct idl_error *error);
@@ -22,7 +22,7 @@ int sr_get_space(struct sr *sr, struct idl_call *call, struct idl_error *error);
 /* The service itself: looks after one that was attached when it ended, or that is unreachable. */
 void sr_probe(struct sr *sr);
 
-/* New disks: vdi-make.c */
+/* New disks: vdi-make.c, vdi-snapshot.c */
 int vdi_create(struct sr *sr, struct idl_call *call, const struct xcp_vdi_spec *spec, const char **ret_path, struct idl_error *error);
 int vdi_import(struct sr *sr, struct idl_call *call, const struct xcp_vdi_spec *spec, int source, enum xcp_vdi_format format,
                const char **ret_path, struct idl_error *error);

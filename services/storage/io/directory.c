@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "directory.h"
 #include "io.h"
 #include "qcow2-header.h"
 
@@ -41,8 +42,7 @@ static int parse_name(const char *name, struct uuid *ret_uuid, size_t *ret_exten
         return -EINVAL;
 }
 
-/* UUID.EXTENSION, if it is one: what the command line says becomes no path. */
-static int make_name(char *ret_name, const char *uuid_text, const char *extension) {
+int directory_make_name(char *ret_name, const char *uuid_text, const char *extension) {
         struct uuid uuid;
 
         if (uuid_parse(uuid_text, &uuid) < 0)
@@ -51,7 +51,7 @@ static int make_name(char *ret_name, const char *uuid_text, const char *extensio
         return 0;
 }
 
-static int open_root(const char *path, int *ret_fd) {
+int directory_open(const char *path, int *ret_fd) {
         int fd = io_open_directory(path);
 
         if (fd < 0)
@@ -60,8 +60,14 @@ static int open_root(const char *path, int *ret_fd) {
         return 0;
 }
 
-static int sync_directory(int root) {
+int directory_sync(int root) {
         return fsync(root) < 0 ? io_failed(-errno, "write the directory to disk") : 0;
+}
+
+int directory_remove(int root, const char *name) {
+        if (*name && unlinkat(root, name, 0) < 0 && errno != ENOENT)
+                return io_failed(-errno, "remove %s", name);
+        return 0;
 }
 
 static DIR *list(int root) {
@@ -171,7 +177,7 @@ static int remove_all(int root) {
                         return io_failed(-errno, "remove %s", entry->d_name);
         if ((unlinkat(root, MARKER ".tmp", 0) < 0 && errno != ENOENT) || (unlinkat(root, MARKER, 0) < 0 && errno != ENOENT))
                 return io_failed(-errno, "remove " MARKER);
-        return sync_directory(root);
+        return directory_sync(root);
 }
 
 int io_directory_unmake(int argc, char **argv) {
@@ -274,7 +280,7 @@ int io_directory_scan(int argc, char **argv) {
         char text[UUID_TEXT_SIZE];
         struct uuid sr;
 
-        if (open_root(argv[0], &root) != 0 || check_marker(root, argv[0], argv[1], &sr) != 0)
+        if (directory_open(argv[0], &root) != 0 || check_marker(root, argv[0], argv[1], &sr) != 0)
                 return 1;
         printf("sr %s\nread-only %d\n", uuid_format(&sr, text), faccessat(root, ".", W_OK, AT_EACCESS) < 0);
         return print_space(root, false) != 0 || print_disks(root) != 0;
@@ -283,14 +289,14 @@ int io_directory_scan(int argc, char **argv) {
 int io_directory_space(int argc, char **argv) {
         AUTO_CLOSE int root = -1;
 
-        return open_root(argv[0], &root) != 0 || print_space(root, true) != 0;
+        return directory_open(argv[0], &root) != 0 || print_space(root, true) != 0;
 }
 
 /* Prints usage BYTES for each. */
 int io_directory_usage(int argc, char **argv) {
         AUTO_CLOSE int root = -1;
 
-        if (open_root(argv[0], &root) != 0)
+        if (directory_open(argv[0], &root) != 0)
                 return 1;
         for (int i = 1; i < argc; i++) {
                 struct stat st;
@@ -309,9 +315,9 @@ int io_directory_stat(int argc, char **argv) {
         uint64_t size;
         int r;
 
-        if (make_name(name, argv[1], argv[2]) < 0)
+        if (directory_make_name(name, argv[1], argv[2]) < 0)
                 return 2;
-        if (open_root(argv[0], &root) != 0)
+        if (directory_open(argv[0], &root) != 0)
                 return 1;
         fd = io_open(root, name, O_RDONLY, false);
         if (fd < 0)
@@ -350,13 +356,13 @@ static int make_blank(int root, const char *name, uint64_t size, int *ret_fd) {
 static int publish(int root, int fd, const char *uuid, const char *extension) {
         char tmp[IO_NAME_MAX], name[IO_NAME_MAX];
 
-        if (make_name(tmp, uuid, "tmp") < 0 || make_name(name, uuid, extension) < 0)
+        if (directory_make_name(tmp, uuid, "tmp") < 0 || directory_make_name(name, uuid, extension) < 0)
                 return 2;
         if (fsync(fd) < 0)
                 return io_failed(-errno, "write %s to disk", tmp);
         if (renameat2(root, tmp, root, name, RENAME_NOREPLACE) < 0)
                 return io_failed(-errno, "rename %s to %s", tmp, name);
-        return sync_directory(root);
+        return directory_sync(root);
 }
 
 /* A raw disk of zeros, from nothing to its own name. */
@@ -365,9 +371,9 @@ int io_directory_create(int argc, char **argv) {
         char tmp[IO_NAME_MAX];
         uint64_t size;
 
-        if (io_number(argv[2], &size) < 0 || make_name(tmp, argv[1], "tmp") < 0)
+        if (io_number(argv[2], &size) < 0 || directory_make_name(tmp, argv[1], "tmp") < 0)
                 return 2;
-        if (open_root(argv[0], &root) != 0 || make_blank(root, tmp, size, &fd) != 0)
+        if (directory_open(argv[0], &root) != 0 || make_blank(root, tmp, size, &fd) != 0)
                 return 1;
         return publish(root, fd, argv[1], "raw");
 }
@@ -381,16 +387,16 @@ int io_directory_blank(int argc, char **argv) {
 
         if (io_number(argv[2], &size) < 0 || parse_name(argv[1], &uuid, &extension) < 0)
                 return 2;
-        return open_root(argv[0], &root) != 0 || make_blank(root, argv[1], size, &fd) != 0;
+        return directory_open(argv[0], &root) != 0 || make_blank(root, argv[1], size, &fd) != 0;
 }
 
 int io_directory_publish(int argc, char **argv) {
         AUTO_CLOSE int root = -1, fd = -1;
         char tmp[IO_NAME_MAX];
 
-        if (make_name(tmp, argv[1], "tmp") < 0)
+        if (directory_make_name(tmp, argv[1], "tmp") < 0)
                 return 2;
-        if (open_root(argv[0], &root) != 0)
+        if (directory_open(argv[0], &root) != 0)
                 return 1;
         fd = io_open(root, tmp, O_RDWR, false);
         if (fd < 0)
@@ -398,96 +404,21 @@ int io_directory_publish(int argc, char **argv) {
         return publish(root, fd, argv[1], argv[2]);
 }
 
-/* Snapshots */
-
-struct freeze {
-        char vdi[IO_NAME_MAX], vdi_tmp[IO_NAME_MAX];    /* the disk, and the image that takes its place */
-        char frozen[IO_NAME_MAX];                       /* what its content is called from then on */
-        char clone[IO_NAME_MAX], clone_tmp[IO_NAME_MAX]; /* a second image on top of that; empty: none */
-};
-
-static int parse_freeze(struct freeze *freeze, int argc, char **argv) {
-        *freeze = (struct freeze) {};
-        if (make_name(freeze->vdi, argv[1], "qcow2") < 0 || make_name(freeze->vdi_tmp, argv[1], "tmp") < 0 ||
-            make_name(freeze->frozen, argv[2], "qcow2") < 0)
-                return -EINVAL;
-        if (argc > 3 && (make_name(freeze->clone, argv[3], "qcow2") < 0 || make_name(freeze->clone_tmp, argv[3], "tmp") < 0))
-                return -EINVAL;
-        return 0;
-}
-
-static int sync_file(int root, const char *name) {
-        AUTO_CLOSE int fd = io_open(root, name, O_RDWR, false);
-
-        if (fd < 0)
-                return io_failed(fd, "open %s", name);
-        return fsync(fd) < 0 ? io_failed(-errno, "write %s to disk", name) : 0;
-}
-
-/*
- * The disk's file gets a second name, the frozen one, and then the new image takes the first. At every moment, the disk's name is a whole
- * disk with the same content.
- */
-int io_directory_freeze(int argc, char **argv) {
-        AUTO_CLOSE int root = -1;
-        struct freeze f;
-
-        if (parse_freeze(&f, argc, argv) < 0)
-                return 2;
-        if (open_root(argv[0], &root) != 0 || sync_file(root, f.vdi_tmp) != 0 || sync_file(root, f.vdi) != 0 ||
-            (*f.clone && sync_file(root, f.clone_tmp) != 0))
-                return 1;
-        if (linkat(root, f.vdi, root, f.frozen, 0) < 0)
-                return io_failed(-errno, "give %s a second name", f.vdi);
-        if (fsync(root) < 0 || renameat(root, f.vdi_tmp, root, f.vdi) < 0)
-                return io_failed(-errno, "rename %s to %s", f.vdi_tmp, f.vdi);
-        if (*f.clone && renameat2(root, f.clone_tmp, root, f.clone, RENAME_NOREPLACE) < 0)
-                return io_failed(-errno, "rename %s to %s", f.clone_tmp, f.clone);
-        return sync_directory(root);
-}
-
-static int unlink_if_there(int root, const char *name) {
-        if (*name && unlinkat(root, name, 0) < 0 && errno != ENOENT)
-                return io_failed(-errno, "remove %s", name);
-        return 0;
-}
-
-/* Undoes a freeze, however far it came. What is on top of the frozen image goes first. */
-int io_directory_thaw(int argc, char **argv) {
-        AUTO_CLOSE int root = -1;
-        struct stat frozen, vdi;
-        struct freeze f;
-
-        if (parse_freeze(&f, argc, argv) < 0)
-                return 2;
-        if (open_root(argv[0], &root) != 0 || unlink_if_there(root, f.clone) != 0 || unlink_if_there(root, f.clone_tmp) != 0 ||
-            unlink_if_there(root, f.vdi_tmp) != 0)
-                return 1;
-        if (fstatat(root, f.frozen, &frozen, AT_SYMLINK_NOFOLLOW) < 0)
-                return errno == ENOENT ? sync_directory(root) : io_failed(-errno, "look at %s", f.frozen);
-        if (fstatat(root, f.vdi, &vdi, AT_SYMLINK_NOFOLLOW) == 0 && frozen.st_ino == vdi.st_ino && frozen.st_dev == vdi.st_dev) {
-                if (unlink_if_there(root, f.frozen) != 0)       /* rename() leaves both names of one file as they are */
-                        return 1;
-        } else if (renameat(root, f.frozen, root, f.vdi) < 0)
-                return io_failed(-errno, "rename %s to %s", f.frozen, f.vdi);
-        return sync_directory(root);
-}
-
 /* Disks go, with all that may be there of them. Prints space, for what comes of a full disk. */
 int io_directory_remove(int argc, char **argv) {
         AUTO_CLOSE int root = -1;
         char name[IO_NAME_MAX];
 
-        if (open_root(argv[0], &root) != 0)
+        if (directory_open(argv[0], &root) != 0)
                 return 1;
         for (int i = 1; i < argc; i++)
                 for (size_t j = 0; j < N_EXTENSIONS; j++) {
-                        if (make_name(name, argv[i], extensions[j]) < 0)
+                        if (directory_make_name(name, argv[i], extensions[j]) < 0)
                                 return 2;
-                        if (unlink_if_there(root, name) != 0)
+                        if (directory_remove(root, name) != 0)
                                 return 1;
                 }
-        return sync_directory(root) != 0 || print_space(root, false) != 0;
+        return directory_sync(root) != 0 || print_space(root, false) != 0;
 }
 
 /* A raw disk. */
@@ -496,9 +427,9 @@ int io_directory_resize(int argc, char **argv) {
         char name[IO_NAME_MAX];
         uint64_t size;
 
-        if (io_number(argv[2], &size) < 0 || make_name(name, argv[1], "raw") < 0)
+        if (io_number(argv[2], &size) < 0 || directory_make_name(name, argv[1], "raw") < 0)
                 return 2;
-        if (open_root(argv[0], &root) != 0)
+        if (directory_open(argv[0], &root) != 0)
                 return 1;
         fd = io_open(root, name, O_RDWR, false);
         if (fd < 0)
