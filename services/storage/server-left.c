@@ -124,6 +124,8 @@ static int on_waited(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
         const sd_bus_error *error = sd_bus_message_get_error(reply);
 
         server->wait = sd_bus_slot_unref(server->wait);
+        if (error && !is_nobody(error))         /* it was there, and went while it was asked */
+                server->patient_until_usec = 0;
         if (error && !(is_nobody(error) && server_now_usec() >= server->patient_until_usec))
                 wait_again(server);
         else

@@ -6,7 +6,7 @@ import struct
 
 
 class Nbd:
-    """A client of an NBD server: nothing but what writes and reads blocks. NetworkBlockDevice/nbd, doc/proto.md."""
+    """A client of an NBD server: nothing but what writes, flushes and reads blocks. NetworkBlockDevice/nbd, doc/proto.md."""
 
     def __init__(self, path):
         self._socket = socket.socket(socket.AF_UNIX)
@@ -37,6 +37,9 @@ class Nbd:
 
     def write(self, offset, data):
         self._ask(1, offset, len(data), data)
+
+    def flush(self):
+        self._ask(3, 0, 0)
 
     def read(self, offset, length):
         self._ask(0, offset, length)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The storage service moves while its disks are used: whoever uses one goes on, and the service in its new place still has a say."""
 
+import os
 import pathlib
+import signal
 import struct
 import threading
 
@@ -19,8 +21,10 @@ class Writer:
 
     N_BLOCKS = 64
 
-    def __init__(self, path):
+    def __init__(self, path, flush=False):
+        """flush: each write, which is acknowledged after that; without it, QEMU may have a part of an image in its memory."""
         self.blocks, self.n, self.problem = {}, 0, None
+        self._flush = flush
         self._client = Nbd(path)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -31,6 +35,8 @@ class Writer:
             while not self._stop.is_set():
                 block, number = self.n % self.N_BLOCKS, self.n
                 self._client.write(block * BLOCK, struct.pack(">Q", number) * (BLOCK // 8))
+                if self._flush:
+                    self._client.flush()
                 self.blocks[block] = number
                 self.n += 1
         except (OSError, AssertionError) as problem:
@@ -93,8 +99,8 @@ class Disks:
         written = driver.stdout.count("\n")
         driver.wait_output(rf"(?s)\A(?:\d+\n){{{written + 2}}}")  # no word of a new back-end, as there is none
 
-    def write(self, path):
-        writer = Writer(path)
+    def write(self, path, flush=False):
+        writer = Writer(path, flush)
         self.addCleanup(writer.end)
         writer.wait_for_more()
         return writer
@@ -134,6 +140,23 @@ class Moves(Disks, HandoverTest):
         self.assertEqual(self.old.wait().status, 0)
         for vdi in disks:
             self.step(vdi, "Detach")
+
+
+    def test_the_keeper_dies(self):
+        """QEMU dies with it, and a guest's own server stays for its guest. Both are served again where the service is, and what was flushed is there."""
+        raw, qcow2 = self.make("Raw"), self.make("Qcow2")
+        driver = self.drive(self.open(raw, "VhostUser"))
+        writer = self.write(self.open(qcow2, "Nbd"), flush=True)
+        self.assertEqual(self.move()[0], "moved")
+        writer.wait_for_more()
+        os.kill(self.old.pid, signal.SIGKILL)
+        writer.wait_end()
+        path = self.attach(qcow2, "Nbd")
+        wait_until(pathlib.Path(path).exists, "the image to be served where the service is")
+        writer.check(path)
+        self.check_goes_on(driver)
+        self.check_driver(driver)
+        self.check_driver(self.drive(self.attach(raw, "VhostUser")))
 
 
 class Across(Disks, AcrossTest):
