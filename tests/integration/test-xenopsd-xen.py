@@ -137,7 +137,7 @@ class Xl(xencase.XenBackend):
         self.tell(console, "echo")
         console.hear(b"a")
         self.done(vm.begin("Suspend"))
-        self.assertIn("p", xencase.domains()[self.domid(vm)][1])
+        self.assertTrue(xencase.domains()[self.domid(vm)] & xencase.PAUSED)
         self.done(vm.begin("Resume"))
         self.tell(console, "poweroff")
         vm.wait_change("Running", "Halted", "GuestPowerOff")

@@ -21,6 +21,7 @@ class XenopsdTest(TestCase):
     """A bus with a VM manager, and a caller."""
 
     autostarted = True
+    members = None  # the signals that callers hear: all
 
     def setUp(self):
         self.root = pathlib.Path(self.temporary_directory())
@@ -61,7 +62,7 @@ class XenopsdTest(TestCase):
         self.assertNotRegex(said, "Sanitizer|runtime error|please report")
 
     def connect(self, name=NAME):
-        caller = Caller(self.address, name)
+        caller = Caller(self.address, name, self.members)
         self.addCleanup(caller.close)
         return caller
 

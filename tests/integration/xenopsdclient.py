@@ -5,7 +5,7 @@ import socket
 
 from gi.repository import Gio, GLib
 
-from harness.wait import Deadline
+from harness.wait import PATIENCE, Deadline
 
 ROOT = "/org/xen/xcp/xenopsd"
 MANAGER = "org.xen.xcp.xenopsd1.Manager"
@@ -38,6 +38,10 @@ def pack(types, values):
     return packed
 
 
+# Between two looks at what has no descriptor to wait on. Looking takes its time, too, where there is only an emulated processor for all.
+ASK_AGAIN_MS = int(20 * min(PATIENCE, 5))
+
+
 class Refused(Exception):
     """The answer was an error; name is without the prefix that ours have."""
 
@@ -50,9 +54,9 @@ class Refused(Exception):
 
 
 class Caller:
-    """A connection of its own to the bus, which the tasks that it asks for belong to."""
+    """A connection of its own to the bus, which the tasks that it asks for belong to. members: the signals that it hears; None: all."""
 
-    def __init__(self, address, name):
+    def __init__(self, address, name, members=None):
         flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
         self.connection = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
         self.connection.set_exit_on_close(False)
@@ -60,7 +64,8 @@ class Caller:
         self.name = name
         self.signals = []  # (path, interface, member, arguments)
         self.record = True
-        self.subscription = self.connection.signal_subscribe(name, None, None, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+        self.subscriptions = [self.connection.signal_subscribe(name, None, member, None, None, Gio.DBusSignalFlags.NONE, self._on_signal)
+                              for member in members or (None,)]
 
     def _on_signal(self, connection, sender, path, interface, member, arguments):
         if self.record:
@@ -68,7 +73,8 @@ class Caller:
 
     def close(self):
         if not self.connection.is_closed():
-            self.connection.signal_unsubscribe(self.subscription)
+            for subscription in self.subscriptions:
+                self.connection.signal_unsubscribe(subscription)
             self.connection.close_sync(None)
 
     def forget(self):
@@ -90,7 +96,7 @@ class Caller:
             if value := predicate():
                 return value
             until.check(what() if callable(what) else what)
-            wake = GLib.timeout_add(20, lambda: GLib.SOURCE_CONTINUE)
+            wake = GLib.timeout_add(ASK_AGAIN_MS, lambda: GLib.SOURCE_CONTINUE)
             context.iteration(True)
             GLib.source_remove(wake)
 
@@ -219,16 +225,15 @@ class Vm(Object):
 
 
 class Task(Object):
+    def end(self):
+        """Its end, if it has come: state, result and error."""
+        for path, _, member, arguments in self.caller.signals:
+            if path == self.path and member == "Finished":
+                return arguments
+        return None
+
     def wait(self):
-        """Its end: state, result and error."""
-
-        def finished():
-            for path, _, member, arguments in self.caller.signals:
-                if path == self.path and member == "Finished":
-                    return arguments
-            return None
-
-        return self.caller.wait_until(finished, f"the end of {self.path}")
+        return self.caller.wait_until(self.end, f"the end of {self.path}")
 
     def cancel(self):
         self.call("Cancel")
