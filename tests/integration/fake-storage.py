@@ -3,7 +3,8 @@
 """A storage service for tests of its users: fake-storage.py ADDRESS FILE NAME...
 
 Each NAME is a VDI, whose data path is FILE or an NBD URI. What is done to them is on standard output, a line each. A VDI whose name begins
-with busy cannot be attached, one with stuck never gets there, and one with sticky cannot be detached.
+with busy cannot be attached, one with stuck never gets there, and one with sticky cannot be detached. One whose name begins with full takes
+no more than a pipe does, FILE.pipe, from which nobody reads.
 """
 
 import os
@@ -38,6 +39,8 @@ class Storage:
         self.n_tasks = 0
         self.tasks = {}
         self.readers = {name: {} for name in names}
+        if any(name.startswith("full") for name in names):
+            os.mkfifo(file + ".pipe")
         for name in names:
             connection.register_object(f"{ROOT}/vdi/{name}", VDI, self.on_vdi, None, None)
 
@@ -66,7 +69,7 @@ class Storage:
         if method == "Attach":
             mode, kinds = rest
             readers[reader] = "attached"
-            result = self.data_path(mode, kinds)
+            result = self.data_path(mode, kinds, name.startswith("full"))
         elif method == "Detach":
             readers.pop(reader, None)
         elif reader not in readers:
@@ -80,8 +83,10 @@ class Storage:
         print(method, name, reader, flush=True)
         self.finish(task, "Succeeded", result)
 
-    def data_path(self, mode, kinds):
+    def data_path(self, mode, kinds, is_full):
         path = {"mode": GLib.Variant("s", mode), "size": GLib.Variant("t", os.stat(self.file).st_size)}
+        if is_full:
+            return path | {"kind": GLib.Variant("s", "File"), "path": GLib.Variant("s", self.file + ".pipe")}
         if next(kind for kind in kinds if kind in ("Nbd", "File")) == "Nbd":
             return path | {"kind": GLib.Variant("s", "Nbd"), "uri": GLib.Variant("s", "nbd+unix:///x?socket=/none")}
         return path | {"kind": GLib.Variant("s", "File"), "path": GLib.Variant("s", self.file)}

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What every backend of the VM manager has to do, asked of each of them: docs/writing-a-backend.md."""
 
+import array
+import fcntl
 import os
 import signal
 import socket
+import termios
 
 import xencase
 from qemucase import Console, QemuTest
-from xenopsdcase import MIB, VDI, XenopsdTest
+from xenopsdcase import LONG, MIB, VDI, XenopsdTest
 
 OTHER = "org.xen.xcp.xenopsd2"
 
@@ -374,6 +377,32 @@ class Conformance:
         self.ended()
         self.done(vm.begin("Kill"))
 
+    def test_a_save_that_is_cancelled(self):
+        self.storage("full")
+        with open(os.open(self.root / "disk.pipe", os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:
+            vm = self.make(options=self.slow_to_save)
+            console = self.up(vm)
+            save = vm.begin("Save", "(o)", VDI + "full")
+            self.caller.wait_until(lambda: self.has_begun_to_save(save, pipe), "the save to begin")
+            save.cancel()
+            # Nobody has to read for that, but QEMU writes what it has begun to write.
+            self.caller.wait_until(lambda: [pipe.read(65536), save.end()][1], "the save to be given up")
+        self.failed(save, "Cancelled", state="Cancelled")
+        self.assertEqual(vm.call("QueryState")[0], "Running")
+        self.tell(console, "echo")
+        console.hear(self.echoed)
+        self.done(vm.begin("Kill"))
+        self.ended()
+
+    slow_to_save = None
+
+    @staticmethod
+    def has_begun_to_save(save, pipe):
+        """There is more to read than what a backend writes before its guest."""
+        n = array.array("i", [0])
+        fcntl.ioctl(pipe, termios.FIONREAD, n)
+        return n[0] > 16384
+
     def test_migrate(self):
         self.start(OTHER, "other")
         other = self.connect(OTHER)
@@ -411,6 +440,11 @@ class Conformance:
 class Noop(Conformance, NoopBackend):
     many = 100
     meanwhile = {"boot-ms": "0"}
+    slow_to_save = {"save": LONG}
+
+    @staticmethod
+    def has_begun_to_save(save, pipe):
+        return save.get("State") == "Running"
 
 
 class Qemu(Conformance, QemuBackend):

@@ -9,6 +9,8 @@
 
 #include "log.h"
 
+#define ABORT_AGAIN_MS 20u
+
 int xen_action_begin(struct xen_guest *guest, struct hypervisor_call *call, const char *what, struct xen_action **ret_action) {
         struct xen_action *action = malloc(sizeof *action);
 
@@ -119,10 +121,12 @@ static void on_end(struct work *work) {
         struct xen_action *action = (struct xen_action *) work;
 
         action->is_working = false;
-        if (!action->guest)
+        if (!action->guest) {
                 xen_action_free(action);
-        else
-                action->then(action);
+                return;
+        }
+        xen_action_stop_waiting(action);
+        action->then(action);
 }
 
 void xen_action_work(struct xen_action *action, bool in_order, xen_action_work_t do_work, xen_action_step_t then) {
@@ -164,7 +168,36 @@ void xen_action_wait(struct xen_action *action, uint64_t ms, xen_action_step_t o
         (void) sd_event_add_time_relative(action->guest->xen->host.event, &action->timer, CLOCK_MONOTONIC, ms * 1000, 1, on_timer, action);
 }
 
-/* Its end before its time. What a thread is at comes to its end, and then it is up to the step that follows. */
+/* Its end before its time. What a thread is at comes to its end, or is given up, and then it is up to the step that follows. */
+
+/* Never that of another that the context has under way. */
+libxl_asyncop_how xen_action_how(struct xen_action *action) {
+        return (libxl_asyncop_how) { .callback = NULL, .u = { .for_event = (uintptr_t) action } };
+}
+
+int xen_action_await(struct xen_action *action, libxl_ctx *ctx, int rc) {
+        libxl_event *event;
+
+        if (rc != 0)
+                return rc;
+        action->ctx = ctx;
+        rc = libxl_event_wait(ctx, &event, UINT64_C(1) << LIBXL_EVENT_TYPE_OPERATION_COMPLETE, NULL, NULL);
+        action->ctx = NULL;
+        if (rc == 0) {
+                rc = event->u.operation_complete.rc;
+                libxl_event_free(ctx, event);
+        }
+        return rc;
+}
+
+/* Until it is over: its thread may be before it yet. */
+static void give_up(struct xen_action *action) {
+        libxl_asyncop_how how = xen_action_how(action);
+        libxl_ctx *ctx = action->ctx;
+
+        if (!ctx || libxl_ao_abort(ctx, &how) == ERROR_NOTFOUND)
+                xen_action_wait(action, ABORT_AGAIN_MS, give_up);
+}
 
 static void end_cancelled(struct xen_action *action) {
         xen_action_end(action, -ECANCELED, NULL);
@@ -176,8 +209,11 @@ void xen_action_cancel(void *userdata, struct hypervisor_call *call) {
         if (!action || action->is_cancelled)
                 return;
         action->is_cancelled = true;
-        if (action->is_working && !workers_take_back(action->guest->xen->workers, &action->work))
+        if (action->is_working && !workers_take_back(action->guest->xen->workers, &action->work)) {
+                if (action->is_abortable)
+                        xen_action_wait(action, 0, give_up);
                 return;
+        }
         action->is_working = false;
         xen_action_wait(action, 0, end_cancelled);
 }

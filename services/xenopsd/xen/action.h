@@ -8,6 +8,8 @@
  * from the event loop. A guest that goes away leaves its work to end by itself.
  */
 
+#include <stdatomic.h>
+
 #include "domain.h"
 #include "guest.h"
 
@@ -18,6 +20,7 @@ typedef void (*xen_action_step_t)(struct xen_action *action);
 
 struct xen_action {
         struct work work;               /* first, as workers know no more of it */
+        _Atomic(libxl_ctx *) ctx;       /* that is at what may be given up; else NULL */
         struct xen_guest *guest;        /* NULL: it is gone, and so is the call */
         struct xen_action *next;
         struct hypervisor_call *call;   /* NULL: nobody has called, it is the backend's own */
@@ -30,6 +33,7 @@ struct xen_action {
         bool is_working;
         bool is_quiet;                  /* what becomes of the domain is this operation's doing, and not told of */
         bool is_cancelled;
+        bool is_abortable;              /* libxl gives up what it does for it, if it is cancelled */
 
         /* What work is about, and what came of it */
         struct domain_id id;
@@ -61,6 +65,13 @@ struct xen_action *xen_action_free(struct xen_action *action);
 
 /* Has a thread do something; then() goes on. in_order: after all else that is done in order to this guest. */
 void xen_action_work(struct xen_action *action, bool in_order, xen_action_work_t do_work, xen_action_step_t then);
+
+/*
+ * For work that may be given up (is_abortable) when the action is cancelled: libxl does it with this `how`, and rc is what it said when it was
+ * asked. Returns what comes of it, when it is over; ERROR_ABORTED if it was given up.
+ */
+libxl_asyncop_how xen_action_how(struct xen_action *action);
+int xen_action_await(struct xen_action *action, libxl_ctx *ctx, int rc);
 
 /* Goes on after that time; with 0, from the event loop. */
 void xen_action_wait(struct xen_action *action, uint64_t ms, xen_action_step_t on_time);

@@ -3,6 +3,7 @@
 #include "stream.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include <libxl_utils.h>
+#include <xenstore.h>
 
 #include "action.h"
 #include "config.h"
@@ -84,24 +86,50 @@ static int write_header(struct xen_action *action) {
 
 /* A guest takes part in being saved, so one that is paused goes on for that moment. */
 static int leave(struct xen_action *action, libxl_ctx *ctx) {
+        libxl_asyncop_how how = xen_action_how(action);
         int rc;
 
         if (action->info.shutdown)
                 return ERROR_INVAL;
         rc = action->info.paused ? libxl_domain_unpause(ctx, action->id.domid, NULL) : 0;
-        return rc == 0 ? libxl_domain_suspend(ctx, action->id.domid, action->fd, action->flag ? LIBXL_SUSPEND_LIVE : 0, NULL) : rc;
+        if (rc == 0)
+                rc = libxl_domain_suspend(ctx, action->id.domid, action->fd, action->flag ? LIBXL_SUSPEND_LIVE : 0, &how);
+        return xen_action_await(action, ctx, rc);
+}
+
+/* What libxl gives up it does not take back from the guest, which would suspend later, whenever it takes notice. */
+static void take_back_request(struct xs_handle *store, uint32_t domid) {
+        char path[64];
+        bool is_wish;
+
+        snprintf(path, sizeof path, "/local/domain/%" PRIu32 "/control/shutdown", domid);
+        do {
+                xs_transaction_t transaction = xs_transaction_start(store);
+                unsigned n;
+                char *wish;
+
+                if (transaction == XBT_NULL)
+                        return;
+                wish = xs_read(store, transaction, path, &n);
+                is_wish = wish && strcmp(wish, "suspend") == 0 && xs_write(store, transaction, path, "", 0);
+                free(wish);
+                if (xs_transaction_end(store, transaction, !is_wish))
+                        return;
+        } while (is_wish && errno == EAGAIN);
 }
 
 /* As it was. The words of what failed are kept. */
-static void come_back(struct xen_action *action, libxl_ctx *ctx) {
+static void come_back(struct xen_action *action, const struct worker_tools *tools) {
         bool was_paused = action->info.paused;
         libxl_dominfo info;
 
         libxl_dominfo_init(&info);
         if (was_paused)
-                (void) libxl_domain_pause(ctx, action->id.domid, NULL);
-        if (xen_domain_find(ctx, &action->id, &info) == 0 && info.shutdown && info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND)
-                (void) libxl_domain_resume(ctx, action->id.domid, 1, NULL);
+                (void) libxl_domain_pause(tools->ctx, action->id.domid, NULL);
+        if (tools->store)
+                take_back_request(tools->store, action->id.domid);
+        if (xen_domain_find(tools->ctx, &action->id, &info) == 0 && info.shutdown && info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND)
+                (void) libxl_domain_resume(tools->ctx, action->id.domid, 1, NULL);
         libxl_dominfo_dispose(&info);
 }
 
@@ -112,7 +140,7 @@ static void depart(struct xen_action *action, const struct worker_tools *tools) 
         else if (action->rc == 0) {
                 action->rc = leave(action, tools->ctx);
                 if (action->rc != 0)
-                        come_back(action, tools->ctx);
+                        come_back(action, tools);
         }
 }
 
@@ -141,6 +169,7 @@ static int begin_departure(struct xen_guest *guest, struct hypervisor_call *call
         }
         action->fd = fd;
         action->flag = is_live;
+        action->is_abortable = true;
         xen_action_work(action, true, depart, on_departed);
         return 0;
 }
