@@ -97,11 +97,12 @@ class Linux(Guest):
         said = self.ask_agent(console, f"""modprobe xen-blkfront; modprobe xen-netfront
             head -c 9 /dev/xvda; echo
             echo -n by the guest | dd of=/dev/xvdb conv=fsync 2>/dev/null; head -c 12 /dev/xvdb; echo
-            ip addr add {GUEST}/24 dev eth0; ip link set eth0 up; ping -c 1 -w 30 {HOST} | grep -c ' from {HOST}'
-            xenstore-write attr/vif/0/ipv4/0 {GUEST}""")
+            ip addr add {GUEST}/24 dev eth0; ip link set eth0 up; ping -c 1 -w 30 {HOST} | grep -c ' from {HOST}'""")
         self.assertEqual(said.splitlines(), ["in a file", "by the guest", "1"])
-        self.wait_address(vm, "Xenstore")
+        self.wait_address(vm, "Neighbour")
         self.assertTrue(vm.get("Ready"))
+        self.ask_agent(console, f"xenstore-write attr/vif/0/ipv4/0 {GUEST}")
+        self.wait_address(vm, "Xenstore")
 
     def wait_address(self, vm, source):
         self.caller.wait_until(lambda: [(address[0], address[2]) for address in vm.get("Addresses")] == [(GUEST, source)],
