@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The storage service moves while its disks are used: whoever uses one goes on, and the service in its new place still has a say."""
 
+import contextlib
 import os
 import pathlib
 import signal
+import socket
 import struct
 import threading
 
@@ -88,6 +90,17 @@ class Disks:
     def attach(self, vdi, kind):
         return self.client.run(vdi, VDI, "Attach", "ssas", "vm", "ReadWrite", [kind])["path"]
 
+    def wait_served(self, path):
+        """A socket has its name a moment before anybody can connect."""
+
+        def can_connect():
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError), socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+                return True
+            return False
+
+        wait_until(can_connect, f"{path} to be served where the service is")
+
     def drive(self, path):
         """A guest's driver that writes; it checks at its end that nothing that was acknowledged is lost."""
         driver = Process([DRIVER, path, "100000000"])
@@ -133,9 +146,10 @@ class Moves(Disks, HandoverTest):
             self.assertNotEqual(found, path)
             self.assertFalse(pathlib.Path(found).exists())  # nobody is to connect to a disk that somebody writes to
             self.check_driver(driver)
-            wait_until(pathlib.Path(found).exists, "the disk to be served where the service is")
+            self.wait_served(found)
             self.check_driver(self.drive(found))
         self.assertNotEqual(self.attach(unused, "Nbd"), before)  # nobody was there: it was the new one's at once
+        self.wait_served(self.attach(unused, "Nbd"))
         self.write(self.attach(unused, "Nbd")).end()
         self.assertEqual(self.old.wait().status, 0)
         for vdi in disks:
@@ -152,10 +166,11 @@ class Moves(Disks, HandoverTest):
         os.kill(self.old.pid, signal.SIGKILL)
         writer.wait_end()
         path = self.attach(qcow2, "Nbd")
-        wait_until(pathlib.Path(path).exists, "the image to be served where the service is")
+        self.wait_served(path)
         writer.check(path)
         self.check_goes_on(driver)
         self.check_driver(driver)
+        self.wait_served(self.attach(raw, "VhostUser"))
         self.check_driver(self.drive(self.attach(raw, "VhostUser")))
 
 
@@ -203,5 +218,5 @@ class Across(Disks, AcrossTest):
         self.assertEqual(self.state(disks["Raw"]), [])
         self.assertEqual(self.old.wait(90).status, 0)
         self.assertEqual(self.keepers(self.client), [])
-        wait_until(pathlib.Path(self.attach(disks["Qcow2"], "VhostUser")).exists, "the disk to be served in the service's domain")
+        self.wait_served(self.attach(disks["Qcow2"], "VhostUser"))
         self.check_driver(self.drive(self.attach(disks["Qcow2"], "VhostUser")))

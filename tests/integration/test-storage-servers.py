@@ -461,6 +461,7 @@ class TwoServices(StorageTest):
         self.client.step(vdi, "Activate", "VhostUser")
         self.service.kill()
         self.start()
+        self.client.wait_until(lambda: "xcp-vhost-blk" in self.children().values(), "the disk to be served again")
         path = self.client.attach(vdi, "VhostUser", kinds=("VhostUser",))["path"]
         run(CHECK, "--socket", path, "B-1")  # once it is served it is held
         self.assert_refused(self.other, vdi, "File")
