@@ -116,6 +116,19 @@ static bool take_value(struct parser *parser, const struct parameter *parameter,
         return true;
 }
 
+/* One that there is not: perhaps it is an argument's name, or a part of another's. */
+static bool refuse_option(const struct parameters *parameters, const char *name, GError **error) {
+        const char *word = name + strspn(name, "-"), *near = NULL;
+        const struct parameter *parameter;
+
+        for (unsigned i = 0; *word && (parameter = parameters_at(parameters, i)); i++)
+                if (parameter_is_option(parameter))
+                        near = near || strlen(word) < 3 || !strstr(parameter->name, word) ? near : parameter->name;
+                else if (g_ascii_strcasecmp(parameter->name, word) == 0)
+                        return refuse(error, "there is no option %s here: %s is written alone", name, parameter->name);
+        return near ? refuse(error, "there is no option %s here; did you mean %s?", name, near) : refuse(error, "there is no option %s here", name);
+}
+
 /* Takes the option that argv is at, with its value. */
 static bool take_option(struct parser *parser, GError **error) {
         const char *text = *parser->argv++, *equals = strchr(text, '=');
@@ -128,7 +141,7 @@ static bool take_option(struct parser *parser, GError **error) {
         }
         parameter = parameters_find(parser->arguments->parameters, name);
         if (!parameter)
-                return refuse(error, "there is no option %s here", name);
+                return refuse_option(parser->arguments->parameters, name, error);
         if (parameter->kind == PARAMETER_FLAG) {
                 if (equals)
                         return refuse(error, "%s takes no value", name);

@@ -84,6 +84,8 @@ static void test_misuse_is_refused(void) {
         check_refused("vm start", "VM is missing");
         check_refused("vm start a b", "'b' is one argument too many");
         check_refused("vm start --sideways a", "no option --sideways");
+        check_refused("vm create --option a=b c", "no option --option here; did you mean --backend-option?");
+        check_refused("vm create --name=a", "no option --name here: NAME is written alone");
         check_refused("vm start --paused=yes a", "--paused takes no value");
         check_refused("vm start --paused --paused a", "given twice");
         check_refused("vm stop a --grace", "--grace needs a value");
