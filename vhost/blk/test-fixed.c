@@ -70,8 +70,23 @@ static void test_too_much(void) {
         g_assert_cmpuint(fixed_bytes(&fixed), ==, 0);
         fixed_done(&fixed);
         memory.n = 0;
-        add(&memory, 0, UINT64_MAX);
+        add(&memory, 4096, UINT64_MAX);
         g_assert_cmpint(fixed_init(&fixed, &memory), ==, -E2BIG);
+        fixed_done(&fixed);
+}
+
+static void test_mapped_on_use(void) {
+        struct vhost_memory memory = {};
+        struct fixed fixed;
+
+        add(&memory, 0, UINT64_MAX);            /* nowhere */
+        g_assert_cmpint(fixed_init(&fixed, &memory), ==, 0);
+        g_assert_cmpuint(fixed.n, ==, 0);
+        fixed_done(&fixed);
+        add(&memory, GIB, 4096);
+        g_assert_cmpint(fixed_init(&fixed, &memory), ==, 0);
+        g_assert_cmpuint(fixed.n, ==, 1);
+        g_assert_cmpint(find(&fixed, GIB, 4096), ==, 0);
         fixed_done(&fixed);
 }
 
@@ -80,5 +95,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/fixed/no-memory-no-buffers", test_nothing);
         g_test_add_func("/fixed/regions-are-cut-and-found", test_cut);
         g_test_add_func("/fixed/too-much-is-refused", test_too_much);
+        g_test_add_func("/fixed/what-is-mapped-on-use-only-is-no-buffer", test_mapped_on_use);
         return g_test_run();
 }
