@@ -12,6 +12,7 @@
 #define UUID_A "0a000000-0000-4000-8000-000000000001"
 #define UUID_B "0a000000-0000-4000-8000-000000000002"
 #define UUID_C "0c000000-0000-4000-8000-000000000003"
+#define STORED "/org/xen/xcp/storage/vdi/1"
 
 static GPtrArray *some(void) {
         GPtrArray *candidates = candidates_new();
@@ -90,8 +91,8 @@ static void check_record(const char *record, const char *text, const char *expec
 }
 
 static void test_records_as_text(void) {
-        check_record("DiskSpec", "/v/1", "{'vdi': <objectpath '/v/1'>}");
-        check_record("DiskSpec", "vdi=/v/1,mode=ReadOnly,boot-index=2", "{'vdi': <objectpath '/v/1'>, 'mode': <'ReadOnly'>, 'boot_index': <uint32 2>}");
+        check_record("DiskSpec", STORED, "{'vdi': <objectpath '" STORED "'>}");
+        check_record("DiskSpec", "vdi=" STORED ",mode=ReadOnly,boot-index=2", "{'vdi': <objectpath '" STORED "'>, 'mode': <'ReadOnly'>, 'boot_index': <uint32 2>}");
         check_record("DiskSpec", "path=/dev/a\\,b,kind=CdRom", "{'path': <'/dev/a,b'>, 'kind': <'CdRom'>}");
         check_record("DiskSpec", "", "{}");
         check_record("NetworkInterfaceSpec", "xenbr0,carrier=false,rate_limit=1M",
@@ -107,10 +108,10 @@ static void check_no_record(const char *record, const char *text, const char *be
 }
 
 static void test_records_that_are_none(void) {
-        check_no_record("DiskSpec", "/v,size=1", "'size' is no key of DiskSpec");
-        check_no_record("DiskSpec", "/v,ReadOnly", "'ReadOnly' is not KEY=VALUE");
-        check_no_record("DiskSpec", "/v,mode=Maybe", "mode: there is no 'Maybe'");
-        check_no_record("DiskSpec", "/v,boot_index=first", "boot_index");
+        check_no_record("DiskSpec", STORED ",size=1", "'size' is no key of DiskSpec");
+        check_no_record("DiskSpec", STORED ",ReadOnly", "'ReadOnly' is not KEY=VALUE");
+        check_no_record("DiskSpec", STORED ",mode=Maybe", "mode: there is no 'Maybe'");
+        check_no_record("DiskSpec", STORED ",boot_index=first", "boot_index");
         check_no_record("NetworkInterfaceSpec", "n,mtu=-1", "mtu");
 }
 
