@@ -293,16 +293,39 @@ static void listen_at_last(struct handover *handover) {
         }
 }
 
-static int on_predecessor_gone(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
-        struct handover *handover = userdata;
-        const char *name, *before, *after;
-
-        if (sd_bus_message_read(message, "sss", &name, &before, &after) < 0 || *after)
+static int predecessor_gone(struct handover *handover) {
+        if (!handover->predecessor)
                 return 0;
         listen_at_last(handover);
         free(handover->predecessor);
         handover->predecessor = NULL;
         return handover_disown(handover, HANDOVER_STANDBY_SUFFIX);      /* another may stand by */
+}
+
+static int on_predecessor_gone(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        const char *name, *before, *after;
+
+        if (sd_bus_message_read(message, "sss", &name, &before, &after) < 0 || *after)
+                return 0;
+        return predecessor_gone(userdata);
+}
+
+static int on_predecessor_there(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        int is_there;
+
+        if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "b", &is_there) < 0 || is_there)
+                return 0;
+        return predecessor_gone(userdata);
+}
+
+/* It may have gone since it said Open(), with its domain for one: of that no signal comes any more. */
+static int on_watching(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
+        struct handover *handover = userdata;
+
+        if (!handover->predecessor)
+                return 0;
+        return sd_bus_call_method_async(handover->control, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                        "NameHasOwner", on_predecessor_there, handover, "s", handover->predecessor);
 }
 
 static int watch_predecessor(struct handover *handover, const char *name) {
@@ -314,7 +337,7 @@ static int watch_predecessor(struct handover *handover, const char *name) {
                 rule = NULL;
                 return -ENOMEM;
         }
-        return sd_bus_add_match_async(handover->control, NULL, rule, on_predecessor_gone, NULL, handover);
+        return sd_bus_add_match_async(handover->control, NULL, rule, on_predecessor_gone, on_watching, handover);
 }
 
 /* Knows whose the call is that comes next. */
