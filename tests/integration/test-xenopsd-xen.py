@@ -63,18 +63,20 @@ class Linux(Guest):
     """A PV guest of Linux, with disks and network interfaces."""
 
     def start_storage(self):
-        """The storage service, with a disk in a file of its own and one that is a part of a file."""
+        """The storage service, with a disk in a file of its own, one that is qcow2, and one that is a part of a file."""
         self.start_service("storage/xcp-storage", storageclient.NAME, "storage")
         client = storageclient.Client(self.address)
         self.addCleanup(client.close)
         srs = [client.create_sr("d", "directory", path=self.root / "d"), client.create_sr("f", "file", path=self.root / "f.img", size="8M")]
-        return [client.create(sr, name=name, size=MIB) for sr, name in zip(srs, ("whole", "part"), strict=True)], client
+        image = client.create(srs[0], name="image", size=MIB, format="Qcow2")
+        return client.create(srs[0], name="whole", size=MIB), image, client.create(srs[1], name="part", size=MIB), client
 
     def test_a_life(self):
-        (whole, part), storage = self.start_storage()
+        whole, image, part, storage = self.start_storage()
         self.network()
         vm = self.make(kind="Pv", kernel=KERNEL, initramfs=IMAGE, command_line=COMMAND_LINE, memory=160 * MIB, on_crash="Preserve",
-                       disks=[{"name": "file", "path": self.file("file", b"in a file")}, {"name": "whole", "vdi": whole}],
+                       disks=[{"name": "file", "path": self.file("file", b"in a file")}, {"name": "whole", "vdi": whole},
+                              {"name": "image", "vdi": image}],
                        network_interfaces=[{"name": "net", "network": BRIDGE}])
         self.done(vm.start())
         console = self.console(vm)
@@ -87,9 +89,14 @@ class Linux(Guest):
         self.tell_agent(console, "echo c >/proc/sysrq-trigger")
         vm.wait_change("Running", "Panicked", "GuestPanic")
         self.done(vm.begin("Kill"))
-        self.assertEqual(storage.get(whole, storageclient.VDI, "DataPaths"), [])
+        self.assertEqual([storage.get(vdi, storageclient.VDI, "DataPaths") for vdi in (whole, image)], [[], []])
         self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left: {self.leftovers()}")
-        self.assertEqual(self.written(self.root / "d" / f"{whole.rpartition('/')[2].replace('_', '-')}.raw"), b"by the guest")
+        self.assertEqual(self.written(self.place(whole, "raw")), b"by the guest")
+        run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", self.place(image, "qcow2"), self.root / "converted")
+        self.assertEqual(self.written(self.root / "converted"), b"into an image")
+
+    def place(self, vdi, suffix):
+        return self.root / "d" / f"{vdi.rpartition('/')[2].replace('_', '-')}.{suffix}"
 
     def written(self, path):
         return path.read_bytes().split(b"\0")[0]
@@ -98,8 +105,9 @@ class Linux(Guest):
         said = self.ask_agent(console, f"""modprobe xen-blkfront; modprobe xen-netfront
             head -c 9 /dev/xvda; echo
             echo -n by the guest | dd of=/dev/xvdb conv=fsync 2>/dev/null; head -c 12 /dev/xvdb; echo
+            echo -n into an image | dd of=/dev/xvdc conv=fsync 2>/dev/null; head -c 13 /dev/xvdc; echo
             ip addr add {GUEST}/24 dev eth0; ip link set eth0 up; ping -c 1 -w 30 {HOST} | grep -c ' from {HOST}'""")
-        self.assertEqual(said.splitlines(), ["in a file", "by the guest", "1"])
+        self.assertEqual(said.splitlines(), ["in a file", "by the guest", "into an image", "1"])
         self.wait_address(vm, "Neighbour")
         self.assertTrue(vm.get("Ready"))
         self.ask_agent(console, f"xenstore-write attr/vif/0/ipv4/0 {GUEST}")
@@ -113,12 +121,12 @@ class Linux(Guest):
         """Another disk and another network interface come, and go."""
         self.done(vm.begin("AddDisk", "(a{sv})", xenopsdclient.pack(xenopsdclient.DISK_SPEC, {"name": "part", "vdi": part})))
         self.done(vm.begin("AddNetworkInterface", "(a{sv})", xenopsdclient.pack(xenopsdclient.NETWORK_SPEC, {"name": "more", "network": BRIDGE})))
-        said = self.ask_agent(console, "until [ -b /dev/xvdc ] && [ -e /sys/class/net/eth1 ]; do sleep 0.1; done; cat /sys/block/xvdc/size; "
-                                       "echo -n on a part | dd of=/dev/xvdc conv=fsync 2>/dev/null; head -c 9 /dev/xvdc; echo")
+        said = self.ask_agent(console, "until [ -b /dev/xvdd ] && [ -e /sys/class/net/eth1 ]; do sleep 0.1; done; cat /sys/block/xvdd/size; "
+                                       "echo -n on a part | dd of=/dev/xvdd conv=fsync 2>/dev/null; head -c 9 /dev/xvdd; echo")
         self.assertEqual(said.splitlines(), ["2048", "on a part"])
         self.done(vm.device("disk", "part").begin("Unplug", "(b)", False))
         self.done(vm.device("network", "more").begin("Unplug", "(b)", False))
-        self.ask_agent(console, "until [ ! -b /dev/xvdc ] && [ ! -e /sys/class/net/eth1 ]; do sleep 0.1; done; echo gone")
+        self.ask_agent(console, "until [ ! -b /dev/xvdd ] && [ ! -e /sys/class/net/eth1 ]; do sleep 0.1; done; echo gone")
 
     def test_moved_while_it_runs(self):
         """To another manager, where it is the same guest, with its disk and its network. PVH: Debian's Xen has no log of what PV guests write."""

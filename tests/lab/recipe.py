@@ -30,9 +30,10 @@ DOM0_PACKAGES = [
     f"xen-utils-{XEN}",
     "xenstore-utils",
 ]
-# And of these only what is named: what Xen's hotplug scripts call, and busybox has not, or with another output.
-DOM0_TOOL_PACKAGES = ["mount", "util-linux"]
-DOM0_TOOLS = ["usr/bin/flock", "usr/sbin/losetup"]
+# And of these only what is named: what Xen's hotplug scripts call, and busybox has not, or with another output; what disks that are qcow2
+# are made with, and the QEMU that libxl starts for them, which does not start without its keymap.
+DOM0_TOOL_PACKAGES = ["mount", "qemu-system-data", "qemu-system-xen", "qemu-utils", "util-linux"]
+DOM0_TOOLS = ["usr/bin/flock", "usr/bin/qemu-img", "usr/libexec/xen-qemu-system-i386", "usr/sbin/losetup", "usr/share/qemu/keymaps/en-us"]
 # What tests do without: modules, and those that bring libraries along.
 PYTHON_DROP = [
     "distutils", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "sqlite3", "tkinter", "venv", "wsgiref", "xmlrpc",
