@@ -10,6 +10,7 @@ sys.path.insert(0, str(SOURCE / "idl"))
 from codegen import compare, xml_reader  # noqa: E402
 
 EVERY_SERVICE = {"org.xen.xcp.Task1", "org.xen.xcp.Diagnostics1"}
+LEFT_BEHIND = {"org.xen.xcp.storage1.Keeper"}  # of a service that has moved, under a name of its own: tests/integration/test-storage-move.py
 OBJECT_MANAGER = "org.freedesktop.DBus.ObjectManager"
 EVERY_OBJECT = {"org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Introspectable", "org.freedesktop.DBus.Properties"}
 
@@ -71,5 +72,5 @@ class Introspection(Toolstack):
                          "what GetManagedObjects says is not what introspection says")
 
         # Whatever the XML promises for this service was there to be looked at.
-        promised = EVERY_SERVICE | {name for name in self.interfaces if name.startswith(f"{service}1.")}
+        promised = EVERY_SERVICE | {name for name in self.interfaces if name.startswith(f"{service}1.")} - LEFT_BEHIND
         self.assertEqual(promised - set().union(*ours.values()), set(), "inhabitants.py makes no object with these")
