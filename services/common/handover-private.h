@@ -11,7 +11,6 @@
  *     handover-relay.c    calls that come to the one and are the other's
  *     handover-state.c    the state as bytes
  *     handover-mark.c     whose the state on the disk is
- *     handover-elsewhere.c what becomes of a start where it is another's
  */
 
 #include <systemd/sd-bus.h>
@@ -39,9 +38,6 @@
 #define HANDOVER_ANSWER_USEC UINT64_C(5000000)  /* of the other of the two */
 #define HANDOVER_LINGER_USEC UINT64_C(5000000)  /* after the last call that was passed on */
 #define HANDOVER_LINGER_MAX_USEC UINT64_C(60000000)
-
-/* Of a service that the bus starts: has it started where it was moved to, and waits for that. Negative errno, said in the log: it was not. */
-int handover_start_elsewhere(struct service *service);
 
 typedef void (*handover_then_t)(struct handover *handover);
 

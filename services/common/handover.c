@@ -228,7 +228,7 @@ int handover_connect(struct handover *handover) {
 
 /* All of it */
 
-/* One that is to stand by must not run over a state that somebody may still need. 0, HANDOVER_ELSEWHERE, or a negative errno. */
+/* One that is to stand by must not run over a state that somebody may still need. */
 static int check_mark(struct handover *handover, bool found) {
         struct service *service = handover->service;
         const struct handover_mark *mark = &handover->mark;
@@ -248,10 +248,6 @@ static int check_mark(struct handover *handover, bool found) {
                 return 0;
         if (service->options.reclaim)
                 return handover_write_mark(handover, HANDOVER_ACTIVE, mark->epoch + 1, "reclaimed");
-        cleanup_fd(&handover->lock);            /* it may be about to come home */
-        handover->lock = -1;
-        if (mark->claim == HANDOVER_RETIRED && handover_start_elsewhere(service) >= 0)
-                return HANDOVER_ELSEWHERE;
         log_event(LOG_ERR, LOG_FIELDS({ "XCP_PEER", mark->peer }),
                   "The state in %s was handed over%s%s, epoch %" PRIu64 ": %s does not start with it (--reclaim, see docs/service-move.md)",
                   service->options.state_dir, *mark->peer ? ": " : "", mark->peer, mark->epoch, service->bus_name);
@@ -311,7 +307,7 @@ int handover_new(struct handover **ret_handover, struct service *service) {
                 log_event(LOG_ERR, NULL, "Cannot read whose the state in %s is: %s", service->options.state_dir, strerrordesc_np(-r));
         else
                 r = check_mark(handover, found);
-        if (r != 0) {
+        if (r < 0) {
                 handover_free(handover);
                 return r;
         }

@@ -57,12 +57,7 @@ void handover_checked(struct handover_check *check, int r, struct idl_error *err
 
 /* For service.c. */
 
-/*
- * Looks whose the state is. HANDOVER_ELSEWHERE: another domain's, where the service runs now; there is nothing to do here. -EKEYEXPIRED: it is
- * not this service's, with a word in the log.
- */
-#define HANDOVER_ELSEWHERE 1
-
+/* Looks whose the state is: -EKEYEXPIRED if it is not this service's, with a word in the log. */
 int handover_new(struct handover **ret_handover, struct service *service);
 struct handover *handover_free(struct handover *handover);
 

@@ -312,7 +312,6 @@ static int make_handover(struct service *service) {
         return -EOPNOTSUPP;
 }
 
-/* 0, HANDOVER_ELSEWHERE, or a negative errno. */
 static int start(struct service *service) {
         int r;
 
@@ -330,26 +329,23 @@ static int start(struct service *service) {
         if (r < 0)
                 return r;
         r = make_handover(service);
-        if (r != 0)
+        if (r < 0)
                 return r;
         r = service_connect(service, &service->bus);
         if (r < 0)
                 return r;
         if (service->options.stand_by)
-                r = handover_stand_by(service->handover);
-        else
-                r = service_bring_up(service, NULL);
-        if (r >= 0 && !service->options.stand_by)
-                r = service_listen(service);
-        return r < 0 ? r : 0;
+                return handover_stand_by(service->handover);
+        r = service_bring_up(service, NULL);
+        return r < 0 ? r : service_listen(service);
 }
 
 static int run(struct service *service) {
         int r;
 
         r = start(service);
-        if (r != 0)
-                return r == HANDOVER_ELSEWHERE ? EXIT_SUCCESS : EXIT_FAILURE;
+        if (r < 0)
+                return EXIT_FAILURE;
         readiness_ready(service->options.ready_fd);
         log_event(LOG_INFO, LOG_FIELDS({ "XCP_INSTANCE", service->instance }, { "XCP_STATE_DIR", service->options.state_dir }),
                   service->options.stand_by ? "%s stands by on %s" : "%s is ready on %s", service->bus_name, service->options.bus_address);

@@ -325,9 +325,6 @@ class AcrossTest(TestCase):
             raise CallFailed(*properties["Error"][1][:2])
         return {key: value for key, (_, value) in properties["Result"][1].items()}
 
-    def wait_old_gone(self):
-        wait_until(lambda: not self.client.owner(f"{NAME}.standby") and not self.client.owner(f"{NAME}.handover"), "the old one to be gone", deadline=90)
-
     def n_changes(self, client):
         client.driver("GetId")
         changes = [m.body for m in client.queue if m.member == "NameOwnerChanged"]
