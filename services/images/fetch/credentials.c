@@ -19,6 +19,7 @@
 #include <openssl/evp.h>
 
 #include "fetch.h"
+#include "json-text.h"
 
 #define FILE_MAX (1024u * 1024u)
 #define DOCKER_HUB "registry-1.docker.io"
@@ -55,15 +56,6 @@ static size_t match(const char *key, const struct oci_reference *reference) {
         return strncmp(reference->repository, path, n_path) == 0 && strchr("/", reference->repository[n_path]) ? n : 0;
 }
 
-static const char *text_of(struct json_object *object, const char *key) {
-        struct json_object *value;
-
-        return json_object_is_type(object, json_type_object) && json_object_object_get_ex(object, key, &value) &&
-                               json_object_is_type(value, json_type_string)
-                       ? json_object_get_string(value)
-                       : "";
-}
-
 static bool take(struct download *download, const char *user, size_t n_user, const char *password, size_t n_password) {
         if (n_user == 0 || n_user >= sizeof download->user || n_password >= sizeof download->password || memchr(user, '\0', n_user) ||
             memchr(password, '\0', n_password))
@@ -98,10 +90,10 @@ static bool take_encoded(struct download *download, const char *text) {
 }
 
 static int take_entry(struct download *download, const char *path, const char *key, struct json_object *entry) {
-        const char *encoded = text_of(entry, "auth"), *user = text_of(entry, "username"), *password = text_of(entry, "password");
+        const char *encoded = json_text(entry, "auth"), *user = json_text(entry, "username"), *password = json_text(entry, "password");
         bool taken;
 
-        if (*text_of(entry, "identitytoken"))
+        if (*json_text(entry, "identitytoken"))
                 return fail(FAILURE_UNSUPPORTED, "an identity token for %.200s in %.200s instead of a user and password", key, path);
         if (!*encoded && !*user)
                 return 0;               /* a helper has them, of which nothing is known here */

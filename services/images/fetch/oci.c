@@ -18,20 +18,12 @@
 #include <json-c/json.h>
 
 #include "fetch.h"
+#include "json-text.h"
 
 #define ACCEPT                                                                                                                                 \
         "Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "                                       \
         "application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json"
 #define JSON_DEPTH 16
-
-static const char *text_of(struct json_object *object, const char *key) {
-        struct json_object *value;
-
-        return json_object_is_type(object, json_type_object) && json_object_object_get_ex(object, key, &value) &&
-                               json_object_is_type(value, json_type_string)
-                       ? json_object_get_string(value)
-                       : "";
-}
 
 static struct json_object *list_of(struct json_object *object, const char *key) {
         struct json_object *value;
@@ -117,7 +109,7 @@ static int get_token(struct download *download, const struct oci_reference *oci,
         if (http_get(&asking, url, NULL, &response) < 0)
                 return -1;
         json = parse(response.body, response.n_body);
-        token = *text_of(json, "token") ? text_of(json, "token") : text_of(json, "access_token");
+        token = *json_text(json, "token") ? json_text(json, "token") : json_text(json, "access_token");
         if (response.status == 200 && *token && strlen(token) < sizeof download->token && strpbrk(token, "\r\n") == NULL)
                 snprintf(download->token, sizeof download->token, "%s", token);
         json_object_put(json);
@@ -184,14 +176,14 @@ static const char *choose_manifest(struct json_object *manifests) {
 
                 if (json_object_is_type(one, json_type_object))
                         json_object_object_get_ex(one, "platform", &platform);
-                if (!platform || strcmp(text_of(platform, "architecture"), architecture()) == 0)
-                        return text_of(one, "digest");
+                if (!platform || strcmp(json_text(platform, "architecture"), architecture()) == 0)
+                        return json_text(one, "digest");
         }
         return NULL;
 }
 
 static int take_layer(struct download *download, const struct oci_reference *oci, struct json_object *layer) {
-        const char *type = text_of(layer, "mediaType"), *digest = text_of(layer, "digest");
+        const char *type = json_text(layer, "mediaType"), *digest = json_text(layer, "digest");
         struct json_object *size;
 
         download->is_archive = strstr(type, ".tar");
