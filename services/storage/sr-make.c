@@ -51,31 +51,42 @@ static int created_result(struct operation *operation, sd_bus_message **ret_resu
         return r < 0 ? r : xcp_sr_created_append(*ret_result, &created);
 }
 
-static int create_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
+/* As store writes it down, it is there from now on, and attached. */
+static int keep(const struct operation *operation, int (*store)(const struct sr *sr, const char *pending), struct idl_error *error) {
         AUTO_ROLLBACK struct database *transaction = NULL;
         struct database *db = operation->storage->db;
-        struct sr *sr = operation->sr;
         int r;
 
         r = database_begin(db, &transaction);
         if (r >= 0)
-                r = store_set_sr_pending(sr, "");
+                r = store(operation->sr, "");
         if (r >= 0)
-                r = store_set_sr_attached(sr, true);
+                r = store_set_sr_attached(operation->sr, true);
         if (r >= 0)
                 r = database_commit(&transaction);
-        if (r < 0)
-                return database_set_error(db, r, error);
-        sr->being_made = false;
+        return r < 0 ? database_set_error(db, r, error) : 0;
+}
+
+static int show(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
+        int r;
+
         r = sr_take_over(operation, error);
         if (r >= 0)
-                r = sr_show(sr);
+                r = sr_show(operation->sr);
         return r < 0 ? r : created_result(operation, ret_result);
 }
 
+static int create_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
+        int r;
+
+        r = keep(operation, store_set_sr_pending, error);
+        if (r < 0)
+                return r;
+        operation->sr->being_made = false;
+        return show(operation, ret_result, error);
+}
+
 static int introduce_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
-        AUTO_ROLLBACK struct database *transaction = NULL;
-        struct database *db = operation->storage->db;
         struct sr *sr = operation->sr;
         const struct sr *other = sr_find(operation->storage, operation->scan->id);
         int r;
@@ -83,20 +94,11 @@ static int introduce_finish(struct operation *operation, sd_bus_message **ret_re
         if (other && other != sr)
                 return idl_error_set_already_exists(error, "SR", other->id);
         snprintf(sr->id, sizeof sr->id, "%s", operation->scan->id);
-        r = database_begin(db, &transaction);
-        if (r >= 0)
-                r = store_add_sr(sr, "");
-        if (r >= 0)
-                r = store_set_sr_attached(sr, true);
-        if (r >= 0)
-                r = database_commit(&transaction);
+        r = keep(operation, store_add_sr, error);
         if (r < 0)
-                return database_set_error(db, r, error);
+                return r;
         sr->is_stored = true;
-        r = sr_take_over(operation, error);
-        if (r >= 0)
-                r = sr_show(sr);
-        return r < 0 ? r : created_result(operation, ret_result);
+        return show(operation, ret_result, error);
 }
 
 static void create_undo(struct operation *operation) {
