@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "backend-private.h"
+#include "now.h"
 
 int vhost_inband_init(struct vhost_backend *backend) {
         struct epoll_event event = { .events = EPOLLIN };
@@ -31,12 +32,28 @@ void vhost_inband_done(struct vhost_backend *backend) {
                 close(backend->inside_fd);
 }
 
-int vhost_inband_watch_requests(struct vhost_backend *backend) {
+int vhost_requests_open(struct vhost_backend *backend, int fd) {
         /* Of each change, once: a front-end that does not read must not keep us busy. */
         struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET };
+        struct vhost_channel channel;
+        int r;
 
+        r = vhost_channel_open(&channel, fd);
+        if (r < 0)
+                return r;
+        if (epoll_ctl(backend->inside_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+                return -errno;
+        vhost_requests_close(backend);
+        backend->requests = channel;
+        return 0;
+}
+
+void vhost_requests_close(struct vhost_backend *backend) {
+        /* Closing is not enough, where the front-end has the same socket: it would go on waking us up. */
+        if (backend->requests.fd >= 0)
+                epoll_ctl(backend->inside_fd, EPOLL_CTL_DEL, backend->requests.fd, NULL);
+        vhost_channel_close(&backend->requests);
         backend->awaits_answer = false;
-        return epoll_ctl(backend->inside_fd, EPOLL_CTL_ADD, backend->requests.fd, &event) < 0 ? -errno : 0;
 }
 
 void vhost_inband_wake(struct vhost_backend *backend) {
@@ -51,25 +68,21 @@ void vhost_inband_signal(struct vhost_queue *queue, atomic_bool *waits) {
         vhost_inband_wake(queue->backend);
 }
 
-/* Closes the way to the front-end, which has closed its end, or has sent nonsense. */
-static void give_up(struct vhost_backend *backend) {
-        vhost_channel_close(&backend->requests);
-        backend->awaits_answer = false;
-}
-
+/* A front-end that has closed its end, or sends nonsense, is sent nothing more. */
 static void take_answers(struct vhost_backend *backend) {
-        for (;;) {
+        for (unsigned n = 0; n < VHOST_MESSAGES_AT_ONCE; n++) {
                 VHOST_AUTO_MESSAGE answer = {};
                 int r = vhost_channel_receive(&backend->requests, &answer);
 
                 if (r == VHOST_CHANNEL_WAIT)
                         return;
                 if (r != 0) {
-                        give_up(backend);
+                        vhost_requests_close(backend);
                         return;
                 }
                 backend->awaits_answer = false;
         }
+        vhost_inband_wake(backend);     /* there may be more, of which nobody will tell */
 }
 
 /* Sends what a queue has to say, if it has. */
@@ -86,7 +99,7 @@ static void say(struct vhost_backend *backend, struct vhost_queue *queue, uint32
                 return;
         backend->awaits_answer = has_ack;
         if (vhost_channel_send(&backend->requests, &message) < 0)
-                give_up(backend);
+                vhost_requests_close(backend);
 }
 
 void vhost_inband_process(struct vhost_backend *backend) {
@@ -101,7 +114,7 @@ void vhost_inband_process(struct vhost_backend *backend) {
                 return;
         take_answers(backend);
         if (backend->requests.fd >= 0 && vhost_channel_flush(&backend->requests) < 0)
-                give_up(backend);
+                vhost_requests_close(backend);
         for (uint16_t i = 0; i < backend->device->n_queues; i++) {
                 struct vhost_queue *queue = &backend->queues[i];
 
@@ -116,7 +129,7 @@ int vhost_do_vring_kick(struct vhost_backend *backend, struct vhost_message *mes
 
         if (!queue || message->payload.state.num != 0 || queue->kick_fd < 0)
                 return -EINVAL;
-        if (write(queue->kick_fd, &one, sizeof one) < 0)
+        if (vhost_write_now(queue->kick_fd, &one, sizeof one) < 0)
                 errno = 0;              /* full: it is set */
         return 0;
 }

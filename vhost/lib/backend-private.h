@@ -5,6 +5,8 @@
 
 #include "backend.h"
 
+#define VHOST_MESSAGES_AT_ONCE 32u      /* more than any front-end has to say in a row, and soon done: then it is everybody else's turn */
+
 struct vhost_backend {
         const struct vhost_device *device;
         void *userdata;
@@ -52,7 +54,10 @@ void vhost_state_close(struct vhost_backend *backend);
 
 int vhost_inband_init(struct vhost_backend *backend);
 void vhost_inband_done(struct vhost_backend *backend);
-int vhost_inband_watch_requests(struct vhost_backend *backend); /* once there is that channel */
+/* The channel of requests of ours: takes a socket over, if that succeeds, in place of the one before; and closes it. */
+int vhost_requests_open(struct vhost_backend *backend, int fd);
+void vhost_requests_close(struct vhost_backend *backend);
+
 void vhost_inband_process(struct vhost_backend *backend);
 void vhost_inband_signal(struct vhost_queue *queue, atomic_bool *waits);        /* on any thread, as is the next */
 void vhost_inband_wake(struct vhost_backend *backend);  /* it has something to do */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "backend-private.h"
+#include "now.h"
 
 #define POLL_NSEC (200 * 1000)          /* how often a ring without kicks is looked at: a fraction of a disk's time */
 
@@ -259,7 +260,7 @@ static void signal_event(struct vhost_queue *queue, const int *event, const bool
         if (*inband)
                 vhost_inband_signal(queue, waits);
         /* Full is as good as signalled; and who gave us something else than an event has nobody to blame. */
-        if (*event >= 0 && write(*event, &one, sizeof one) < 0)
+        if (*event >= 0 && vhost_write_now(*event, &one, sizeof one) < 0)
                 errno = 0;
         pthread_mutex_unlock(&queue->lock);
 }
@@ -310,7 +311,7 @@ void vhost_queue_clear_kick(struct vhost_queue *queue) {
 
         if (!atomic_exchange(&queue->is_started, true))
                 vhost_inband_wake(queue->backend);      /* no longer suspended: there may be a notice that waits for that */
-        if (read(queue->kick_fd, &n, sizeof n) < 0)
+        if (vhost_read_now(queue->kick_fd, &n, sizeof n) < 0)
                 errno = 0;              /* somebody was faster, or there was none: the ring itself says what there is */
 }
 

@@ -90,16 +90,11 @@ int vhost_do_get_queue_num(struct vhost_backend *backend, struct vhost_message *
 }
 
 int vhost_do_set_backend_req_fd(struct vhost_backend *backend, struct vhost_message *message, struct vhost_message *reply) {
-        struct vhost_channel channel;
-        int r;
+        int r = vhost_requests_open(backend, message->fds[0]);
 
-        r = vhost_channel_open(&channel, message->fds[0]);
-        if (r < 0)
-                return r;
-        vhost_message_take_fd(message, 0);
-        vhost_channel_close(&backend->requests);
-        backend->requests = channel;
-        return vhost_inband_watch_requests(backend);
+        if (r >= 0)
+                vhost_message_take_fd(message, 0);
+        return r;
 }
 
 /* "Virtio device config space": of size bytes, all within it. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "backend-private.h"
+#include "now.h"
 
 #define REPLY_FAILED 1u
 
@@ -41,7 +42,7 @@ static ssize_t write_quietly(int fd, const void *data, size_t n) {
         sigemptyset(&pipe);
         sigaddset(&pipe, SIGPIPE);
         pthread_sigmask(SIG_BLOCK, &pipe, &before);
-        k = write(fd, data, n);
+        k = vhost_write_now(fd, data, n);
         r = k < 0 ? -errno : 0;
         if (r == -EPIPE && !sigismember(&before, SIGPIPE))
                 sigtimedwait(&pipe, NULL, &(const struct timespec) {});
@@ -65,7 +66,7 @@ static int load(struct vhost_backend *backend) {
         size_t n = 0;
 
         for (;;) {
-                ssize_t k = read(backend->state_fd, untrusted_state + n, sizeof untrusted_state - n);
+                ssize_t k = vhost_read_now(backend->state_fd, untrusted_state + n, sizeof untrusted_state - n);
 
                 if (k < 0 && errno != EINTR)
                         return -errno;

@@ -82,7 +82,7 @@ static void forget(struct vhost_backend *backend) {
         vhost_message_done(&backend->pending);
         backend->has_pending = backend->is_closing = backend->is_owned = backend->config_has_changed = false;
         vhost_channel_close(&backend->channel);
-        vhost_channel_close(&backend->requests);
+        vhost_requests_close(backend);
         vhost_memory_clear(&backend->memory);
         vhost_log_close(&backend->log);
         vhost_inflight_close(&backend->inflight);
@@ -226,7 +226,7 @@ int vhost_backend_process(struct vhost_backend *backend) {
         vhost_inband_process(backend);
         if (backend->channel.fd < 0)
                 return VHOST_BACKEND_CLOSED;
-        while (!backend->is_closing) {
+        for (unsigned n = 0; !backend->is_closing && n < VHOST_MESSAGES_AT_ONCE; n++) {
                 struct vhost_message message;
                 int r;
 
@@ -296,5 +296,5 @@ void vhost_backend_config_changed(struct vhost_backend *backend) {
         if (r == VHOST_CHANNEL_WAIT)
                 backend->config_has_changed = true;
         else if (r < 0)
-                vhost_channel_close(&backend->requests);        /* the front-end has closed its end: it does not want to hear */
+                vhost_requests_close(backend);  /* the front-end has closed its end: it does not want to hear */
 }

@@ -106,7 +106,10 @@ struct vhost_backend *vhost_backend_free(struct vhost_backend *backend);
 /* Begins with a connected socket, which it takes over. */
 int vhost_backend_open(struct vhost_backend *backend, int fd);
 
-/* Does what can be done now. 0, or VHOST_BACKEND_CLOSED. Call it when the socket is ready for the events, and after vhost_queue_stopped(). */
+/*
+ * Does what can be done now, but of a flood of requests only some: the socket is ready as long as there are more, so that whoever else is waited for has his turn.
+ * 0, or VHOST_BACKEND_CLOSED. Call it whenever the socket is ready for the events (level-triggered), and after vhost_queue_stopped().
+ */
 int vhost_backend_process(struct vhost_backend *backend);
 int vhost_backend_fd(const struct vhost_backend *backend);
 uint32_t vhost_backend_events(const struct vhost_backend *backend);     /* EPOLLIN, EPOLLOUT, or 0: do not even watch for its end */

@@ -70,7 +70,7 @@ static int fill(struct vhost_channel *channel, size_t n) {
                         .msg_control = &control,
                         .msg_controllen = sizeof control,
                 };
-                ssize_t k = recvmsg(channel->fd, &header, MSG_CMSG_CLOEXEC);
+                ssize_t k = recvmsg(channel->fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
                 int r;
 
                 if (k < 0 && errno == EINTR)
@@ -133,7 +133,7 @@ int vhost_channel_flush(struct vhost_channel *channel) {
                         };
                         memcpy(CMSG_DATA(&control.align), &channel->out_fd, sizeof(int));
                 }
-                k = sendmsg(channel->fd, &header, MSG_NOSIGNAL);
+                k = sendmsg(channel->fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
                 if (k < 0 && errno == EINTR)
                         continue;
                 if (k < 0)
