@@ -149,6 +149,8 @@ static int execute_connect(struct guest *guest, const struct pvcalls_request *re
                 return guest_disconnect_datagrams(socket);
         if (r == 0)
                 r = parse_address(socket, request->u.connect.addr, request->u.connect.len, &asked);
+        if (r == 0)
+                pvcalls_name_make_destination(&asked);
         if (r == 0 && socket->state == SOCKET_CONNECTED)
                 return guest_connect_datagrams(socket, &asked);
         if (r == 0)

@@ -28,7 +28,10 @@ static void subject_set_path(struct subject *subject, const struct sockaddr_un *
                 subject->path[0] = '@';
 }
 
-static void subject_init(struct subject *subject, const struct pvcalls_name *name) {
+/* A connect's address becomes that where it goes: otherwise 0.0.0.0 would be a way to loopback past the rules about it. */
+static void subject_init(struct subject *subject, enum policy_call call, struct pvcalls_name *name) {
+        if (call == POLICY_CONNECT)
+                pvcalls_name_make_destination(name);
         *subject = (struct subject) { .family = name->any.sa_family, .port = ntohs(pvcalls_name_port(name)) };
         if (subject->family == AF_INET) {
                 memcpy(subject->address, &name->inet.sin_addr, 4);
@@ -125,12 +128,13 @@ static struct policy_rule *find_rule(const struct policy *policy, enum policy_ca
 
 void policy_decide(struct policy *policy, enum policy_call call, int type, const struct pvcalls_name *address, uint64_t now,
                    struct policy_verdict *ret_verdict) {
+        struct pvcalls_name judged = *address;
         struct policy_rule *rule;
         struct subject subject;
 
-        subject_init(&subject, address);
+        subject_init(&subject, call, &judged);
         rule = find_rule(policy, call, type, &subject);
-        *ret_verdict = (struct policy_verdict) { .rule = rule ? (int) (rule - policy->rules) : -1, .address = *address };
+        *ret_verdict = (struct policy_verdict) { .rule = rule ? (int) (rule - policy->rules) : -1, .address = judged };
         if (!rule || !rule->allow)
                 return;
         ret_verdict->over_rate = rule->has_rate && !rate_take(&rule->rate, 1, now);
@@ -138,10 +142,11 @@ void policy_decide(struct policy *policy, enum policy_call call, int type, const
 }
 
 bool policy_allows(const struct policy *policy, enum policy_call call, int type, const struct pvcalls_name *address) {
+        struct pvcalls_name judged = *address;
         const struct policy_rule *rule;
         struct subject subject;
 
-        subject_init(&subject, address);
+        subject_init(&subject, call, &judged);
         rule = find_rule(policy, call, type, &subject);
         return rule && rule->allow;
 }

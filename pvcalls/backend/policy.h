@@ -76,7 +76,7 @@ int policy_parse(const char *text, size_t n, struct policy *ret_policy, struct p
 
 /*
  * Decides about one call for a socket of a type (SOCK_STREAM or SOCK_DGRAM), and counts it. An IPv6 address that stands for an IPv4 address
- * is judged as that. now: microseconds of a clock that does not jump.
+ * is judged as that, and any address that is to be connected to as loopback's. now: microseconds of a clock that does not jump.
  */
 void policy_decide(struct policy *policy, enum policy_call call, int type, const struct pvcalls_name *address, uint64_t now,
                    struct policy_verdict *ret_verdict);

@@ -146,6 +146,31 @@ static void test_families(void) {
         policy_done(&policy);
 }
 
+/* To connect to any address is to connect to loopback, and the socket is not left to find that out. */
+static void test_any_address(void) {
+        struct policy policy = parse("deny inet 127.0.0.0/8\nallow connect inet6 ::1 port 80\ndeny inet6 ::1\nallow any\n");
+        struct pvcalls_name name = address_of("0.0.0.0", 80);
+        struct policy_verdict verdict;
+
+        check(&policy, POLICY_CONNECT, "0.0.0.0", 80, false, 0);
+        check(&policy, POLICY_CONNECT, "::ffff:0.0.0.0", 80, false, 0);
+        check(&policy, POLICY_CONNECT, "::", 81, false, 2);
+        check(&policy, POLICY_BIND, "0.0.0.0", 80, true, 3);
+        check(&policy, POLICY_BIND, "::", 80, true, 3);
+        g_assert_false(policy_allows(&policy, POLICY_CONNECT, SOCK_STREAM, &name));
+        g_assert_true(policy_allows(&policy, POLICY_BIND, SOCK_STREAM, &name));
+        policy_done(&policy);
+
+        policy = parse("allow any\n");
+        verdict = decide(&policy, POLICY_CONNECT, "0.0.0.0", 80, 0);
+        g_assert_cmpuint(ntohl(verdict.address.inet.sin_addr.s_addr), ==, INADDR_LOOPBACK);
+        verdict = decide(&policy, POLICY_CONNECT, "::", 80, 0);
+        g_assert_true(IN6_IS_ADDR_LOOPBACK(&verdict.address.inet6.sin6_addr));
+        verdict = decide(&policy, POLICY_BIND, "::", 80, 0);
+        g_assert_true(IN6_IS_ADDR_UNSPECIFIED(&verdict.address.inet6.sin6_addr));
+        policy_done(&policy);
+}
+
 static void test_rate(void) {
         struct policy policy = parse("allow connect rate 3\nallow any");
         uint64_t now = 1000000000;
@@ -226,6 +251,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/policy/the-first-match-decides", test_first_match_decides);
         g_test_add_func("/policy/addresses-and-ports-are-replaced", test_addresses_and_ports_are_replaced);
         g_test_add_func("/policy/families-and-types", test_families);
+        g_test_add_func("/policy/any-address-is-a-way-to-loopback", test_any_address);
         g_test_add_func("/policy/beyond-a-rate-is-denied", test_rate);
         g_test_add_func("/policy/mistakes-are-told-with-their-line", test_mistakes);
         g_test_add_func("/policy/too-many-rules-and-bytes", test_too_much);

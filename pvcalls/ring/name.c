@@ -105,6 +105,18 @@ bool pvcalls_name_equal(const struct pvcalls_name *a, const struct pvcalls_name 
         return a->size == b->size && memcmp(&a->any, &b->any, a->size) == 0;
 }
 
+void pvcalls_name_make_destination(struct pvcalls_name *name) {
+        struct in6_addr *in6 = &name->inet6.sin6_addr;
+        uint32_t loopback = htonl(INADDR_LOOPBACK);
+
+        if (name->any.sa_family == AF_INET && name->inet.sin_addr.s_addr == htonl(INADDR_ANY))
+                name->inet.sin_addr.s_addr = loopback;
+        else if (name->any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(in6))
+                *in6 = in6addr_loopback;
+        else if (name->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr32[3] == htonl(INADDR_ANY))
+                in6->s6_addr32[3] = loopback;
+}
+
 uint16_t pvcalls_name_port(const struct pvcalls_name *name) {
         switch (name->any.sa_family) {
         case AF_INET: return name->inet.sin_port;

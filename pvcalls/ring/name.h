@@ -37,6 +37,12 @@ uint32_t pvcalls_name_format(const struct pvcalls_name *name, uint8_t ret_bytes[
 void pvcalls_name_init(struct pvcalls_name *name, int family);
 bool pvcalls_name_equal(const struct pvcalls_name *a, const struct pvcalls_name *b);
 
+/*
+ * Makes the address that is to be connected or sent to that where this goes: to any address (0.0.0.0, ::, ::ffff:0.0.0.0) is over loopback, as
+ * Linux has it. Who judges an address must judge this one.
+ */
+void pvcalls_name_make_destination(struct pvcalls_name *name);
+
 /* In network order; 0 for those that have none. */
 uint16_t pvcalls_name_port(const struct pvcalls_name *name);
 void pvcalls_name_set_port(struct pvcalls_name *name, uint16_t port);

@@ -92,6 +92,28 @@ static void test_names(void) {
         g_assert_cmpint(pvcalls_name_parse(bytes, 16, &name), ==, -EAFNOSUPPORT);
 }
 
+/* Of each family, and of IPv6 that stands for IPv4; the port stays. */
+static void test_destinations(void) {
+        static const struct { const char *to, *goes_to; } names[] = {
+                { "0.0.0.0", "127.0.0.1" }, { "0.0.0.1", "0.0.0.1" }, { "10.0.0.0", "10.0.0.0" }, { "::", "::1" }, { "::2", "::2" },
+                { "::ffff:0.0.0.0", "::ffff:127.0.0.1" }, { "::ffff:10.0.0.0", "::ffff:10.0.0.0" }, { "64:ff9b::", "64:ff9b::" },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+                int family = strchr(names[i].to, ':') ? AF_INET6 : AF_INET;
+                struct pvcalls_name name, expected;
+
+                pvcalls_name_init(&name, family);
+                pvcalls_name_set_port(&name, htons(80));
+                expected = name;
+                g_assert_cmpint(inet_pton(family, names[i].to, family == AF_INET ? (void *) &name.inet.sin_addr : &name.inet6.sin6_addr), ==, 1);
+                g_assert_cmpint(inet_pton(family, names[i].goes_to,
+                                          family == AF_INET ? (void *) &expected.inet.sin_addr : &expected.inet6.sin6_addr), ==, 1);
+                pvcalls_name_make_destination(&name);
+                g_assert_true(pvcalls_name_equal(&name, &expected));
+        }
+}
+
 /* Frames of all lengths, split at any byte: what is put in is what is got; and what claims to be longer than there is, is none. */
 static void test_frames(void) {
         uint8_t ring[256], data[64], again[64];
@@ -141,6 +163,7 @@ static void test_frames_that_are_not_there(void) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/name/every-length-of-each-family", test_names);
+        g_test_add_func("/name/any-address-is-a-way-to-loopback", test_destinations);
         g_test_add_func("/error/numbers-of-linux-on-x86", test_errors);
         g_test_add_func("/indexes/orders-and-references", test_pages);
         g_test_add_func("/frame/every-length-and-split", test_frames);

@@ -148,7 +148,7 @@ static int64_t call_connect(struct supervisor *supervisor, struct call *call, co
         }
         if (carried && carried->error != 0)
                 return take_error(carried);
-        r = address_read(target, call->data.args[1], call->data.args[2], &address);
+        r = destination_read(target, call->data.args[1], call->data.args[2], &address);
         if (r != 0)
                 return r < 0 ? r : CALL_CONTINUES;
         if (!ranges_have(&call->program->ranges, &address))

@@ -170,7 +170,7 @@ int64_t datagrams_connect(struct supervisor *supervisor, struct call *call, cons
                 carried->asked = (struct pvcalls_name) {};
                 return begun(carried, call, CARRIED_CONNECTING, xcp_pvcalls_connect(carried->socket, &carried->asked.any, sizeof carried->asked.any));
         }
-        r = address_read(target, call->data.args[1], call->data.args[2], &address);
+        r = destination_read(target, call->data.args[1], call->data.args[2], &address);
         if (r < 0)
                 return r;
         if (carried && carried->socket && r == 0 && ranges_have(&call->program->ranges, &address))

@@ -35,6 +35,14 @@ int address_read(const struct target *target, uint64_t address, uint64_t length,
         return 0;
 }
 
+int destination_read(const struct target *target, uint64_t address, uint64_t length, struct pvcalls_name *ret_address) {
+        int r = address_read(target, address, length, ret_address);
+
+        if (r == 0)
+                pvcalls_name_make_destination(ret_address);
+        return r;
+}
+
 /* As a program sees it that has made an IPv6 socket. */
 struct pvcalls_name address_map(const struct pvcalls_name *address) {
         struct pvcalls_name name;

@@ -29,7 +29,7 @@ static int goes_to(struct call *call, const struct target *target, const struct 
 
         if (message->header.msg_namelen == 0 || !message->header.msg_name)
                 return 0;
-        r = address_read(target, (uint64_t) message->header.msg_name, message->header.msg_namelen, ret_address);
+        r = destination_read(target, (uint64_t) message->header.msg_name, message->header.msg_namelen, ret_address);
         return r < 0 ? r : r == 0 && ranges_have(&call->program->ranges, ret_address);
 }
 

@@ -181,6 +181,9 @@ int local_learn(struct carried *carried);
 /* An address that can be carried; IPv4's also in IPv6's clothes. Returns 0; 1: another kind of address; or -EFAULT. */
 int address_read(const struct target *target, uint64_t address, uint64_t length, struct pvcalls_name *ret_address);
 
+/* One to connect or send to: any address is loopback's (pvcalls_name_make_destination()). */
+int destination_read(const struct target *target, uint64_t address, uint64_t length, struct pvcalls_name *ret_address);
+
 /*
  * shared.c: that it is bound, and may have others beside it; 1 if another of this address has it beside it now (0: there is none); the backend's socket
  * of those that share one; whose turn is the next connection (NULL: nobody has room for one); calls that wait at followers; and the end of one, which

@@ -145,6 +145,12 @@ def addresses():
 
 
 @check
+def any_address_is_loopback():
+    with socket.create_server((HOST, 0)) as listener, socket.socket() as one:
+        return outcome(one.connect, ("0.0.0.0", listener.getsockname()[1])), one.getpeername() == listener.getsockname()
+
+
+@check
 def names_of_what_is_not_connected():
     with socket.socket() as one, socket.create_server((HOST, 0)) as listener:
         return one.getsockname(), outcome(one.getpeername), outcome(listener.getpeername), listener.getsockname()[1] != 0
