@@ -7,9 +7,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "diagnostics1.h"
 #include "log.h"
 #include "utf8.h"
@@ -281,20 +281,18 @@ static void on_changed(void *userdata) {
 int diagnostics_object_new(struct diagnostics_object **ret_object, sd_bus *bus, const char *path, const struct diagnostics_about *about,
                            struct diagnostics *diagnostics, struct tasks *tasks) {
         AUTO(diagnostics_object_freep) struct diagnostics_object *object = NULL;
-        struct timespec now;
         int r;
 
         object = malloc(sizeof *object);
         if (!object)
                 return -ENOMEM;
-        clock_gettime(CLOCK_REALTIME, &now);
         *object = (struct diagnostics_object) {
                 .bus = sd_bus_ref(bus),
                 .path = strdup(path),
                 .about = *about,
                 .diagnostics = diagnostics,
                 .tasks = tasks,
-                .started_usec = (uint64_t) now.tv_sec * UINT64_C(1000000) + (uint64_t) now.tv_nsec / 1000,
+                .started_usec = clock_now_usec(CLOCK_REALTIME),
         };
         if (!object->path)
                 return -ENOMEM;

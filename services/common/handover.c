@@ -12,16 +12,14 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "export.h"
 #include "handover-private.h"
 #include "idl-errors.h"
 #include "service-private.h"
 
 uint64_t handover_now(void) {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t) now.tv_sec * UINT64_C(1000000) + (uint64_t) now.tv_nsec / 1000;
+        return clock_now_usec(CLOCK_MONOTONIC);
 }
 
 /* Times */

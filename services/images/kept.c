@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "images.h"
 #include "log.h"
 
@@ -148,13 +148,6 @@ static void take_name(struct image *new_owner) {
                 }
 }
 
-static uint64_t now_usec(void) {
-        struct timespec now;
-
-        clock_gettime(CLOCK_REALTIME, &now);
-        return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-}
-
 /* What is there already has perhaps another name and source now. */
 static void become(struct image *image, struct image *new) {
         char *name = image->name, *source = image->source;
@@ -176,7 +169,7 @@ int images_keep(struct images *images, const struct image_facts *facts, const ch
         if (fd < 0)
                 return -errno;          /* it was removed just now */
         close(fd);
-        image = image_new(images, facts, source, *name || !old ? name : old->name, old ? old->pulled_usec : now_usec());
+        image = image_new(images, facts, source, *name || !old ? name : old->name, old ? old->pulled_usec : clock_now_usec(CLOCK_REALTIME));
         if (!image)
                 return -ENOMEM;
         if (old && (old->format != image->format || old->size != image->size)) {        /* an archive, and now the disk in it: another object */

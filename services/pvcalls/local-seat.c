@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "idl-errors.h"
 #include "launch.h"
 
@@ -29,13 +30,6 @@
 
 static int start_process(struct local *local, struct idl_error *error);
 static int connect_control(struct local *local);
-
-static uint64_t now_usec(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
-}
 
 static void arm(struct local *local, uint64_t usec, sd_event_time_handler_t handler) {
         local->timer = sd_event_source_disable_unref(local->timer);
@@ -257,7 +251,7 @@ static void forget_process(struct local *local) {
 /* It has ended by itself, or was killed by somebody else: another is started, until it is clear that this does not help. */
 static void died(struct local *local, const char *how) {
         struct domain *domain = local->seat.domain;
-        uint64_t now = now_usec();
+        uint64_t now = clock_now_usec(CLOCK_MONOTONIC);
 
         domain->pvcalls->n_died++;
         log_event(LOG_WARNING, LOG_FIELDS({ "XCP_DOMAIN", domain->text }), "The backend of domain %u %s", domain->id, how);

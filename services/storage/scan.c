@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "database-error.h"
 #include "log.h"
 #include "spec.h"
@@ -170,13 +170,6 @@ static int name_of(const struct found_disk *disk, const char **name, char *id) {
         return 0;
 }
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
-}
-
 static int make_vdi(const struct scan *scan, const struct found_disk *disk, struct vdi **ret_vdi) {
         char id[UUID_TEXT_SIZE];
         const char *name;
@@ -193,7 +186,7 @@ static int make_vdi(const struct scan *scan, const struct found_disk *disk, stru
         vdi->read_only = disk->read_only || vdi->snapshot;
         vdi->sharable = disk->sharable;
         vdi->snapshot_of = disk->snapshot_of;
-        vdi->created_usec = disk->created_usec > 0 ? disk->created_usec : now_usec();
+        vdi->created_usec = disk->created_usec > 0 ? disk->created_usec : clock_now_usec(CLOCK_REALTIME);
         vdi->has_range = disk->has_range;
         vdi->slot = disk->slot;
         vdi->offset = disk->offset;

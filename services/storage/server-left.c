@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "idl-errors.h"
 #include "log.h"
 #include "operation.h"
@@ -126,7 +127,7 @@ static int on_waited(sd_bus_message *reply, void *userdata, sd_bus_error *ret_er
         server->wait = sd_bus_slot_unref(server->wait);
         if (error && !is_nobody(error))         /* it was there, and went while it was asked */
                 server->patient_until_usec = 0;
-        if (error && !(is_nobody(error) && server_now_usec() >= server->patient_until_usec))
+        if (error && !(is_nobody(error) && clock_now_usec(CLOCK_MONOTONIC) >= server->patient_until_usec))
                 wait_again(server);
         else
                 take_its_place(server, !error);
@@ -143,7 +144,7 @@ void servers_left_watch(struct storage *storage) {
 
         for (struct server *server = storage->servers; server; server = server->next)
                 if (server->keeper && !server->wait) {
-                        server->patient_until_usec = server_now_usec() + patience;
+                        server->patient_until_usec = clock_now_usec(CLOCK_MONOTONIC) + patience;
                         wait_for(server);
                 }
 }

@@ -42,7 +42,6 @@ struct server {
         int end_r;                              /* a negative errno: it did not end */
 };
 
-uint64_t server_now_usec(void);
 struct server *server_find(const struct vdi *vdi, const char *reader);
 int server_new(struct server **ret_server, struct vdi *vdi, const struct data_path *path);
 void server_add(struct vdi *vdi, const struct data_path *path, bool stands_by);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "disk-counters.h"
 #include "hold.h"
 #include "idl-errors.h"
@@ -30,13 +31,6 @@
 
 #define AGAIN_USEC UINT64_C(1000000)            /* before one is started again that did not live longer than that */
 #define KILL_USEC UINT64_C(5000000)             /* what one has to answer what it has taken; less than Cancel() may take */
-
-uint64_t server_now_usec(void) {
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (uint64_t) t.tv_sec * 1000000 + (uint64_t) t.tv_nsec / 1000;
-}
 
 static void server_free(struct server *server) {
         if (server->socket_path && server->listen_fd >= 0)
@@ -185,7 +179,7 @@ static void on_end(const struct child_end *end, void *userdata) {
         }
         log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}, {"XCP_READER", server->path.reader}),
                   "What serves the disk %s: %s. It is started again", words, server->vdi->name);
-        start_later(server, server_now_usec() - server->started_usec > AGAIN_USEC ? 0 : AGAIN_USEC);
+        start_later(server, clock_now_usec(CLOCK_MONOTONIC) - server->started_usec > AGAIN_USEC ? 0 : AGAIN_USEC);
 }
 
 static void on_line(const char *line, void *userdata) {
@@ -230,7 +224,7 @@ static void start(struct server *server) {
         if (fds[3] < 0 && !server->stands_by)   /* after a restart, when somebody else still has it: server_held() */
                 return;
         spec.n_fds = fds[3] < 0 ? 3 : 4;        /* one that stands by touches nothing, and then has a lock of its own */
-        server->started_usec = server_now_usec();
+        server->started_usec = clock_now_usec(CLOCK_MONOTONIC);
         server->is_stale = false;
         r = listen_again(server);
         if (r >= 0)

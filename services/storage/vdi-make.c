@@ -6,10 +6,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "database-error.h"
 #include "idl-errors.h"
 #include "kinds.h"
@@ -19,13 +19,6 @@
 #include "vdi-make.h"
 
 /* The disk to be */
-
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
-}
 
 static int choose_format(const struct sr *sr, enum xcp_vdi_format wanted, enum xcp_vdi_format *ret_format, struct idl_error *error) {
         char what[64];
@@ -73,7 +66,7 @@ static int new_from_spec(struct sr *sr, const struct xcp_vdi_spec *spec, struct 
         vdi->format = format;
         vdi->size = size;
         vdi->sharable = spec->sharable;
-        vdi->created_usec = now_usec();
+        vdi->created_usec = clock_now_usec(CLOCK_REALTIME);
         r = vdi_reserve(vdi, error);
         if (r < 0)
                 return r;

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "job.h"
 #include "storage-service.h"
 
@@ -132,10 +132,8 @@ static int on_vdis(sd_bus_message *reply, void *userdata, sd_bus_error *ret_erro
 }
 
 static void not_found(struct garbage *garbage) {
-        struct timespec ts;
 
-        clock_gettime(CLOCK_REALTIME, &ts);
-        go_on(garbage, !garbage->unsure && (uint64_t) ts.tv_sec * UINT64_C(1000000) > garbage->current.since_usec + GARBAGE_UNFOUND_USEC);
+        go_on(garbage, !garbage->unsure && clock_now_usec(CLOCK_REALTIME) > garbage->current.since_usec + GARBAGE_UNFOUND_USEC);
 }
 
 static void look_into_next_sr(struct garbage *garbage) {

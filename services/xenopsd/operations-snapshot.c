@@ -11,9 +11,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "garbage.h"
 #include "making.h"
 #include "operations.h"
@@ -285,13 +285,11 @@ static int step_detach_memory(struct job *job, struct idl_error *error) {
 static int step_add(struct job *job, struct idl_error *error) {
         struct store_snapshot snapshot = { .uuid = job->owner, .vm = job->vm->uuid, .name = job->text, .memory = job->memory };
         struct vm *vm = job->vm;
-        struct timespec ts;
         int r;
 
         if (job->kept)
                 return 1;
-        clock_gettime(CLOCK_REALTIME, &ts);
-        snapshot.created_usec = (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
+        snapshot.created_usec = clock_now_usec(CLOCK_REALTIME);
         r = store_add_snapshot(vm->xenopsd->store, vm->xenopsd->bus, &snapshot, &job->spec, error);
         if (r >= 0)
                 r = snapshot_load(vm, &snapshot);

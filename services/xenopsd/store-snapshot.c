@@ -3,19 +3,12 @@
 /* The store's snapshots, and what is to be destroyed. */
 
 #include <errno.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "database-error.h"
 #include "spec.h"
 #include "store-private.h"
-
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
-}
 
 static int set_error(struct store *store, int r, struct idl_error *error) {
         return r < 0 ? database_set_error(store->db, r, error) : 0;
@@ -25,7 +18,7 @@ static int set_error(struct store *store, int r, struct idl_error *error) {
 
 static int add_garbage(struct store *store, const char *name, const char *owner, const char *vdi, bool is_patient) {
         return database_run(store->db, "INSERT OR REPLACE INTO garbage (name, owner, vdi, is_patient, since) VALUES (?, ?, ?, ?, ?)",
-                            "sssix", name, owner, vdi, (int) is_patient, (int64_t) now_usec());
+                            "sssix", name, owner, vdi, (int) is_patient, (int64_t) clock_now_usec(CLOCK_REALTIME));
 }
 
 int store_add_garbage(struct store *store, const struct store_garbage *garbage, struct idl_error *error) {

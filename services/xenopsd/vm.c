@@ -9,6 +9,7 @@
 
 #include "attachment.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "job.h"
 #include "snapshot.h"
 #include "vm-asking.h"
@@ -231,19 +232,12 @@ void vm_set_state(struct vm *vm, enum xcp_vm_state state, enum xcp_vm_state_reas
         tell_state(vm, old, changed);
 }
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_BOOTTIME, &ts);
-        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
-}
-
 /* An event, with what the configuration wants done, and no restart too many. */
 static struct lifecycle_outcome outcome_of(struct vm *vm, enum hypervisor_event event, const char **detail) {
         bool is_reboot = lifecycle_event_is_reboot(event);
         struct lifecycle_outcome outcome = lifecycle_event(vm->state, event, is_reboot ? vm->spec.on_reboot : vm->spec.on_crash);
 
-        if (outcome.follow == FOLLOW_RESTART && !restarts_allow(&vm->restarts, now_usec())) {
+        if (outcome.follow == FOLLOW_RESTART && !restarts_allow(&vm->restarts, clock_now_usec(CLOCK_BOOTTIME))) {
                 outcome = lifecycle_event(vm->state, event, XCP_GUEST_ACTION_HALT);
                 *detail = "not restarted: it was, 5 times within 10 minutes";
         }

@@ -10,11 +10,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "attachment.h"
 #include "autostart.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "garbage.h"
 #include "job.h"
 #include "operations.h"
@@ -197,16 +197,9 @@ static bool all_found(const struct xenopsd *xenopsd) {
         return true;
 }
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
-}
-
 /* The loop runs without the bus: nobody is to hear of a VM what may not be so any more. */
 static int find_all(struct xenopsd *xenopsd, struct finding *first) {
-        uint64_t until = now_usec() + FIND_MS * UINT64_C(1000);
+        uint64_t until = clock_now_usec(CLOCK_MONOTONIC) + FIND_MS * UINT64_C(1000);
         int r;
 
         for (struct finding *finding = first; finding; finding = finding->next) {
@@ -217,8 +210,9 @@ static int find_all(struct xenopsd *xenopsd, struct finding *first) {
                         on_found(finding->vm, r, NULL, finding, &error);
         }
         r = sd_bus_detach_event(xenopsd->bus);
-        while (r >= 0 && !all_found(xenopsd) && now_usec() < until && sd_event_get_state(xenopsd->event) != SD_EVENT_FINISHED)
-                r = sd_event_run(xenopsd->event, until - now_usec());
+        while (r >= 0 && !all_found(xenopsd) && clock_now_usec(CLOCK_MONOTONIC) < until &&
+               sd_event_get_state(xenopsd->event) != SD_EVENT_FINISHED)
+                r = sd_event_run(xenopsd->event, until - clock_now_usec(CLOCK_MONOTONIC));
         if (r >= 0)
                 r = sd_bus_attach_event(xenopsd->bus, xenopsd->event, SD_EVENT_PRIORITY_NORMAL);
         return r;

@@ -11,15 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define PROGRESS_MS 100u                /* an operation that takes longer says how far it is, this often */
 
 uint64_t noop_now_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_BOOTTIME, &ts);
-        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
+        return clock_now_usec(CLOCK_BOOTTIME);
 }
 
 /* The file */
@@ -192,13 +190,11 @@ void noop_guest_watch(struct noop_guest *guest) {
 
 int noop_guest_boot(struct noop_guest *guest, bool paused, struct idl_error *error) {
         struct record *record = &guest->record, before = *record;
-        struct timespec ts;
         int r;
 
-        clock_gettime(CLOCK_REALTIME, &ts);
         record->state = paused ? HYPERVISOR_SUSPENDED : HYPERVISOR_RUNNING;
         record->event = HYPERVISOR_NO_EVENT;
-        record->started_usec = (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
+        record->started_usec = clock_now_usec(CLOCK_REALTIME);
         record->ran_usec = 0;
         record->resumed_usec = noop_now_usec();
         record->disk_failure_is_over = false;

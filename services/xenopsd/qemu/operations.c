@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <json-c/json.h>
 
+#include "clock.h"
 #include "launch.h"
 #include "watch.h"
 
@@ -132,20 +132,13 @@ int operation_prepare(void *guest, struct hypervisor_call *call, const struct hy
         return 0;
 }
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
-}
-
 /* Written down first: a guest may be taken for one that has run, but not the other way round. */
 static int note_start(struct qemu_guest *guest, struct idl_error *error) {
         const struct facts before = guest->facts;
         int r;
 
         guest->facts.phase = FACTS_STARTED;
-        guest->facts.started_usec = now_usec();
+        guest->facts.started_usec = clock_now_usec(CLOCK_REALTIME);
         r = guest_save(guest, error);
         if (r < 0)
                 guest->facts = before;

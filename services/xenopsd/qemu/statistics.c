@@ -7,12 +7,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "devices.h"
 #include "operations.h"
 #include "tap.h"
@@ -42,15 +42,12 @@ static int read_process(pid_t pid, uint64_t *ret_cpu_usec, uint64_t *ret_memory)
 static void count_process(struct qemu_action *action) {
         struct xcp_vm_statistics *statistics = &action->call->statistics;
         const struct qemu_guest *guest = action->guest;
-        struct timespec now;
 
         *statistics = (struct xcp_vm_statistics) {};
         if (guest->process && read_process(process_identity(guest->process).pid, &statistics->cpu_time_us, &statistics->memory) >= 0) {
                 statistics->has_cpu_time_us = statistics->has_memory = true;
-                clock_gettime(CLOCK_REALTIME, &now);
                 if (guest->facts.phase == FACTS_STARTED)
-                        statistics->uptime_us = (uint64_t) now.tv_sec * UINT64_C(1000000) + (uint64_t) now.tv_nsec / 1000 -
-                                                guest->facts.started_usec;
+                        statistics->uptime_us = clock_now_usec(CLOCK_REALTIME) - guest->facts.started_usec;
         }
         action_end(action, 0, NULL);
 }

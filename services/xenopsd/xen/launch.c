@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "config.h"
 
 int xen_launch_begin(struct xen_action *action, const struct hypervisor_config *config, const char *name, struct idl_error *error) {
@@ -72,13 +72,6 @@ void xen_launch_give_up(struct xen_action *action, int r, struct idl_error *erro
         xen_action_end(action, r, error);
 }
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
-}
-
 void xen_launch_end(struct xen_action *action) {
         struct xen_guest *guest = action->guest;
         struct idl_error error = IDL_ERROR_NULL;
@@ -92,7 +85,7 @@ void xen_launch_end(struct xen_action *action) {
                 r = -ECANCELED;
         if (r >= 0) {
                 facts.phase = action->flag ? FACTS_STARTED : FACTS_PREPARED;
-                facts.started_usec = action->flag ? now_usec() : 0;
+                facts.started_usec = action->flag ? clock_now_usec(CLOCK_REALTIME) : 0;
                 facts.domid = action->id.domid;
                 xen_guest_take_domain(guest, facts.domid);
                 r = xen_guest_save(guest, &facts, &error);

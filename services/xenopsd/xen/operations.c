@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <libxl_utils.h>
 
 #include "action.h"
 #include "addresses.h"
+#include "clock.h"
 #include "config.h"
 #include "launch.h"
 #include "rebuild.h"
@@ -80,13 +80,6 @@ int xen_prepare(void *guest, struct hypervisor_call *call, const struct hypervis
         return 0;
 }
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
-}
-
 static void unpause(struct xen_action *action, const struct worker_tools *tools) {
         action->rc = libxl_domain_unpause(tools->ctx, action->id.domid, NULL);
 }
@@ -108,7 +101,7 @@ int xen_start(void *userdata, struct hypervisor_call *call, bool paused, struct 
         if (r < 0)
                 return r;
         facts.phase = FACTS_STARTED;
-        facts.started_usec = now_usec();
+        facts.started_usec = clock_now_usec(CLOCK_REALTIME);
         r = xen_guest_save(guest, &facts, error);
         if (r < 0) {
                 xen_action_free(action);

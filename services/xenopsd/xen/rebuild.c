@@ -5,9 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <libxl_utils.h>
+
+#include "clock.h"
 
 /* First: what it is made of, as libxl keeps it with changes since */
 
@@ -53,16 +54,14 @@ void xen_rebuild_work(struct xen_action *action, const struct worker_tools *tool
 int xen_rebuild_end(struct xen_action *action, struct idl_error *error) {
         struct xen_guest *guest = action->guest;
         struct xen_facts facts = guest->facts;
-        struct timespec ts;
 
         facts.phase = FACTS_STARTED;
         if (action->rc != 0) {          /* then it is one whose domain is gone */
                 (void) xen_guest_save(guest, &facts, NULL);
                 return idl_error_set_backend_failed(error, "xen", action->what, action->work.why);
         }
-        clock_gettime(CLOCK_REALTIME, &ts);
         facts.domid = action->id.domid;
-        facts.started_usec = (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
+        facts.started_usec = clock_now_usec(CLOCK_REALTIME);
         xen_guest_take_domain(guest, facts.domid);
         return xen_guest_save(guest, &facts, error);
 }

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "action.h"
+#include "clock.h"
 #include "log.h"
 #include "rebuild.h"
 
@@ -28,13 +28,11 @@ static void look(struct xen_action *action, const struct worker_tools *tools) {
 static void adopt(struct xen_action *action) {
         struct xen_guest *guest = action->guest;
         struct xen_facts facts = guest->facts;
-        struct timespec ts;
 
-        clock_gettime(CLOCK_REALTIME, &ts);
         facts.phase = FACTS_STARTED;
         facts.is_adopted = true;
         facts.domid = action->id.domid;
-        facts.started_usec = (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000 - action->info.cpu_time / 1000;
+        facts.started_usec = clock_now_usec(CLOCK_REALTIME) - action->info.cpu_time / 1000;
         if (xen_guest_save(guest, &facts, NULL) < 0)
                 return;
         log_event(LOG_NOTICE, LOG_FIELDS({ "XCP_VM", guest->uuid }), "Adopted domain %" PRIu32 ", which is VM %s's", facts.domid,

@@ -8,13 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <libxl_utils.h>
 
 #include "action.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "config.h"
 
 #define SECTOR 512u                     /* what blkback counts */
@@ -26,14 +26,12 @@ static void look(struct xen_action *action, const struct worker_tools *tools) {
 static void on_looked(struct xen_action *action) {
         const libxl_dominfo *info = &action->info;
         uint64_t started = action->guest->facts.started_usec, now;
-        struct timespec ts;
 
         if (action->rc != 0) {
                 xen_action_fail(action, NULL);
                 return;
         }
-        clock_gettime(CLOCK_REALTIME, &ts);
-        now = (uint64_t) ts.tv_sec * UINT64_C(1000000) + (uint64_t) ts.tv_nsec / 1000;
+        now = clock_now_usec(CLOCK_REALTIME);
         action->call->statistics = (struct xcp_vm_statistics) {
                 .uptime_us = started > 0 && now > started && !info->shutdown ? now - started : 0,
                 .has_cpu_time_us = true,
