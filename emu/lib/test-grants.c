@@ -14,8 +14,7 @@
 #include <xengnttab.h>
 #include <xentoolcore.h>
 
-#include "channel.h"
-#include "client.h"
+#include "test-channel.h"
 #include "test-hypervisor.h"
 
 #define PAGE ((size_t) EMU_PAGE_SIZE)
@@ -242,38 +241,6 @@ static void test_close(struct fixture *fixture, const void *data) {
         g_assert_cmpint(mine[9], ==, 'z');
         munmap(mine, PAGE);
         munmap(theirs, PAGE);
-}
-
-/* A port of domain 1 for domain 2 and the other end, over bare connections: libxenevtchn has its own test. */
-struct channel_ends {
-        int connections[2];
-        struct emu_port ports[2];
-        struct channel_page *page;
-};
-
-static void ends_open(struct channel_ends *ends, struct test_hypervisor *hypervisor) {
-        struct emu_evtchn_remote remotes[] = { { .domid = 2 }, { .domid = 1 } };
-        int fds[EMU_PORT_FDS], r;
-
-        for (uint32_t i = 0; i < 2; i++) {
-                test_hypervisor_enter(hypervisor, i + 1);
-                ends->connections[i] = emu_connect(g_getenv("XENEMU_SOCKET"), 1);
-                r = emu_call(ends->connections[i], i == 0 ? EMU_EVTCHN_ALLOC_UNBOUND : EMU_EVTCHN_BIND_INTERDOMAIN, &remotes[i],
-                             sizeof remotes[i], &ends->ports[i], sizeof ends->ports[i], fds, EMU_PORT_FDS);
-                g_assert_cmpint(r, ==, 0);
-                remotes[1].port = ends->ports[0].port;
-                if (i == 0)
-                        ends->page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fds[EMU_PORT_FD_PAGE], 0);
-                for (size_t j = 0; j < EMU_PORT_FDS; j++)
-                        close(fds[j]);
-        }
-        ends->page->word[ends->ports[1].side] = 0;      /* the event of binding */
-}
-
-static void ends_close(struct channel_ends *ends) {
-        close(ends->connections[0]);
-        close(ends->connections[1]);
-        munmap(ends->page, PAGE);
 }
 
 static void test_notify(struct fixture *fixture, const void *data) {
