@@ -347,6 +347,19 @@ class CommandLine(Backend):
         options = ("--socket-path", self.socket, "--blk-dir", self.directory, "--blk-file")
         self.assertIn("link", run(BLK, *options, "link", check=1).stderr)
         self.assertIn("cannot open ../etc/passwd", run(BLK, *options, "../etc/passwd", check=1).stderr)
+        self.assertIn("Block device required", run(BLK, *options[:2], "--blk-file", "/dev/zero", check=1).stderr)
+
+    def test_what_is_wrong_is_named(self):
+        """With its value: of a range, and of descriptors that there are not."""
+        for option, words in (
+            (("--offset", f"{65 * MIB}"), f"the 0 bytes of --size from --offset {65 * MIB} on are not all in {self.file}"),
+            (("--offset", f"{MIB}", "--size", f"{64 * MIB}"), f"the {64 * MIB} bytes of --size from --offset {MIB} on are not all in"),
+            (("--control", "987"), "cannot use the descriptor of --control: Bad file descriptor"),
+            (("--counters", "987"), "cannot use the descriptor of --counters: Bad file descriptor"),
+        ):
+            result = run(BLK, *self.options_of(self.socket, *option), check=1)
+            self.assertIn(words, result.stderr)
+        self.assertIn("descriptor of --fd: Bad", run(BLK, "--fd", "987", "--blk-file", self.file, check=1).stderr)
 
     def test_one_listens_at_a_path(self):
         backend = self.blk()

@@ -94,6 +94,15 @@ static void look_at_blocks(struct disk *disk) {
         disk->io_best = best / disk->block_size;
 }
 
+/* Of anything else, an end that is 0 would be taken for a size. */
+static int check_kind(int fd) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        return S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) ? 0 : -ENOTBLK;
+}
+
 int disk_open(struct disk *disk, const struct disk_spec *spec) {
         uint64_t size;
         int r;
@@ -112,10 +121,12 @@ int disk_open(struct disk *disk, const struct disk_spec *spec) {
         disk->n_queues = spec->n_queues;
         disk->has_inband = spec->has_inband;
         memcpy(disk->serial, spec->serial, strnlen(spec->serial, sizeof disk->serial)); /* all of it may be text */
-        r = measure(disk, spec->size, &size);
+        r = check_kind(disk->fd);
+        if (r >= 0)
+                r = measure(disk, spec->size, &size);
         if (r < 0) {
                 disk_close(disk);
-                return r;
+                return r == -EINVAL ? -ERANGE : r;
         }
         disk->size = size;
         disk->write_back = true;

@@ -59,7 +59,7 @@ struct disk {
  */
 int disk_lock(const struct disk *disk, bool is_shared, bool wait);
 
-/* -EINVAL: a range that the file does not have. */
+/* -ERANGE: a range that the file does not have. -ENOTBLK: neither a file nor a block device. */
 int disk_open(struct disk *disk, const struct disk_spec *spec);
 void disk_close(struct disk *disk);
 

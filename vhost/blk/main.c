@@ -165,6 +165,26 @@ static int fail(const char *what, const char *name, int r) {
         return r;
 }
 
+static int fail_to_open(const struct disk_spec *disk, int r) {
+        if (r != -ERANGE)
+                return fail("cannot open", disk->file, r);
+        fprintf(stderr, "xcp-vhost-blk: the %" PRIu64 " bytes of --size from --offset %" PRIu64 " on are not all in %s\n", disk->size, disk->offset, disk->file);
+        return r;
+}
+
+/* Before anything is done with them: what is wrong with one is its number. */
+static int check_descriptors(const struct options *options) {
+        const struct {
+                const char *name;
+                int fd;
+        } all[] = { { "--fd", options->fd }, { "--control", options->control_fd }, { "--counters", options->counters_fd } };
+
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+                if (all[i].fd >= 0 && fcntl(all[i].fd, F_GETFD) < 0)
+                        return fail("cannot use the descriptor of", all[i].name, -errno);
+        return 0;
+}
+
 static int add_sources(struct program *program, sd_event *event) {
         static const int ends[] = { SIGTERM, SIGINT };
         sigset_t signals;
@@ -200,9 +220,12 @@ static int run(struct program *program) {
         sd_event *event = program->event;
         int fd = options->fd, r;
 
+        r = check_descriptors(options);
+        if (r < 0)
+                return r;
         r = disk_open(&program->disk, &options->disk);
         if (r < 0)
-                return fail("cannot open", options->disk.file, r);
+                return fail_to_open(&options->disk, r);
         rate_init(&program->disk.rate, options->iops, options->bandwidth);
         r = disk_counters_map(options->counters_fd, &program->counters);
         if (r < 0)

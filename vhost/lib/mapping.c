@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#define GUARDS_MAX 1024                 /* mappings of a process: several devices with all their memory slots */
+#define GUARDS_MAX 4096                 /* mappings of a process: of sixty devices with all their memory slots */
 
 /* Read by the handler at any moment: start is set last, and cleared first. */
 static struct guard {
@@ -52,6 +52,7 @@ int vhost_mapping_guard(void) {
         return sigaction(SIGBUS, &action, &previous) < 0 ? -errno : 0;
 }
 
+/* -1: there are too many. */
 static int guard_take(void *base, size_t length, size_t page) {
         for (int i = 0; i < GUARDS_MAX; i++) {
                 if (atomic_exchange(&guards[i].taken, true))
@@ -78,9 +79,9 @@ static int page_size(int fd, size_t *ret_page) {
 int vhost_mapping_open(struct vhost_mapping *mapping, int fd, uint64_t offset, uint64_t size) {
         uint64_t end, skip;
         struct stat st;
-        size_t page = 4096;
+        size_t page = 4096, length;
         void *base;
-        int r;
+        int guard, r;
 
         if (fstat(fd, &st) < 0)
                 return -errno;
@@ -95,12 +96,13 @@ int vhost_mapping_open(struct vhost_mapping *mapping, int fd, uint64_t offset, u
         base = mmap(NULL, skip + size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, (off_t) (offset - skip));
         if (base == MAP_FAILED)
                 return -errno;
-        *mapping = (struct vhost_mapping) {
-                .base = base,
-                .length = (skip + size + page - 1) / page * page,       /* as munmap() of huge pages wants it */
-                .start = (uint8_t *) base + skip,
-                .guard = guard_take(base, skip + size, page),
-        };
+        length = (skip + size + page - 1) / page * page;        /* as munmap() of huge pages wants it */
+        guard = guard_take(base, skip + size, page);
+        if (guard < 0) {
+                munmap(base, length);
+                return -EMFILE;
+        }
+        *mapping = (struct vhost_mapping) { .base = base, .length = length, .start = (uint8_t *) base + skip, .guard = guard };
         return 0;
 }
 

@@ -16,7 +16,7 @@ struct vhost_mapping {
         void *base;                     /* as mmap() gave it; NULL: none */
         size_t length;
         void *start;                    /* what was asked for */
-        int guard;                      /* a number of this file's; -1: not guarded, as there are too many */
+        int guard;                      /* a number of this file's; -1: there is no mapping */
 };
 
 #define VHOST_MAPPING_NONE { .guard = -1 }
@@ -26,7 +26,8 @@ int vhost_mapping_guard(void);
 
 /*
  * Maps size bytes from offset on for reading and writing. The descriptor stays the caller's. Returns -EINVAL if there are not as many in the
- * file, or nothing is asked for, and -ENODEV if it is no file of memory or of a file system.
+ * file, or nothing is asked for, -ENODEV if it is no file of memory or of a file system, and -EMFILE if this process has 4096 mappings already: one more could not
+ * be guarded, and its owner could end the process.
  */
 int vhost_mapping_open(struct vhost_mapping *mapping, int fd, uint64_t offset, uint64_t size);
 void vhost_mapping_close(struct vhost_mapping *mapping);

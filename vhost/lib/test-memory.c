@@ -137,6 +137,26 @@ static void test_shrinks(void) {
         close(fd);
 }
 
+/* As many as can be guarded, and not one more, which its owner could end this process with. */
+static void test_too_many(void) {
+        g_autofree struct vhost_mapping *mappings = g_new0(struct vhost_mapping, 5000);
+        int fd = make_file(PAGE);
+        size_t n = 0;
+        int r;
+
+        while ((r = vhost_mapping_open(&mappings[n], fd, 0, PAGE)) == 0) {
+                g_assert_cmpint(mappings[n].guard, >=, 0);
+                n++;
+                g_assert_cmpuint(n, <, 5000);
+        }
+        g_assert_cmpint(r, ==, -EMFILE);
+        vhost_mapping_close(&mappings[--n]);
+        g_assert_cmpint(vhost_mapping_open(&mappings[n], fd, 0, PAGE), ==, 0);
+        for (size_t i = 0; i <= n; i++)
+                vhost_mapping_close(&mappings[i]);
+        close(fd);
+}
+
 static void test_log(void) {
         struct vhost_log log = VHOST_LOG_NONE;
         uint8_t bits[4] = {};
@@ -165,6 +185,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/memory/buffer-over-regions", test_pieces);
         g_test_add_func("/memory/slots", test_slots);
         g_test_add_func("/memory/file-that-shrinks", test_shrinks);
+        g_test_add_func("/memory/more-mappings-than-can-be-guarded", test_too_many);
         g_test_add_func("/log/pages", test_log);
         return g_test_run();
 }
