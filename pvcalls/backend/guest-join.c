@@ -28,7 +28,7 @@
 enum join_what {
         JOIN_GO = 1,                    /* the port is free to be bound */
         JOIN_SHUTDOWN,                  /* how, and where out ends */
-        JOIN_RELEASE,                   /* where out ends, after which all ends */
+        JOIN_RELEASE,                   /* where out ends, after which all ends; how: 1 by a reset, 0 orderly */
 };
 
 struct join_message {
@@ -365,8 +365,10 @@ static void take_message(struct socket *socket, const struct join_message *messa
                         joint->out_end = message->out_prod;
                 joint->out_ends = true;
         }
-        if (message->what == JOIN_RELEASE)
+        if (message->what == JOIN_RELEASE) {
                 socket->join->ending = true;   /* what comes is what is left */
+                joint->resets = message->how != 0;
+        }
         if (message->what == JOIN_RELEASE || message->how != PVCALLS_SHUTDOWN_WRITE)
                 joint_end_in(joint, PVCALLS_ENOTCONN);
 }
@@ -410,7 +412,7 @@ void guest_join_ran(struct socket *socket, bool notify) {
         if (join->joint.lied) {
                 break_off(socket, -EIO);
         } else if (join->ending && join->joint.out_done) {     /* released, and nothing is left */
-                stream_end_out(&socket->stream, pvcalls_error_to_wire(-EPIPE));
+                stream_end_out(&socket->stream, pvcalls_error_to_wire(join->joint.resets ? -ECONNRESET : -EPIPE));
                 guest_join_end(socket, 0);
                 guest_enqueue(socket);
         }
@@ -421,7 +423,7 @@ void guest_join_shutdown(struct socket *socket, uint32_t how, uint32_t out_prod)
 }
 
 void guest_join_release(struct socket *socket) {
-        say(socket->join, JOIN_RELEASE, 0, atomic_load(&socket->attachment.indexes->out.prod));
+        say(socket->join, JOIN_RELEASE, guest_wants_reset(socket), atomic_load(&socket->attachment.indexes->out.prod));
 }
 
 bool guest_join_abort(struct socket *socket) {

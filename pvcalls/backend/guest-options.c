@@ -104,6 +104,13 @@ static void restrict_linger(struct linger *linger) {
                 linger->l_onoff = 0;
 }
 
+bool guest_wants_reset(const struct socket *socket) {
+        struct linger linger = {};
+        socklen_t n = sizeof linger;
+
+        return socket->fd >= 0 && getsockopt(socket->fd, SOL_SOCKET, SO_LINGER, &linger, &n) == 0 && linger.l_onoff;
+}
+
 int guest_set_option(struct socket *socket, uint32_t level, uint32_t name, const uint8_t value[PVCALLS_PIECE_SIZE], uint32_t untrusted_n) {
         const struct option *option;
         struct linger linger;

@@ -200,9 +200,10 @@ int guest_staged_name(struct socket *socket, uint32_t untrusted_n, struct pvcall
 void guest_prepare_path(const struct pvcalls_name *name);
 void guest_remove_path(struct socket *socket);
 
-/* guest-options.c: level, name and value as on the ring. 0, or what to answer. */
+/* guest-options.c: level, name and value as on the ring. 0, or what to answer; whether its RELEASE is to reset the connection, by SO_LINGER. */
 int guest_get_option(struct socket *socket, uint32_t level, uint32_t name, uint8_t ret_value[PVCALLS_PIECE_SIZE], uint32_t *ret_n);
 int guest_set_option(struct socket *socket, uint32_t level, uint32_t name, const uint8_t value[PVCALLS_PIECE_SIZE], uint32_t untrusted_n);
+bool guest_wants_reset(const struct socket *socket);
 
 /* guest-listen.c */
 int guest_listen(struct socket *socket, uint32_t backlog);

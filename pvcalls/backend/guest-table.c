@@ -122,7 +122,8 @@ static void unlink_queue(struct socket *socket) {
 void socket_free(struct socket *socket) {
         struct guest *guest = socket->guest;
 
-        guest_join_end(socket, stream_is_drained(&socket->stream) ? 0 : -ECONNRESET);
+        if (socket->join)
+                guest_join_end(socket, stream_is_drained(&socket->stream) && !guest_wants_reset(socket) ? 0 : -ECONNRESET);
         if (socket->port_tries > 0)
                 guest->n_ports_missing--;
         unlink_bucket(socket);

@@ -112,7 +112,7 @@ ssize_t joint_receive(struct stream *stream, size_t budget) {
         }
         if (joint->out_ends && joint->out.cons == joint->out_end) {
                 joint_end_out(joint, pvcalls_error_to_wire(-EPIPE));
-                stream_end_in(stream, PVCALLS_ENOTCONN);
+                stream_end_in(stream, joint->resets ? pvcalls_error_to_wire(-ECONNRESET) : PVCALLS_ENOTCONN);
                 return 0;
         }
         if (n == 0)

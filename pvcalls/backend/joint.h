@@ -21,6 +21,7 @@ struct joint {                          /* the other guest's rings */
         bool in_done, out_done;         /* this direction has ended, and the other guest was told */
         bool out_ends;                  /* it has said where its out ends */
         uint32_t out_end;
+        bool resets;                    /* that is not an orderly end: the first guest is told of a reset */
         bool lied;                      /* it has written what cannot be: the joint is no good any more */
 };
 

@@ -11,6 +11,7 @@ from pvcalls import ALLOW_LOOPBACK, BOTH, LOCAL, PEER, WRITE, Backend, Counted, 
 
 MIB = 1 << 20
 LISTENING, CONNECTING = 1, 2  # the domains
+SOL_SOCKET, SO_LINGER = 1, 13  # on the ring
 JOIN = f"test-{os.getpid()}"  # two runs on one host have one space of names, and the same domains, references and ports
 
 
@@ -145,6 +146,19 @@ class Data(Joined):
         self.assertEqual(self.client.call("connect-kept", 3, "127.0.0.1", port), 0)
         self.assertEqual(self.server.result(accept), 0)
         self.pass_on(100000, self.client, self.server, number=3)
+
+    def test_a_release_by_reset_of_either_side(self):
+        port = self.listen()
+        listening = self.all_left()
+        for ends, other in ((self.client, self.server), (self.server, self.client)):
+            self.connect(port)
+            self.assertEqual(ends.call("setsockopt", 2, SOL_SOCKET, SO_LINGER, "0100000000000000"), 0)  # for no time
+            self.assertEqual(ends.transfer("send", 2, 1000), (1000, 0))
+            self.assertEqual(ends.call("release", 2), 0)
+            self.assertEqual(other.transfer("receive", 2, 1001), (1000, "ECONNRESET"))
+            self.assertEqual(other.transfer("send", 2, 1), (0, "ECONNRESET"))
+            self.assertEqual(other.call("release", 2), 0)
+            self.wait_all(listening)
 
     def test_an_operator_closes_either_side(self):
         for number, domid in ((2, LISTENING), (3, CONNECTING)):
