@@ -10,7 +10,7 @@ import storageclient
 import xenopsdclient
 from harness import run
 from qemucase import TINY_SIZE, Console, QemuTest
-from xenopsdcase import MIB, SOURCE
+from xenopsdcase import MIB, SOURCE, VDI
 
 STATUS = '{"return": {"status": "%s", "singlestep": false, "running": false}, "id": %%ID%%}'
 
@@ -331,6 +331,19 @@ class Fakes(QemuTest):
                 self.caller.wait_until(lambda: vm.get("State") in ("Suspended", "Running"), "it to be something")
                 self.done(vm.begin("Destroy"))
                 self.assertEqual(self.leftovers(), [])
+
+    def test_it_talks_nonsense_of_a_migration(self):
+        """What is told of one is not what it should be, until it is; then it was cancelled after all."""
+        status = '{"event": "MIGRATION", "data": {"status": %s}}'
+        told = "\n".join(status % what for what in ("null", "7", "{}", '"what"')) + '\n{"event": "MIGRATION", "data": {}}\n{"event": "MIGRATION"}'
+        self.begin({"answers": {**self.prepared, "migrate": f'{{"return": {{}}, "id": %ID%}}\n{told}\n' + status % '"failed"',
+                                "query-migrate": '{"return": {"error-desc": null}, "id": %ID%}'}})
+        self.storage("saved")
+        vm = self.create()
+        self.done(vm.start())
+        self.failed(vm.begin("Save", "(o)", VDI + "saved"), "BackendFailed", "the migration failed")
+        self.done(vm.begin("Destroy"))
+        self.assertEqual(self.leftovers(), [])
 
     def test_nonsense_is_the_end(self):
         self.begin({"answers": {**self.prepared, "cont": '{"return": {}, "id": %ID%}\nnonsense'}})

@@ -116,7 +116,8 @@ static bool hear_migration(struct qemu_action *action, const char *event, struct
 
         if (strcmp(event, "STOP") == 0)         /* its last step */
                 return true;
-        if (strcmp(event, "MIGRATION") != 0 || !data || !json_object_object_get_ex(data, "status", &value))
+        if (strcmp(event, "MIGRATION") != 0 || !data || !json_object_object_get_ex(data, "status", &value) ||
+            !json_object_is_type(value, json_type_string))
                 return false;
         status = json_object_get_string(value);
         if (strcmp(status, "completed") == 0)
