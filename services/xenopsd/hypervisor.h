@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * Hypervisors: what runs VMs. One table of functions for each, named in hypervisor.c; docs/xenopsd.md says how to write one.
+ * Hypervisors: what runs VMs. One table of functions for each, named in hypervisor.c; docs/writing-a-backend.md says how to
+ * write one.
  *
  * A guest is what a backend has, or would have, of one VM. There is a guest for each VM, also while nothing of it exists: guest_new()
  * finds what there is, so that a service that starts again finds what it left.

@@ -63,7 +63,9 @@ static int on_create(void *object, struct idl_call *call, const struct xcp_vm_sp
                 return r;
         }
         vm->is_found = true;
-        r = vm_publish(vm);
+        r = vm_find_guest(vm, error);
+        if (r >= 0)
+                r = vm_publish(vm);
         if (r < 0) {
                 vm_free(vm);
                 store_remove_vm(xenopsd->store, complete_spec.uuid, NULL);
@@ -125,7 +127,9 @@ static int on_receive(void *object, struct idl_call *call, const struct xcp_vm_s
                 return r;
         }
         vm->is_found = true;
-        r = begin_receive(vm, call, fds[0], &task, error);
+        r = vm_find_guest(vm, error);
+        if (r >= 0)
+                r = begin_receive(vm, call, fds[0], &task, error);
         if (r < 0) {
                 close(fds[0]);
                 vm_free(vm);

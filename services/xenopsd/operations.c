@@ -62,6 +62,8 @@ static int step_usable(struct job *job, struct idl_error *error) {
         int r;
 
         r = xenopsd_find_backend(job->vm->xenopsd, job->vm->spec.backend, &backend, error);
+        if (r >= 0)
+                r = vm_find_guest(job->vm, error);
         return r < 0 ? r : 1;
 }
 

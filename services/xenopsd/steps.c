@@ -311,8 +311,13 @@ static void on_destroyed(struct hypervisor_call *call, int r, struct idl_error *
 int step_destroy(struct job *job, struct idl_error *error) {
         struct hypervisor_call *call;
 
-        if (!job->vm->guest)
+        int r;
+
+        if (!job->vm->backend->backend)
                 return 1;
+        r = vm_find_guest(job->vm, error);
+        if (r < 0)
+                return r;
         call = job_call(job);
         call->done = on_destroyed;
         if (!job->undoing)

@@ -57,8 +57,9 @@ int vm_ask(struct vm *vm, vm_ask_t begin, vm_answer_t done, void (*dropped)(void
         struct asking *asking;
         int r;
 
-        if (!vm->guest)
-                return idl_error_set_not_supported(error, "the backend of this VM");
+        r = vm_find_guest(vm, error);
+        if (r < 0)
+                return r;
         if (vm->n_asking >= VM_ASKING_MAX)
                 return idl_error_set_limit_exceeded(error, "questions to this VM at once", vm->n_asking + 1, VM_ASKING_MAX);
         asking = malloc(sizeof *asking);

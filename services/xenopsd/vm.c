@@ -35,8 +35,6 @@ int vm_new(struct vm **ret_vm, struct xenopsd *xenopsd, struct backend *backend,
                 r = vm_add_device(vm, true, spec->disks[i].name, NULL);
         for (size_t i = 0; i < spec->n_network_interfaces && r >= 0; i++)
                 r = vm_add_device(vm, false, spec->network_interfaces[i].name, NULL);
-        if (r >= 0 && backend->backend)
-                r = backend->hypervisor->guest_new(backend->backend, vm->uuid, vm, &vm->guest);
         if (r < 0) {
                 vm_free(vm);
                 return r;
@@ -45,13 +43,29 @@ int vm_new(struct vm **ret_vm, struct xenopsd *xenopsd, struct backend *backend,
         return 0;
 }
 
+int vm_find_guest(struct vm *vm, struct idl_error *error) {
+        const struct backend *backend = vm->backend;
+        int r;
+
+        if (vm->guest)
+                return 0;
+        if (!backend->backend)
+                return idl_error_set_not_supported(error, "the backend of this VM");
+        r = backend->hypervisor->guest_new(backend->backend, vm->uuid, vm, &vm->guest);
+        if (r < 0)
+                return idl_error_set_backend_failed(error, backend->hypervisor->name, "look for its guest",
+                                                    strerrordesc_np(-r) ?: "unknown error");
+        return 0;
+}
+
 struct vm *vm_free(struct vm *vm) {
         if (!vm)
                 return NULL;
+        if (vm->guest)                  /* first, as it lets go of the calls of operations that are under way */
+                vm->backend->hypervisor->guest_free(vm->guest);
+        vm->guest = NULL;
         vm_asking_drop_all(vm);
         job_drop_all(vm);
-        if (vm->guest)
-                vm->backend->hypervisor->guest_free(vm->guest);
         while (vm->attachments)
                 attachment_free(vm->attachments);
         while (vm->devices)

@@ -64,8 +64,12 @@ struct vm {
         struct console *console;        /* NULL: it never had one */
 };
 
-/* spec: complete. It is on no list and not on the bus. */
+/* spec: complete. It is on no list and not on the bus, and has no guest yet. */
 int vm_new(struct vm **ret_vm, struct xenopsd *xenopsd, struct backend *backend, const struct xcp_vm_spec *spec);
+
+/* Its guest, unless it has it: what could not be looked at when the service started may be so now. */
+int vm_find_guest(struct vm *vm, struct idl_error *error);
+
 struct vm *vm_free(struct vm *vm);
 
 /* Puts it and its devices on the bus; the other way round. */

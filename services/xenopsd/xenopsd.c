@@ -177,14 +177,22 @@ static int sweep(struct xenopsd *xenopsd) {
 
 /* Finding: each backend says what its guests are, before anybody can ask for it */
 
+static void finding_free(void *userdata) {
+        struct finding *finding = userdata;
+
+        free(finding->detail);
+        free(finding);
+}
+
 static void on_found(struct vm *vm, int r, const struct hypervisor_call *call, void *userdata, struct idl_error *error) {
-        const struct finding *finding = userdata;
+        struct finding *finding = userdata;
         const struct store_life life = { finding->state, finding->reason, finding->detail };
 
-        if (r >= 0) {
+        if (r >= 0)
                 vm_found(vm, &call->status, &life);
+        finding_free(finding);
+        if (r >= 0)
                 return;
-        }
         vm->is_found = true;
         vm_set_state(vm, XCP_VM_STATE_FAILED, XCP_VM_STATE_REASON_BACKEND_FAILED, error->message ?: "its backend does not answer");
         idl_error_done(error);
@@ -197,15 +205,20 @@ static bool all_found(const struct xenopsd *xenopsd) {
         return true;
 }
 
-/* The loop runs without the bus: nobody is to hear of a VM what may not be so any more. */
-static int find_all(struct xenopsd *xenopsd, struct finding *first) {
+/*
+ * The loop runs without the bus: nobody is to hear of a VM what may not be so any more. A guest that cannot be found is one VM's trouble;
+ * whoever has not answered by the end, on a host that hardly lets the manager run, is still waited for.
+ */
+static int find_all(struct xenopsd *xenopsd, struct loading *loading) {
         uint64_t until = clock_now_usec(CLOCK_MONOTONIC) + FIND_MS * UINT64_C(1000);
         int r;
 
-        for (struct finding *finding = first; finding; finding = finding->next) {
+        while (loading->first) {
                 struct idl_error error = IDL_ERROR_NULL;
+                struct finding *finding = loading->first;
 
-                r = vm_ask(finding->vm, vm_ask_query, on_found, NULL, finding, &error);
+                loading->first = finding->next;
+                r = vm_ask(finding->vm, vm_ask_query, on_found, finding_free, finding, &error);
                 if (r < 0)
                         on_found(finding->vm, r, NULL, finding, &error);
         }
@@ -224,7 +237,7 @@ static void drop_attachments(struct xenopsd *xenopsd) {
                 for (struct attachment *attachment = vm->attachments; attachment; attachment = attachment->next) {
                         bool is_saved = strcmp(attachment->disk, ATTACHMENT_SAVED) == 0;
 
-                        if (is_saved ? !vm->saved_vdi : !lifecycle_is_alive(vm->state) && !vm->job)
+                        if (is_saved ? !vm->saved_vdi : vm->is_found && !lifecycle_is_alive(vm->state) && !vm->job)
                                 attachment_drop(attachment);
                 }
         for (struct attachment *attachment = xenopsd->orphans; attachment; attachment = attachment->next)
@@ -243,13 +256,12 @@ static int load(struct xenopsd *xenopsd) {
         if (r >= 0)
                 r = sweep(xenopsd);
         if (r >= 0)
-                r = find_all(xenopsd, loading.first);
+                r = find_all(xenopsd, &loading);
         while (loading.first) {
                 struct finding *finding = loading.first;
 
                 loading.first = finding->next;
-                free(finding->detail);
-                free(finding);
+                finding_free(finding);
         }
         if (r < 0)
                 return r;

@@ -11,8 +11,6 @@ import xenopsdclient
 from xenopsdcase import LONG, MIB, NAME, VDI, XenopsdTest
 from xenopsdclient import MANAGER, NETWORK, ROOT, Refused
 
-DIAGNOSTICS = "org.xen.xcp.Diagnostics1"
-
 
 class Consoles(XenopsdTest):
     def read_until(self, console, text):
@@ -321,23 +319,48 @@ class Migration(XenopsdTest):
         for operation in ("send", "receive"):
             vm = self.running(operation, {operation: LONG})
             task = self.migrate(vm)
-            self.caller.wait_until(lambda: "in Receive" in self.other_dump(), "the other manager to receive")
+            self.caller.wait_until(lambda: "in Receive" in self.other.dump(), "the other manager to receive")
             task.cancel()
             self.failed(task, "Cancelled", state="Cancelled")
             self.assertEqual(vm.get("State"), "Running")
-            self.caller.wait_until(lambda: "in Receive" not in self.other_dump(), "the other manager to forget it")
+            self.caller.wait_until(lambda: "in Receive" not in self.other.dump(), "the other manager to forget it")
             self.assertEqual(self.other.vm_paths(), [])
-
-    def other_dump(self):
-        return "".join(text for title, text in self.other.call(ROOT, DIAGNOSTICS, "GetDump")[0] if "log" not in title.lower())
 
     def test_the_other_manager_dies(self):
         vm = self.running(options={"receive": LONG})
         task = self.migrate(vm)
-        self.caller.wait_until(lambda: vm.call("QueryState") and "in Receive" in self.other_dump(), "the other manager to receive")
+        self.caller.wait_until(lambda: vm.call("QueryState") and "in Receive" in self.other.dump(), "the other manager to receive")
         self.other_manager.kill()
         self.failed(task, "Unreachable")
         self.assertEqual(vm.get("State"), "Running")
+
+    def test_killed_with_the_vm_on_its_way(self):
+        """When the other manager may go on, this one is killed: the next cannot know where the VM runs, says so, and starts nothing."""
+        vm = self.running(options={"resume": LONG}, autostart=True, on_crash="Restart")
+        self.migrate(vm)
+        self.caller.wait_until(lambda: self.other.vm_paths(), "the VM to be the other manager's")
+        self.restart()
+        here = vm.get("State"), vm.get("StateReason"), vm.get("StateDetail")
+        self.assertEqual(here, ("Suspended", "Found", "it may run elsewhere: nobody knows"))
+        record = self.root / "state/noop" / vm.get_uuid()
+        self.manager.kill()
+        record.write_text(record.read_text().replace(f"option resume {LONG}", "option resume 0"))
+        self.manager = self.start()
+        self.caller.forget()
+        self.assertEqual(vm.get("StateDetail"), "it may run elsewhere: nobody knows")
+        self.done(vm.begin("Resume"))           # somebody has looked
+        self.restart()
+        self.assertEqual((vm.get("State"), vm.get("StateReason"), vm.get("StateDetail")), ("Running", "Found", ""))
+
+    def test_lost_with_the_vm_on_its_way(self):
+        vm = self.running(options={"resume": LONG}, autostart=True, on_crash="Restart")
+        self.migrate(vm)
+        self.caller.wait_until(lambda: self.other.vm_paths(), "the VM to be the other manager's")
+        self.manager.kill()
+        (self.root / "state/noop" / vm.get_uuid()).unlink()
+        self.manager = self.start()
+        self.caller.forget()
+        self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Halted", "MigratedAway"))
 
     def test_a_stream_of_garbage(self):
         spec = {"name": "x", "uuid": "01234567-89ab-cdef-0123-456789abcdef"}

@@ -466,6 +466,37 @@ class Restart(XenopsdTest):
         self.manager = self.start()
         self.assertEqual(vm.get("State"), "Running")
 
+    def test_sigterm_in_the_middle_of_what_nobody_has_asked_for(self):
+        vm = self.create(options={"prepare": LONG, "query": LONG}, autostart=True)
+        self.create("two")
+        self.restart()
+        self.caller.wait_until(lambda: "in Start" in self.caller.dump(), "the VM to be started")
+        self.manager.signal(signal.SIGTERM)
+        self.manager.wait().check(0)
+        self.manager = self.start()
+        self.assertEqual(vm.get("State"), "Halted")
+
+    def test_a_guest_that_cannot_be_looked_at(self):
+        """It is one VM's trouble, and over when it can."""
+        vms = [self.running(name) for name in ("one", "two")]
+        record = self.root / "state/noop" / vms[0].get_uuid()
+        aside = self.root / "aside"
+        self.manager.kill()
+        record.rename(aside)
+        record.mkdir()
+        self.manager = self.start()
+        self.caller.forget()
+        self.assertEqual([vm.get("State") for vm in vms], ["Failed", "Running"])
+        self.assertEqual(vms[0].get("StateReason"), "BackendFailed")
+        self.assertIn("look for its guest", vms[0].get("StateDetail"))
+        self.failed(vms[0].begin("Kill"), "BackendFailed", "look for its guest")
+        self.assertEqual(vms[0].get("State"), "Failed")
+        record.rmdir()
+        aside.rename(record)
+        self.assertEqual(vms[0].call("QueryState"), ("Running", "Found"))
+        vms[0].open_console().send(b"me\r")
+        self.done(vms[0].stop(1000))
+
 
 class BadInput(XenopsdTest):
     def test_specs(self):

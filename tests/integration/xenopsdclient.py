@@ -13,6 +13,7 @@ VM = "org.xen.xcp.xenopsd1.VM"
 DISK = "org.xen.xcp.xenopsd1.Disk"
 NETWORK = "org.xen.xcp.xenopsd1.NetworkInterface"
 TASK = "org.xen.xcp.Task1"
+DIAGNOSTICS = "org.xen.xcp.Diagnostics1"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 
 DISK_SPEC = {"name": "s", "vdi": "o", "path": "s", "kind": "s", "mode": "s", "rate_limit": "t", "iops_limit": "t",
@@ -142,7 +143,11 @@ class Caller:
         self.call(path, PROPERTIES, "Set", "(ssv)", interface, name, GLib.Variant(kind, value))
 
     def counters(self):
-        return self.call(ROOT, "org.xen.xcp.Diagnostics1", "GetCounters")[0]
+        return self.call(ROOT, DIAGNOSTICS, "GetCounters")[0]
+
+    def dump(self):
+        """What a manager says of itself, without its log."""
+        return "".join(text for title, text in self.call(ROOT, DIAGNOSTICS, "GetDump")[0] if "log" not in title.lower())
 
     def manager(self, method, *arguments):
         return self.call(ROOT, MANAGER, method, *arguments)
