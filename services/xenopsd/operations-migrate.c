@@ -7,7 +7,7 @@
  *      Receive(spec) ─────────────────────────────────► attaches disks, replies with a socket
  *      backend's send() ══════ the backend's bytes ═══► backend's receive()
  *      ◄──────────────────────────────────────────── R  all of it is here
- *      deactivates disks
+ *      deactivates disks, notes that it may be gone
  *      G ─────────────────────────────────────────────► activates disks, resumes the guest, has the VM
  *      ◄───────────────────────────────── task Finished
  *      forgets its guest
@@ -131,7 +131,7 @@ static void on_remote(void *userdata, int r, sd_bus_message *result, struct idl_
         }
         if (waits) {
                 if (job->committed && (r == -EHOSTUNREACH || r == -ETIMEDOUT))
-                        vm_set_state(job->vm, XCP_VM_STATE_SUSPENDED, XCP_VM_STATE_REASON_REQUESTED, "it may run elsewhere: nobody knows");
+                        vm_set_state(job->vm, XCP_VM_STATE_SUSPENDED, XCP_VM_STATE_REASON_REQUESTED, VM_MAY_RUN_ELSEWHERE);
                 else
                         job->committed = false;         /* it says that it has failed: the VM is ours again */
                 job_done(job, r, error);
@@ -218,6 +218,21 @@ static int undo_send(struct job *job, struct idl_error *error) {
         return job_begun(job, job->vm->backend->hypervisor->resume(job->vm->guest, call, error));
 }
 
+/* Before the other side may begin: a manager that is killed from here on has a guest of which the next has to warn. */
+static int step_going(struct job *job, struct idl_error *error) {
+        int r;
+
+        r = vm_set_away(job->vm, true, error);
+        return r < 0 ? r : 1;
+}
+
+static int undo_going(struct job *job, struct idl_error *error) {
+        int r;
+
+        r = vm_set_away(job->vm, false, error);
+        return r < 0 ? r : 1;
+}
+
 static int step_go(struct job *job, struct idl_error *error) {
         return send_sign(job, SIGN_GO, error);
 }
@@ -229,14 +244,7 @@ static int step_wait_remote(struct job *job, struct idl_error *error) {
 }
 
 static int step_away(struct job *job, struct idl_error *error) {
-        struct vm *vm = job->vm;
-        int r;
-
-        r = store_set_fate(vm->xenopsd->store, vm->uuid, &(struct store_fate) { NULL, true }, error);
-        if (r < 0)
-                return r;
-        vm->is_away = true;
-        vm_set_state(vm, XCP_VM_STATE_HALTED, XCP_VM_STATE_REASON_MIGRATED_AWAY, job->text);
+        vm_set_state(job->vm, XCP_VM_STATE_HALTED, XCP_VM_STATE_REASON_MIGRATED_AWAY, job->text);
         return 1;
 }
 
@@ -245,6 +253,7 @@ const struct step migrate_steps[] = {
         { step_send, undo_send },
         { step_wait_sign },
         { step_deactivate_disks, step_activate_disks },
+        { step_going, undo_going },
         { step_go, .commits = true },
         { step_wait_remote },
         { step_away },

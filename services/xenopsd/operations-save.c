@@ -196,6 +196,7 @@ int restore_done(struct job *job, struct idl_error *error) {
         free(vm->saved_vdi);
         vm->saved_vdi = NULL;
         vm->passing = STORE_LASTING;
+        vm->is_away = false;
         return 1;
 }
 

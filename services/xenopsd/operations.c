@@ -109,12 +109,9 @@ static int step_prepared(struct job *job, struct idl_error *error) {
         struct vm *vm = job->vm;
         int r;
 
-        if (vm->is_away) {
-                r = store_set_fate(vm->xenopsd->store, vm->uuid, &(struct store_fate) { NULL, false }, error);
-                if (r < 0)
-                        return r;
-                vm->is_away = false;
-        }
+        r = vm_set_away(vm, false, error);
+        if (r < 0)
+                return r;
         if (is_prepared(job))
                 return 1;
         vm_connect_console(vm);
@@ -270,10 +267,26 @@ static int step_suspend(struct job *job, struct idl_error *error) {
         return job_begun(job, hypervisor_of(job)->suspend(job->vm->guest, job_call(job), error));
 }
 
+/* Whoever resumes a guest that may run elsewhere says that it does not. */
+static int step_is_here(struct job *job, struct idl_error *error) {
+        int r;
+
+        job->flag = job->vm->is_away;
+        r = vm_set_away(job->vm, false, error);
+        return r < 0 ? r : 1;
+}
+
+static int undo_is_here(struct job *job, struct idl_error *error) {
+        int r;
+
+        r = vm_set_away(job->vm, job->flag, error);
+        return r < 0 ? r : 1;
+}
+
 const struct step reboot_steps[] = { { step_reboot, .final = true }, { step_look }, { NULL } };
 const struct step reset_steps[] = { { step_reset, .final = true }, { step_look }, { NULL } };
 const struct step suspend_steps[] = { { step_suspend, .final = true }, { step_look }, { NULL } };
-const struct step resume_steps[] = { { step_resume, .final = true }, { step_look }, { NULL } };
+const struct step resume_steps[] = { { step_is_here, undo_is_here }, { step_resume, .final = true }, { step_look }, { NULL } };
 
 /* Memory and virtual CPUs */
 

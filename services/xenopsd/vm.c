@@ -251,11 +251,15 @@ static struct lifecycle_outcome outcome_of(struct vm *vm, enum hypervisor_event 
         bool is_reboot = lifecycle_event_is_reboot(event);
         struct lifecycle_outcome outcome = lifecycle_event(vm->state, event, is_reboot ? vm->spec.on_reboot : vm->spec.on_crash);
 
-        if (outcome.follow == FOLLOW_RESTART && !restarts_allow(&vm->restarts, clock_now_usec(CLOCK_BOOTTIME))) {
-                outcome = lifecycle_event(vm->state, event, XCP_GUEST_ACTION_HALT);
+        if (outcome.follow != FOLLOW_RESTART)
+                return outcome;
+        if (vm->is_away)
+                *detail = VM_MAY_RUN_ELSEWHERE;
+        else if (!restarts_allow(&vm->restarts, clock_now_usec(CLOCK_BOOTTIME)))
                 *detail = "not restarted: it was, 5 times within 10 minutes";
-        }
-        return outcome;
+        else
+                return outcome;
+        return lifecycle_event(vm->state, event, XCP_GUEST_ACTION_HALT);
 }
 
 static void follow(struct vm *vm, enum lifecycle_follow what) {
@@ -315,6 +319,17 @@ void vm_take_status(struct vm *vm, const struct hypervisor_status *status, enum 
         }
         changed |= change_state(vm, state, reason, status->detail);
         tell_state(vm, old, changed);
+}
+
+int vm_set_away(struct vm *vm, bool is_away, struct idl_error *error) {
+        int r;
+
+        if (vm->is_away == is_away)
+                return 0;
+        r = store_set_fate(vm->xenopsd->store, vm->uuid, &(struct store_fate) { vm->saved_vdi, is_away, vm->passing }, error);
+        if (r >= 0)
+                vm->is_away = is_away;
+        return r;
 }
 
 /* When the service starts */
@@ -379,7 +394,8 @@ void vm_found(struct vm *vm, const struct hypervisor_status *status, const struc
                 if (status->state == HYPERVISOR_ENDED)
                         found_ended(vm, status, life);
                 else
-                        vm_set_state(vm, state_of(vm, status), XCP_VM_STATE_REASON_FOUND, status->detail);
+                        vm_set_state(vm, state_of(vm, status), XCP_VM_STATE_REASON_FOUND,
+                                     vm->is_away ? VM_MAY_RUN_ELSEWHERE : status->detail);
                 vm_connect_console(vm);
         }
         job_next(vm);

@@ -41,7 +41,7 @@ struct vm {
         char *saved_vdi;                /* of Saved */
         enum store_passing passing;
         struct snapshot *snapshots;     /* the oldest first */
-        bool is_away;                   /* MigratedAway, durably */
+        bool is_away;                   /* MigratedAway, or with a guest: it may run elsewhere; durably */
         bool is_found;                  /* its backend has been asked since the start of the service */
         bool is_going;                  /* it has been destroyed */
         bool is_unclean;                /* its backend may have something left of it although it is Halted */
@@ -111,6 +111,11 @@ void vm_take_status(struct vm *vm, const struct hypervisor_status *status, enum 
 
 /* The same of the addresses alone: whether they have changed. Of devices, it has to be known whether they are plugged. */
 bool vm_take_addresses(struct vm *vm, const struct hypervisor_status *status);
+
+/* Whether it runs elsewhere, or may. */
+#define VM_MAY_RUN_ELSEWHERE "it may run elsewhere: nobody knows"       /* the detail of one that has a guest here */
+
+int vm_set_away(struct vm *vm, bool is_away, struct idl_error *error);
 
 /* When the service starts: what is there, and what was known when it ended. */
 void vm_found(struct vm *vm, const struct hypervisor_status *status, const struct store_life *life);
