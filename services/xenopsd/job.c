@@ -244,6 +244,13 @@ int job_follow(struct vm *vm, enum lifecycle_follow what) {
         return r;
 }
 
+bool job_will_follow(const struct vm *vm) {
+        for (struct queue_entry *entry = vm->queue.first; entry; entry = entry->next)
+                if (entry->urgency == QUEUE_OWN && job_of(entry)->n_changes == vm->n_changes)
+                        return true;
+        return false;
+}
+
 void job_drop_all(struct vm *vm) {
         struct queue_entry *entry;
 

@@ -124,6 +124,9 @@ int job_add(struct vm *vm, enum operation_id id, const struct job_arguments *arg
 /* Adds what follows from an event. */
 int job_follow(struct vm *vm, enum lifecycle_follow what);
 
+/* Whether something waits that follows from an event, and nothing else has happened to the VM since: then its guest is on its way out. */
+bool job_will_follow(const struct vm *vm);
+
 /* Begins the next, if there is one and none is under way. */
 void job_next(struct vm *vm);
 

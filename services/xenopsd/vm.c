@@ -281,9 +281,11 @@ void vm_on_event(void *userdata, enum hypervisor_event event, const char *detail
                 vm_refresh(vm);
                 return;
         }
-        if (!lifecycle_is_alive(vm->state) || !vm->path)        /* of a guest that is on its way out already */
+        if (!lifecycle_is_alive(vm->state) || !vm->path || job_will_follow(vm))   /* of a guest that is on its way out already */
                 return;
         outcome = outcome_of(vm, event, &detail);
+        if (outcome.follow == FOLLOW_NOTHING && outcome.state == vm->state && outcome.reason == vm->reason)
+                return;                 /* the same once more */
         vm_set_state(vm, outcome.state, outcome.reason, detail);
         follow(vm, outcome.follow);
 }

@@ -345,6 +345,23 @@ class Fakes(QemuTest):
         self.done(vm.begin("Destroy"))
         self.assertEqual(self.leftovers(), [])
 
+    def test_it_does_not_stop_talking(self):
+        """What it says again and again is heard once, and the manager has time for others."""
+        self.begin()
+        events = '{"event": "GUEST_PANICKED", "data": {}}\n' * 1500
+        for action, state in (("Preserve", "Panicked"), ("Halt", "Halted")):
+            with self.subTest(action=action):
+                self.script({"answers": self.prepared})
+                vm = self.create(action, on_crash=action)
+                self.done(vm.begin("Prepare"))
+                self.script({"answers": {"query-status": STATUS % "guest-panicked", "cont": f'{{"return": {{}}, "id": %ID%}}\n{events}'}})
+                self.done(vm.start())
+                vm.wait_property("State", state)
+                self.assertEqual(vm.get("StateReason"), "GuestPanic")
+                self.done(vm.begin("Destroy"))
+                self.assertEqual(self.leftovers(), [])
+                self.assertEqual(self.manager.stderr.count(f"VM {action} is Panicked"), 1)
+
     def test_nonsense_is_the_end(self):
         self.begin({"answers": {**self.prepared, "cont": '{"return": {}, "id": %ID%}\nnonsense'}})
         vm = self.create(on_crash="Preserve")

@@ -19,6 +19,7 @@
 
 #define PATIENCE 30u                    /* times that it is time for the next question until it is taken that the last one was lost */
 #define READS_MAX 16u                   /* before others have their turn */
+#define UNASKED_MAX 16u                 /* answers to nothing between two questions: some may be to an earlier manager's */
 
 struct agent {
         sd_event_source *source, *timer;
@@ -28,6 +29,7 @@ struct agent {
         struct addresses addresses;
         uint64_t id;                    /* of the last question */
         unsigned n_waited;              /* how often it was time for the next question since that */
+        unsigned n_unasked;             /* answers that were none to it */
         bool is_open;                   /* it has not been answered */
         agent_changed_t changed;
         void *userdata;
@@ -102,7 +104,7 @@ static void ask(struct agent *agent) {
         if (agent->is_open && ++agent->n_waited < PATIENCE)
                 return;
         agent->is_open = true;
-        agent->n_waited = 0;
+        agent->n_waited = agent->n_unasked = 0;
         n = snprintf(text, sizeof text, "{\"execute\":\"guest-network-get-interfaces\",\"id\":%" PRIu64 "}\n", ++agent->id);
         (void) send(agent->fd, text, (size_t) n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -114,18 +116,21 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 
 /* Hearing */
 
-static void take(struct agent *agent, const struct qmp_message *message) {
+/* One answer to each question: what is said of the addresses goes on to the bus, and is not to do so as fast as a guest can talk. */
+static int take(struct agent *agent, const struct qmp_message *message) {
         struct addresses addresses = {};
 
-        if (message->id == agent->id)
-                agent->is_open = false;
-        if (message->kind != QMP_RETURN || message->id != agent->id)
-                return;
+        if (!agent->is_open || message->id != agent->id)
+                return ++agent->n_unasked > UNASKED_MAX ? -EBADMSG : 0;
+        agent->is_open = false;
+        if (message->kind != QMP_RETURN)
+                return 0;
         agent_read_interfaces(message->value, agent->facts, &addresses);
         if (addresses_equal(&addresses, &agent->addresses))
-                return;
+                return 0;
         agent->addresses = addresses;
         agent->changed(agent->userdata);
+        return 0;
 }
 
 /* It cannot be heard any more; what it said last holds until its channel is closed. */
@@ -143,8 +148,10 @@ static int take_all(struct agent *agent) {
                         return 0;
                 if (r != 0)
                         return -EBADMSG;
-                take(agent, &message);
+                r = take(agent, &message);
                 json_object_put(message.root);
+                if (r < 0)
+                        return r;
         }
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -14,6 +15,9 @@
 #include "qmp-message.h"
 
 #define READS_MAX 16u                   /* of one wake-up, so that a monitor that never stops talking is not all there is */
+#define EVENTS_MAX 1024u                /* in a window, as each may end up on the bus and in a log; a guest's life has some ten */
+#define WINDOW_USEC UINT64_C(1000000)
+#define REQUESTS_MAX 1024u              /* that wait: four times what may be asked of a VM at once */
 
 struct request {
         struct request *next;
@@ -31,10 +35,13 @@ struct qmp {
         void *userdata;
         struct qmp_reader *reader;
         struct request *first, **end;   /* the first is under way */
+        size_t n_waiting;
         uint64_t n_requests;
         bool greeted, in_callback, freed, is_gone;
         int fd;
         sd_event_source *source;
+        sd_event_source *window;        /* while it is on, events are counted; NULL: there was none yet */
+        unsigned n_events;
 };
 
 static struct request *request_free(struct request *request) {
@@ -49,6 +56,7 @@ static struct request *take_first(struct qmp *qmp) {
         struct request *request = qmp->first;
 
         qmp->first = request->next;
+        qmp->n_waiting--;
         if (!qmp->first)
                 qmp->end = &qmp->first;
         return request;
@@ -58,6 +66,7 @@ static void destroy(struct qmp *qmp) {
         while (qmp->first)
                 request_free(take_first(qmp));
         sd_event_source_disable_unref(qmp->source);
+        sd_event_source_disable_unref(qmp->window);
         qmp_reader_free(qmp->reader);
         if (qmp->fd >= 0)
                 close(qmp->fd);
@@ -82,6 +91,7 @@ static void gone(struct qmp *qmp, bool violated, const char *why) {
                 return;
         qmp->is_gone = true;
         qmp->source = sd_event_source_disable_unref(qmp->source);
+        qmp->window = sd_event_source_disable_unref(qmp->window);
         while (qmp->first && !qmp->freed) {
                 struct request *request = take_first(qmp);
 
@@ -155,12 +165,15 @@ static int make_line(struct request *request, const char *command, struct json_o
 
 int qmp_execute(struct qmp *qmp, const char *command, struct json_object *arguments, int fd, qmp_reply_t reply, void *userdata,
                 uint64_t *ret_id) {
-        struct request *request = qmp->is_gone ? NULL : malloc(sizeof *request);
+        bool has_room = qmp->n_waiting < REQUESTS_MAX;
+        struct request *request = qmp->is_gone || !has_room ? NULL : malloc(sizeof *request);
         int r;
 
         if (!request) {
                 json_object_put(arguments);
-                return qmp->is_gone ? -ENOTCONN : -ENOMEM;
+                if (qmp->is_gone)
+                        return -ENOTCONN;
+                return has_room ? -ENOMEM : -EBUSY;
         }
         *request = (struct request) { .id = ++qmp->n_requests, .fd = -1, .reply = reply, .userdata = userdata };
         r = make_line(request, command, arguments);
@@ -174,6 +187,7 @@ int qmp_execute(struct qmp *qmp, const char *command, struct json_object *argume
         }
         *qmp->end = request;
         qmp->end = &request->next;
+        qmp->n_waiting++;
         if (ret_id)
                 *ret_id = request->id;
         if (qmp->first == request)
@@ -187,7 +201,9 @@ void qmp_forget(struct qmp *qmp, uint64_t id) {
                         request->reply = NULL;
 }
 
-/* Receiving */
+/* Receiving. After so many events nothing is heard for the rest of the window. */
+
+static int on_window(sd_event_source *window, uint64_t usec, void *userdata);
 
 /* Returns whether it made sense. */
 static bool take_response(struct qmp *qmp, const struct qmp_message *message) {
@@ -204,6 +220,27 @@ static bool take_response(struct qmp *qmp, const struct qmp_message *message) {
         return true;
 }
 
+static bool is_full(const struct qmp *qmp) {
+        return qmp->n_events >= EVENTS_MAX;
+}
+
+/* Without a window, which is without memory, nothing is counted. */
+static void count_event(struct qmp *qmp) {
+        if (qmp->n_events == 0) {
+                int r = 0;
+
+                if (!qmp->window)
+                        r = sd_event_add_time_relative(qmp->event, &qmp->window, CLOCK_MONOTONIC, WINDOW_USEC, 0, on_window, qmp);
+                else if ((r = sd_event_source_set_time_relative(qmp->window, WINDOW_USEC)) >= 0)
+                        r = sd_event_source_set_enabled(qmp->window, SD_EVENT_ONESHOT);
+                if (r < 0)
+                        return;
+        }
+        qmp->n_events++;
+        if (is_full(qmp))
+                sd_event_source_set_enabled(qmp->source, SD_EVENT_OFF);
+}
+
 static bool take_message(struct qmp *qmp, const struct qmp_message *message) {
         if (!qmp->greeted) {
                 if (message->kind != QMP_GREETING)
@@ -215,6 +252,7 @@ static bool take_message(struct qmp *qmp, const struct qmp_message *message) {
         if (message->kind == QMP_GREETING)
                 return false;
         if (message->kind == QMP_EVENT) {
+                count_event(qmp);
                 qmp->listener->event(qmp->userdata, message->name, message->value);
                 return true;
         }
@@ -222,7 +260,7 @@ static bool take_message(struct qmp *qmp, const struct qmp_message *message) {
 }
 
 static void take_messages(struct qmp *qmp) {
-        while (!qmp->freed) {
+        while (!qmp->freed && !is_full(qmp)) {
                 struct qmp_message message;
                 int r = qmp_reader_next(qmp->reader, &message);
                 bool good;
@@ -243,7 +281,7 @@ static void take_messages(struct qmp *qmp) {
 }
 
 static void receive(struct qmp *qmp) {
-        for (unsigned i = 0; i < READS_MAX && !qmp->freed && !qmp->is_gone; i++) {
+        for (unsigned i = 0; i < READS_MAX && !qmp->freed && !qmp->is_gone && !is_full(qmp); i++) {
                 char *data;
                 size_t size;
                 ssize_t n;
@@ -272,6 +310,23 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
                 send_first(qmp);
         if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
                 receive(qmp);
+        qmp->in_callback = false;
+        if (qmp->freed)
+                destroy(qmp);
+        return 0;
+}
+
+/* What waited is heard. */
+static int on_window(sd_event_source *window, uint64_t usec, void *userdata) {
+        struct qmp *qmp = userdata;
+        bool was_full = is_full(qmp);
+
+        qmp->n_events = 0;
+        if (!was_full)
+                return 0;
+        sd_event_source_set_enabled(qmp->source, SD_EVENT_ON);
+        qmp->in_callback = true;
+        take_messages(qmp);
         qmp->in_callback = false;
         if (qmp->freed)
                 destroy(qmp);

@@ -5,7 +5,8 @@
  * The client of a monitor: commands and their replies, one after another, and the events between them.
  *
  * One command is under way at a time. QEMU would take eight; but of descriptors that come with commands it keeps only the last, so
- * that one that is not taken yet would be lost. What the peer may not say ends the connection.
+ * that one that is not taken yet would be lost. What the peer may not say ends the connection. A peer that does not stop telling of events
+ * is heard a thousand a second, and one that does not answer has a thousand commands to do.
  */
 
 #include <stdbool.h>
@@ -33,7 +34,7 @@ struct qmp *qmp_free(struct qmp *qmp);  /* nobody hears of what was under way */
 
 /*
  * Has a command executed after those before it. arguments, which may be NULL, is taken; a descriptor (-1: none) is copied. Its reply
- * comes from the event loop. ret_id, which may be NULL, gets what qmp_forget() needs.
+ * comes from the event loop. ret_id, which may be NULL, gets what qmp_forget() needs. -EBUSY: too many wait.
  */
 int qmp_execute(struct qmp *qmp, const char *command, struct json_object *arguments, int fd, qmp_reply_t reply, void *userdata,
                 uint64_t *ret_id);

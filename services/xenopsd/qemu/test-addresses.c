@@ -2,7 +2,10 @@
 
 /* What is made of what guests and QEMU say about addresses. */
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <glib.h>
 #include <json-c/json.h>
@@ -71,6 +74,50 @@ static void test_agent(void) {
         assert_agent("null", NULL);
 }
 
+static void count(void *userdata) {
+        ++*(unsigned *) userdata;
+}
+
+static void answer(sd_event *event, int fd, unsigned long long id, unsigned address) {
+        char text[256];
+        int n = snprintf(text, sizeof text, "{\"return\": [{\"hardware-address\": \"" MAC "\", \"ip-addresses\": "
+                         "[{\"ip-address\": \"10.0.0.%u\"}]}], \"id\": %llu}\n", address, id);
+
+        g_assert_cmpint(send(fd, text, (size_t) n, MSG_NOSIGNAL), ==, n);
+        while (sd_event_run(event, 0) > 0)
+                ;
+}
+
+/* One that has taken to talking is heard once for each question, and then not any more. */
+static void test_agent_that_talks(void) {
+        const struct facts facts = facts_of_one();
+        struct agent *agent;
+        sd_event *event;
+        unsigned long long id;
+        unsigned n = 0, i;
+        char text[256] = "";
+        int fds[2];
+
+        g_assert_cmpint(sd_event_new(&event), ==, 0);
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), ==, 0);
+        g_assert_cmpint(agent_new(&agent, event, fds[0], &facts, count, &n), ==, 0);
+        g_assert_cmpint(sd_event_run(event, 60 * UINT64_C(1000000)), >, 0);
+        g_assert_cmpint(recv(fds[1], text, sizeof text - 1, MSG_DONTWAIT), >, 0);
+        g_assert_cmpint(sscanf(strstr(text, "\"id\":"), "\"id\":%llu", &id), ==, 1);
+        answer(event, fds[1], id - 1, 1);       /* of an earlier manager */
+        g_assert_cmpuint(n, ==, 0);
+        answer(event, fds[1], id, 2);
+        g_assert_cmpuint(n, ==, 1);
+        for (i = 0; i < 40 && !agent_is_over(agent); i++)
+                answer(event, fds[1], id, 3 + i);
+        g_assert_cmpuint(n, ==, 1);
+        g_assert_true(agent_is_over(agent));
+        g_assert_cmpstr(agent_addresses(agent)->list[0].text, ==, "10.0.0.2");
+        agent_free(agent);
+        close(fds[1]);
+        sd_event_unref(event);
+}
+
 static void test_user_network(void) {
         const struct facts facts = facts_of_one();
         struct addresses addresses = {};
@@ -124,6 +171,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/qemu/addresses/list", test_list);
         g_test_add_func("/qemu/addresses/list-that-is-full", test_full);
         g_test_add_func("/qemu/addresses/of-an-agent", test_agent);
+        g_test_add_func("/qemu/addresses/of-an-agent-that-does-not-stop", test_agent_that_talks);
         g_test_add_func("/qemu/addresses/of-a-user-network", test_user_network);
         g_test_add_func("/qemu/addresses/of-leases", test_leases);
         g_test_add_func("/qemu/addresses/of-nonsense", test_nonsense);

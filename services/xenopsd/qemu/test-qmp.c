@@ -14,6 +14,8 @@
 
 #include "qmp.h"
 
+#define PATIENCE_USEC (60 * UINT64_C(1000000))
+
 struct fixture {
         sd_event *event;
         struct qmp *qmp;
@@ -181,13 +183,47 @@ static void test_freed(struct fixture *f, gconstpointer data) {
         g_assert_cmpuint(strlen(f->said->str), >, 0);
 }
 
+static void say_events(struct fixture *f, size_t n, const char *then) {
+        GString *text = g_string_new("");
+
+        for (size_t i = 0; i < n; i++)
+                g_string_append(text, "{\"event\": \"STOP\"}\n");
+        g_string_append(text, then);
+        say(f, text->str);
+        g_string_free(text, TRUE);
+}
+
+/* As fast as they come, up to so many; and the rest, as the reply after them, later. */
 static void test_flood(struct fixture *f, gconstpointer data) {
-        size_t n = 0;
+        const size_t n_before = 1024, n_after = 100;
 
         greet(f);
-        for (int i = 0; i < 1000; i++)
-                n += strlen("STOP -;"), say(f, "{\"event\": \"STOP\"}\n");
-        g_assert_cmpuint(f->said->len, ==, n);
+        execute(f, "stop", NULL);
+        say_events(f, n_before + n_after, "{\"return\": {}, \"id\": 2}\n");
+        g_assert_cmpuint(f->said->len, ==, n_before * strlen("STOP -;"));
+        while (!g_str_has_suffix(f->said->str, "0 {};"))
+                g_assert_cmpint(sd_event_run(f->event, PATIENCE_USEC), >, 0);
+        g_assert_cmpuint(f->said->len, ==, (n_before + n_after) * strlen("STOP -;") + strlen("0 {};"));
+}
+
+static void test_freed_late(struct fixture *f, gconstpointer data) {
+        greet(f);
+        say_events(f, 1025, "");
+        f->frees = true;
+        while (f->qmp)
+                g_assert_cmpint(sd_event_run(f->event, PATIENCE_USEC), >, 0);
+}
+
+static void test_no_answer(struct fixture *f, gconstpointer data) {
+        int r, n = 0;
+
+        greet(f);
+        while ((r = qmp_execute(f->qmp, "stop", NULL, -1, NULL, NULL, NULL)) == 0)
+                n++;
+        g_assert_cmpint(r, ==, -EBUSY);
+        g_assert_cmpint(n, ==, 1024);
+        say(f, "{\"return\": {}, \"id\": 2}\n");
+        execute(f, "stop", NULL);
 }
 
 #define ADD(name, data, test) g_test_add("/qmp/" name, struct fixture, data, set_up, test, tear_down)
@@ -206,6 +242,8 @@ int main(int argc, char **argv) {
         ADD("freed-in-an-event", "{\"event\": \"STOP\"}\n{\"event\": \"STOP\"}\n", test_freed);
         ADD("freed-in-a-reply", "{\"return\": {}, \"id\": 2}\n{\"event\": \"STOP\"}\n", test_freed);
         ADD("freed-at-the-end", "garbage\n", test_freed);
-        ADD("many-events", NULL, test_flood);
+        ADD("freed-in-an-event-that-had-to-wait", NULL, test_freed_late);
+        ADD("more-events-than-are-heard-at-once", NULL, test_flood);
+        ADD("more-commands-than-may-wait", NULL, test_no_answer);
         return g_test_run();
 }
