@@ -168,6 +168,16 @@ class Death(Backend):
         print(f"# pauses of {min(pauses)} to {max(pauses)} ms")
         self.end(backend)
 
+    def test_what_a_dead_one_left_is_answered_before_the_ring_stops(self):
+        """Though its turn is not yet, as the disk's rate has it."""
+        self.end_after_check(self.blk("--iops", "1"))
+        self.end_after_check(self.blk("--iops", "1", "--no-io-uring"))
+
+    def end_after_check(self, backend):
+        verdicts, result = self.check("I-3")
+        self.assertEqual(verdicts, {"passed": ["I-3"]}, result)
+        self.end(backend)
+
     def test_a_terminated_one_answers_what_it_has(self):
         backend = self.blk()
         driver = Process([DRIVER, self.socket, "100000000"])

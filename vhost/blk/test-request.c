@@ -90,6 +90,11 @@ static void test_bounds(void) {
                 if (request.action == REQUEST_ANSWER)
                         g_assert_cmpint(request.status, ==, cases[i].status);
         }
+        g_assert_cmpint(parse(&request, &disk, &(struct memory) { .header.type = htole32(VIRTIO_BLK_T_OUT) }, 16 + 512, 1, 0, 0), ==, 0);
+        g_assert_cmpint(request.action, ==, REQUEST_WRITE);
+        disk.read_only = true;
+        g_assert_cmpint(parse(&request, &disk, &(struct memory) { .header.type = htole32(VIRTIO_BLK_T_OUT) }, 16 + 512, 1, 0, 0), ==, 0);
+        g_assert_true(request.action == REQUEST_ANSWER && request.status == VIRTIO_BLK_S_IOERR);
         g_assert_cmpint(parse(&request, &disk, &(struct memory) {}, 15, 1, 0, 0), ==, -EPROTO);
         g_assert_cmpint(parse(&request, &disk, &(struct memory) {}, 16, 0, 0, 0), ==, -EPROTO);
 }
@@ -114,6 +119,16 @@ static void test_ranges(void) {
         struct disk disk = make_disk();
         struct request request;
 
+        disk.size = UINT64_C(1) << 40;                          /* of more than one may discard at once */
+        for (uint32_t n = 0; n < 2; n++) {
+                struct memory memory = { .header.type = htole32(VIRTIO_BLK_T_DISCARD) };
+                struct virtio_blk_discard_write_zeroes range = { .num_sectors = htole32(DISK_DISCARD_SECTORS_MAX + n) };
+
+                memcpy(memory.out, &range, sizeof range);
+                g_assert_cmpint(parse(&request, &disk, &memory, 16 + sizeof range, 1, 0, 0), ==, 0);
+                g_assert_cmpint(request.action, ==, n == 0 ? REQUEST_PUNCH : REQUEST_ANSWER);
+        }
+        disk = make_disk();
         for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
                 struct memory memory = { .header.type = htole32(cases[i].type) };
                 struct virtio_blk_discard_write_zeroes range = { .num_sectors = htole32(cases[i].n_sectors), .flags = htole32(cases[i].flags) };

@@ -85,6 +85,13 @@ static void charge(struct disk *disk, const struct request *request, uint64_t no
                 rate_take(&disk->rate, has_bytes ? request->length : 0, now);
 }
 
+/* Whether another request may be begun. Once it is told to stop, only one that a process before this has left, and then whatever the rate is. */
+static bool may_begin(const struct worker *worker, uint64_t now) {
+        if (worker->command != COMMAND_RUN)
+                return vhost_ring_has_left(&worker->queue->ring);
+        return rate_wait(&worker->disk->rate, now) == 0;
+}
+
 /* Begins up to a batch, and answers what has ended by then. Returns how many, or -EPROTO: the ring is broken. */
 static int begin_batch(struct worker *worker) {
         struct disk *disk = worker->disk;
@@ -99,7 +106,7 @@ static int begin_batch(struct worker *worker) {
                         pace_begin(&worker->pace, now);
                 else if (pace_shows(&worker->pace, now))
                         answer_ended(worker);
-                if (rate_wait(&disk->rate, now) > 0)
+                if (!may_begin(worker, now))
                         break;
                 request = worker->free_requests;
                 r = vhost_ring_take(&worker->queue->ring, request->iov, REQUEST_PIECES, &request->chain);
@@ -196,7 +203,8 @@ static void run_queue(struct worker *worker) {
         worker->asks_for_kicks = true;
         pace_init(&worker->pace, worker->options->look_usec, worker->options->n_cpus, count_preempted());
         for (;;) {
-                int n = run_batch(worker, worker->command == COMMAND_RUN && looks && !broken);
+                bool has_left = !broken && vhost_ring_has_left(&queue->ring);
+                int n = run_batch(worker, (worker->command == COMMAND_RUN || has_left) && looks && !broken);
 
                 if (n < 0) {
                         broken = true;
@@ -204,7 +212,7 @@ static void run_queue(struct worker *worker) {
                 }
                 if (n > 0)
                         continue;
-                if (worker->command != COMMAND_RUN && worker->io.n_in_flight == 0)
+                if (worker->command != COMMAND_RUN && worker->io.n_in_flight == 0 && (broken || !vhost_ring_has_left(&queue->ring)))
                         break;
                 looks = sleep_or_look(worker, looks, broken);
         }
@@ -257,7 +265,8 @@ static void *thread_main(void *userdata) {
                         clear(worker->wake_fd);
                         continue;
                 }
-                if (command == COMMAND_RUN)
+                /* Told to stop before it has begun: there may be something left to be done all the same. */
+                if (command == COMMAND_RUN || vhost_ring_has_left(&worker->queue->ring))
                         serve_queue(worker);
                 worker->command = COMMAND_PARK;
                 worker->has_ended = true;

@@ -128,13 +128,12 @@ static void inflight_tracked(struct session *s) {
         vhost_inflight_close(&inflight);
 }
 
-/* What a back-end that was killed has left: two requests in flight; a third answered, but not noted. */
-static void inflight_resumed(struct session *s) {
+/* Starts a ring as a back-end that was killed has left it: two requests in flight; a third answered, but not noted. */
+static void start_after_death(struct session *s) {
         VHOST_AUTO_MESSAGE reply = {};
         struct vhost_inflight inflight = VHOST_INFLIGHT_NONE;
         struct vhost_inflight_queue *queue;
         union vhost_payload payload;
-        uint32_t heads[2], length;
         int fd;
 
         fd = session_begin_inflight(s, &payload, &reply);
@@ -155,9 +154,9 @@ static void inflight_resumed(struct session *s) {
         s->buffer = vhost_driver_memory_take(&s->memory, DATA + DATA_MAX);
         for (uint16_t i = 10; i <= 30; i = (uint16_t) (i + 10)) {
                 memset(s->buffer, 0, 16);
-                ((struct virtio_blk_outhdr *) (void *) s->buffer)->type = VIRTIO_BLK_T_GET_ID;
+                ((struct virtio_blk_outhdr *) (void *) s->buffer)->type = VIRTIO_BLK_T_IN;
                 vhost_driver_describe(&s->driver, i, s->buffer, 16, false, false);
-                vhost_driver_describe(&s->driver, (uint16_t) (i + 1), s->buffer + DATA, 20, true, false);
+                vhost_driver_describe(&s->driver, (uint16_t) (i + 1), s->buffer + DATA, 512, true, false);
                 vhost_driver_describe(&s->driver, (uint16_t) (i + 2), s->buffer + 4096, 1, true, true);
                 vhost_driver_put(&s->driver, i);
         }
@@ -165,10 +164,32 @@ static void inflight_resumed(struct session *s) {
         s->driver.used[1] = s->driver.used_idx = 1;     /* the one of entry 30 */
         MUST(s, vhost_driver_memory_lend(&s->memory, &s->frontend) == 0 && vhost_driver_start(&s->driver, &s->frontend, 1, true) == 0,
              "the ring cannot be started");
+}
+
+static void inflight_resumed(struct session *s) {
+        uint32_t heads[2], length;
+
+        start_after_death(s);
+        if (s->verdict != VERDICT_PASSED)
+                return;
         for (int i = 0; i < 2; i++)
                 MUST(s, vhost_driver_wait(&s->driver, s->timeout_ms, &heads[i], &length) == 0, "of 2 requests in flight, %d are answered", i);
         MUST(s, heads[0] + heads[1] == 30, "requests 20 and 10 are answered as %u and %u", heads[0], heads[1]);
         MUST(s, !block_comes(s), "something is answered that was not in flight");
+}
+
+/* As when a guest is moved right after its back-end died: whoever goes on with the ring does not get the region. */
+static void inflight_before_base(struct session *s) {
+        uint32_t head, length;
+        int n;
+
+        start_after_death(s);
+        if (s->verdict != VERDICT_PASSED)
+                return;
+        n = session_get_base(s);
+        MUST(s, n == 3, "with 2 requests in flight behind the first, GET_VRING_BASE tells %d", n);
+        for (int i = 0; i < 2; i++)
+                MUST(s, vhost_driver_take(&s->driver, &head, &length), "when GET_VRING_BASE is answered, of 2 requests in flight %d have been", i);
 }
 
 /* Sends one end of a pipe. Whether it is taken, and the front-end's own. */
@@ -249,6 +270,7 @@ const struct clause clauses_device[] = {
         { "D-3", "MUST", "its state is written to a pipe up to its end, and read from one", device_state, false },
         { "I-1", "MUST", "what is in flight is noted in the region", inflight_tracked, false },
         { "I-2", "MUST", "what was in flight, and nothing else, is done again, without a kick", inflight_resumed, false },
+        { "I-3", "MUST", "what was in flight is answered before GET_VRING_BASE is", inflight_before_base, false },
         { "L-1", "MUST", "front-ends may come and go without stopping their rings", reconnect, false },
         { "L-2", "SHOULD", "SET_OWNER begins another session on the same connection", begin_again, false },
         {},

@@ -84,8 +84,8 @@ struct vhost_device {
         int (*set_state)(void *userdata, const uint8_t *untrusted_from, size_t n);
 
         /*
-         * A queue begins, and ends: from stop() on the device takes no more requests, answers those that it has, and then calls
-         * vhost_queue_stopped(), on the back-end's thread, be it within stop() or later.
+         * A queue begins, and ends: from stop() on the device takes no more requests, but those that vhost_ring_has_left() tells of, answers those that it has,
+         * and then calls vhost_queue_stopped(), on the back-end's thread, be it within stop() or later.
          */
         void (*start)(void *userdata, struct vhost_queue *queue);
         void (*stop)(void *userdata, struct vhost_queue *queue);

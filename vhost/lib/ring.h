@@ -94,6 +94,14 @@ bool vhost_ring_sleep(struct vhost_ring *ring);
 /* Asks for no kicks, as the ring is being looked at anyway. */
 void vhost_ring_wake(struct vhost_ring *ring);
 
+/*
+ * Whether there are requests that a back-end before us has left, and that were not taken yet. Whoever stops takes these first: where the ring goes on is behind them,
+ * and a successor that is not given the inflight region knows nothing of them.
+ */
+static inline bool vhost_ring_has_left(const struct vhost_ring *ring) {
+        return !ring->is_broken && ring->n_resumed < ring->resumed.n_heads;
+}
+
 /* What GET_VRING_BASE answers. */
 static inline uint32_t vhost_ring_base(const struct vhost_ring *ring) {
         if (ring->is_packed)
