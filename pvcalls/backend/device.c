@@ -41,8 +41,8 @@ const char *device_state(const struct device *device) {
                 return "Failed";
         switch (device->view.own) {
         case XENBUS_CONNECTED: return "Connected";
-        case XENBUS_CLOSING:
-        case XENBUS_CLOSED: return "Closing";
+        case XENBUS_CLOSED: return device->view.online ? "Waiting" : "Closing";        /* its frontend has gone in good order, and may come again */
+        case XENBUS_CLOSING: return "Closing";
         default: return "Waiting";
         }
 }

@@ -111,8 +111,8 @@ int guest_close_socket(struct guest *guest, uint64_t serial) {
 
 static const char *state_name(const struct socket *socket) {
         switch (socket->state) {
-        case SOCKET_CONNECTING:
-        case SOCKET_EXPECTED: return "Connecting";
+        case SOCKET_CONNECTING: return "Connecting";
+        case SOCKET_EXPECTED: return "Accepting";
         case SOCKET_CONNECTED: return "Connected";
         case SOCKET_BOUND: return "Bound";
         case SOCKET_LISTENING: return "Listening";

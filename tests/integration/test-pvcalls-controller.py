@@ -68,9 +68,12 @@ class Attaching(ControllerCase):
         self.done(self.controller.attach(1, wait_ms=0))
         domain = self.controller.lookup(1)
         self.assertEqual((domain.get("State"), domain.get("Features")), ("Waiting", []))
-        self.frontend().attach(suppress=True)
+        frontend = self.frontend()
+        frontend.attach(suppress=True)
         domain.wait_state("Connected")
         self.assertIn("notification-suppression", domain.get("Features"))
+        frontend.do("set-state", 6)
+        domain.wait_state("Waiting")  # for the next
 
     def test_a_network_namespace(self):
         """Its loopback is down: nothing there can be reached, although the policy allows it."""
@@ -138,6 +141,11 @@ class Policies(ControllerCase):
         self.assertNotIn(first, [socket["id"] for socket in domain.sockets() if socket["state"] == "Connected"])
         self.refused("DoesNotExist", domain.call, "CloseSocket", "(t)", 1 << 60)
         self.assertEqual(domain.call("CloseAllSockets")[0], 2)
+        for words in (("socket", 10), ("bind", 10, "127.0.0.1", 0), ("listen", 10, 5)):
+            self.assertEqual(frontend.call(*words), 0)
+        self.assertFalse(frontend.is_answered(frontend.request("accept", 10, 11, 1)))
+        states = [socket["state"] for socket in domain.sockets()]
+        self.assertEqual([state for state in states if state in ("Listening", "Accepting")], ["Listening", "Accepting"])
 
     def test_limits_change_while_it_runs(self):
         server = self.serve(keep)
