@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -79,6 +80,14 @@ static int64_t take_error(struct carried *carried) {
         return -error;
 }
 
+/* The program hears of ENOBUFS, which can mean anything; what it is here, and what helps, is in the log. Once is enough. */
+static void tell_scarce(struct supervisor *supervisor) {
+        if (!supervisor->scarce_told)
+                fprintf(stderr, "ENOBUFS: there are no more pages that this domain can share (/sys/module/xen_gntalloc/parameters/limit), "
+                                "event channels, or descriptors for sockets\n");
+        supervisor->scarce_told = true;
+}
+
 static int64_t connect_begin(struct supervisor *supervisor, struct call *call, int fd, struct carried *carried,
                              const struct pvcalls_name *address) {
         bool waits = option(fd, SO_DOMAIN) == AF_UNIX || !(fcntl(fd, F_GETFL) & O_NONBLOCK);      /* no connect of a UNIX socket is under way, to poll(2) */
@@ -89,6 +98,8 @@ static int64_t connect_begin(struct supervisor *supervisor, struct call *call, i
         if (r < 0)
                 return r;
         r = xcp_pvcalls_connect(carried->socket, &address->any, address->size);
+        if (r == -ENOBUFS)
+                tell_scarce(supervisor);
         if (r != -EINPROGRESS) {
                 if (carried->kind != CARRIED_BOUND)
                         carried_end(carried);

@@ -132,6 +132,7 @@ struct supervisor {
         unsigned n_connections;         /* that still move bytes */
         int64_t next_deadline_ms;       /* no waiting call's time is over before; INT64_MAX: none has one */
         bool ending;
+        bool scarce_told;
 };
 
 /* Serves until the last program has ended. door: a listening socket, and the lock on its place. ready: gets "ok" or what is wrong. */

@@ -375,5 +375,11 @@ class NotAllowed(Joined):
         self.backends[CONNECTING].ask("policy\nallow connect inet 127.0.0.2\n")
         self.assertEqual(self.client.connect(2, port), "EACCES")
 
+        # and a limit of bytes a second, which the other backend would not know of
+        self.backends[CONNECTING].ask("policy\nallow connect inet\n")
+        self.backends[CONNECTING].ask(f"limit bytes-per-second={MIB}")
+        self.connect(port, 3)
+        self.assertEqual((self.is_joined(LISTENING), self.is_joined(CONNECTING)), ([False], [False]))
+
 
 del Joined, Counted

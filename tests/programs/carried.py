@@ -24,11 +24,12 @@ class Carried(TestCase):
     """Domain 1 with a device, and a backend for it in domain 0, whose network is the host's loopback."""
 
     backend_arguments = ()
+    shared_pages = 4096
 
     def setUp(self):
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
-        self.xen = self.stack.enter_context(Emulation(domains=1, arguments=("--limit", "shared-pages=4096", "--limit", "ports=2048")))
+        self.xen = self.stack.enter_context(Emulation(domains=1, arguments=("--limit", f"shared-pages={self.shared_pages}", "--limit", "ports=2048")))
         make_device(self.xen, DOM)
         self.before = self.used()
         self.backend = self.stack.enter_context(Backend(self.xen, DOM, "allow inet\n", self.backend_arguments))
