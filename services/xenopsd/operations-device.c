@@ -302,7 +302,12 @@ static int check_drive(struct job *job, bool want_empty, struct idl_error *error
 }
 
 static int step_is_empty(struct job *job, struct idl_error *error) {
-        return check_drive(job, true, error);
+        int r;
+
+        r = check_drive(job, true, error);
+        if (r >= 0)
+                r = spec_check_is_new_vdi(&job->vm->spec, "vdi", job->text, error);
+        return r < 0 ? r : 1;
 }
 
 static int step_is_loaded(struct job *job, struct idl_error *error) {

@@ -73,9 +73,12 @@ uint64_t save_size(const struct vm *vm) {
 /* Save */
 
 static int step_save_attach(struct job *job, struct idl_error *error) {
+        int r;
+
         if (!job->vm->backend->hypervisor->save)
                 return job_not_supported(job, "Save", error);
-        return save_attach(job, job->text, error);
+        r = spec_check_is_new_vdi(&job->vm->spec, "vdi", job->text, error);     /* the memory would take the disk's place */
+        return r < 0 ? r : save_attach(job, job->text, error);
 }
 
 int save_open(struct job *job, struct idl_error *error) {

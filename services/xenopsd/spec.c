@@ -221,7 +221,15 @@ static int check_limit(const char *name, const char *key, bool is_there, uint64_
         return refuse_number(error, argument(text, "%s.%s", name, key), limit, "has to be 1 to 1000000000000000");
 }
 
-static int check_disk_source(const struct xcp_disk_spec *disk, const char *name, struct idl_error *error) {
+/* A VM reads and writes a VDI as one reader: a second disk of it would have no claim of its own, and two write caches one disk. */
+int spec_check_is_new_vdi(const struct xcp_vm_spec *spec, const char *name, const char *vdi, struct idl_error *error) {
+        for (size_t i = 0; i < spec->n_disks; i++)
+                if (spec->disks[i].vdi && strcmp(spec->disks[i].vdi, vdi) == 0)
+                        return refuse(error, name, vdi, "is another disk of this VM already");
+        return 0;
+}
+
+static int check_disk_source(const struct xcp_vm_spec *spec, const struct xcp_disk_spec *disk, const char *name, struct idl_error *error) {
         char text[ARGUMENT_SIZE];
         int r = 0;
 
@@ -231,6 +239,8 @@ static int check_disk_source(const struct xcp_disk_spec *disk, const char *name,
                 return refuse(error, name, disk->name ?: "", "has to have a vdi or a path, as it is no CdRom");
         if (disk->vdi)
                 r = spec_check_vdi(argument(text, "%s.vdi", name), disk->vdi, error);
+        if (disk->vdi && r >= 0)
+                r = spec_check_is_new_vdi(spec, text, disk->vdi, error);
         if (disk->path)
                 r = check_path(argument(text, "%s.path", name), disk->path, error);
         return r;
@@ -242,7 +252,7 @@ int spec_complete_disk(const struct xcp_vm_spec *spec, const struct xcp_disk_spe
         char text[ARGUMENT_SIZE];
         int r;
 
-        r = check_disk_source(disk, name, error);
+        r = check_disk_source(spec, disk, name, error);
         if (r >= 0)
                 r = check_limit(name, "rate_limit", disk->has_rate_limit, disk->rate_limit, error);
         if (r >= 0)

@@ -63,6 +63,9 @@ int spec_check_vcpus(const char *name, uint32_t vcpus, struct idl_error *error);
 int spec_check_network_name(const char *name, const char *value, struct idl_error *error);
 int spec_check_vdi(const char *name, const char *value, struct idl_error *error);
 
+/* None of the disks that there are. */
+int spec_check_is_new_vdi(const struct xcp_vm_spec *spec, const char *name, const char *vdi, struct idl_error *error);
+
 /* A UUID in lower case, which needs 37 bytes. -EINVAL if it is none. */
 int spec_uuid(const char *text, char *ret_uuid);
 

@@ -174,6 +174,19 @@ class Devices(XenopsdTest):
         storage.wait_output("(?s)Detach b vm.*Detach b vm")
         storage.wait_output("tasks 0\n\\Z")
 
+    def test_one_vdi_is_one_disk(self):
+        """However it is to be given twice: to the storage service both would be the same reader."""
+        storage = self.storage("a")
+        vm = self.running(disks=[{"vdi": VDI + "a"}, {"name": "cd", "kind": "CdRom"}])
+        twice = xenopsdclient.pack(xenopsdclient.DISK_SPEC, {"vdi": VDI + "a"})
+        self.assertIn("another disk", self.refused("InvalidArgument", vm.begin, "AddDisk", "(a{sv})", twice))
+        self.failed(vm.device("disk", "cd").begin("Insert", "(o)", VDI + "a"), "InvalidArgument", "another disk")
+        self.failed(vm.begin("Save", "(o)", VDI + "a"), "InvalidArgument", "another disk")
+        self.assertEqual(vm.get("State"), "Running")
+        self.done(vm.begin("Destroy"))
+        storage.wait_output("^Detach a ")
+        self.assertEqual(re.findall(r"^[A-Z]\w+", storage.stdout, re.MULTILINE), ["Attach", "Activate", "Detach"])
+
     def test_a_disk_that_cannot_be_attached(self):
         storage = self.storage("a", "busy")
         vm = self.create(disks=[{"vdi": VDI + "a"}, {"vdi": VDI + "busy"}])

@@ -533,6 +533,7 @@ class BadInput(XenopsdTest):
             ({"disks": [{"path": "/a", "name": "a b"}]}, "InvalidArgument", "spec.disks[0].name"),
             ({"disks": [{"path": "/a", "name": "x" * 33}]}, "InvalidArgument", "spec.disks[0].name"),
             ({"disks": [{"path": "/a", "name": "n"}, {"path": "/b", "name": "n"}]}, "AlreadyExists", "disk 'n'"),
+            ({"disks": [{"vdi": VDI + "a"}, {"path": "/b"}, {"vdi": VDI + "a", "name": "n"}]}, "InvalidArgument", "another disk"),
             ({"disks": [{"kind": "CdRom"}] * 65}, "LimitExceeded", "65 is more than 64"),
             ({"network_interfaces": [{"network": ""}]}, "InvalidArgument", "spec.network_interfaces[0].network"),
             ({"network_interfaces": [{}]}, "InvalidArgument", "network"),
