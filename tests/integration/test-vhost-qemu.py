@@ -3,13 +3,15 @@
 
 import json
 import os
+import pathlib
+import re
 import socket
 import struct
 
-from harness import Process, run, wait_until
+from harness import Process, run, wait_listening, wait_until
 from harness.linux import COMMAND_LINE, linux_guest
 from qtest import Machine
-from vhostcase import BLK, MIB, Backend
+from vhostcase import BLK, BUILD, MIB, Backend
 from virtiopci import EVENT_IDX, INDIRECT_DESC, RING_PACKED, VERSION_1, Legacy, Modern
 
 # linux/virtio_blk.h
@@ -273,6 +275,28 @@ class WithoutGuest(Backend):
         self.assertLessEqual({"MQ", "REPLY_ACK", "CONFIG", "INFLIGHT_SHMFD", "CONFIGURE_MEM_SLOTS"}, protocol)
         self.assertLessEqual({"VIRTIO_F_VERSION_1", "VIRTIO_RING_F_INDIRECT_DESC", "VIRTIO_RING_F_EVENT_IDX"},
                              names(status["guest-features"]["transports"]))
+
+
+class Example(Backend):
+    """The device of docs/writing-a-vhost-user-device.md, in QEMU as that page says."""
+
+    def test_random_numbers(self):
+        page = (pathlib.Path(__file__).resolve().parents[2] / "docs/writing-a-vhost-user-device.md").read_text()
+        chardev, device = re.search(r"-chardev (\S+path=/run/rng\.sock\S*) -device (\S+) \.\.\.", page).groups()
+        rng = Process([BUILD / "example/vhost-rng", self.socket])
+        self.addCleanup(rng.kill)
+        wait_listening(self.socket)
+        machine = Machine(self, self.directory, "-chardev", chardev.replace("/run/rng.sock", self.socket), "-device", f"{device},addr={SLOT}")
+        driver = Modern(machine.device(SLOT))
+        driver.accept(VERSION_1)
+        queue = driver.make_queue(0)
+        driver.start()
+        buffers = [machine.take(64) for _ in range(2)]
+        for address in buffers:
+            head = queue.put(queue.chain((address, 64, True)))
+            self.assertEqual(queue.take(), head)
+        found = {machine.read(address, 64) for address in buffers} | {bytes(64)}
+        self.assertEqual(len(found), 3, found)
 
 
 class AsFrontEnd(Backend):
