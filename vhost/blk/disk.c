@@ -23,6 +23,10 @@
 #define LOCK_OFFSET (UINT64_C(1) << 62) /* bytes that no file has, and that nobody else locks: one for each disk of a file */
 #define LOCK_UNIT 512u
 
+_Static_assert(offsetof(struct virtio_blk_config, wce) == 32 && offsetof(struct virtio_blk_config, write_zeroes_may_unmap) == 56 &&
+                       sizeof(struct virtio_blk_config) >= DISK_CONFIG_SIZE,
+               "as VIRTIO 1.2 §5.2.4 has it");
+
 static int open_file(const struct disk_spec *spec) {
         const struct open_how how = {
                 .flags = (spec->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC,

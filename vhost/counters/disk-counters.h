@@ -26,6 +26,8 @@ enum disk_counter {                     /* the order within a line: never change
 
 typedef _Atomic uint64_t disk_counters_line[_DISK_COUNTER_N];
 
+_Static_assert(sizeof(disk_counters_line) == 64, "a line of a cache, and of those that processes of other versions share");
+
 #define DISK_COUNTERS_SIZE (DISK_COUNTERS_LINES * sizeof(disk_counters_line))
 
 /* The memory: that of a file of at least DISK_COUNTERS_SIZE bytes (-EINVAL: it has not), or (fd -1) zeros that nobody else sees. */

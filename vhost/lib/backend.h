@@ -98,12 +98,12 @@ enum vhost_backend_outcome {
         VHOST_BACKEND_CLOSED = 1,       /* the connection is over and nothing of it is left; another can begin */
 };
 
-/* The table is kept, not copied. */
+/* The table is kept, not copied. -EINVAL: no queues, or more than VHOST_QUEUES_MAX, or a configuration space beyond VHOST_CONFIG_MAX. */
 int vhost_backend_new(struct vhost_backend **ret_backend, const struct vhost_device *device, void *userdata);
 /* No queue may run: after VHOST_BACKEND_CLOSED, or before a connection began. */
 struct vhost_backend *vhost_backend_free(struct vhost_backend *backend);
 
-/* Begins with a connected socket, which it takes over. */
+/* Begins with a connected socket, which it takes over if this succeeds; else the errno is fcntl(2)'s. */
 int vhost_backend_open(struct vhost_backend *backend, int fd);
 
 /*

@@ -32,7 +32,7 @@ struct vhost_channel {
 
 #define VHOST_CHANNEL_NONE { .fd = -1, .out_fd = -1 }
 
-/* Takes a connected socket over and makes it non-blocking. */
+/* Takes a connected socket over, if this succeeds, and makes it non-blocking; else the errno is fcntl(2)'s. */
 int vhost_channel_open(struct vhost_channel *channel, int fd);
 void vhost_channel_close(struct vhost_channel *channel);
 

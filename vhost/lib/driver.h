@@ -35,6 +35,8 @@ struct vhost_descriptor {
         uint16_t next;
 };
 
+_Static_assert(sizeof(struct vhost_descriptor) == 16, "as in memory");
+
 enum {                                  /* flags of a descriptor */
         VHOST_DESCRIPTOR_NEXT = 1,
         VHOST_DESCRIPTOR_WRITE = 2,     /* for the device to write */
@@ -61,6 +63,7 @@ struct vhost_driver_packed {
         uint16_t n_slots[];             /* of each chain that was put, by its id: the index that it begins at */
 };
 
+/* A file of so many bytes of zeros, mapped. On failure (memfd_create(2), ftruncate(2), mmap(2)), too, vhost_driver_memory_done() gives back what there is. */
 int vhost_driver_memory_new(struct vhost_driver_memory *memory, size_t size);
 void vhost_driver_memory_done(struct vhost_driver_memory *memory);
 
@@ -72,6 +75,7 @@ uint64_t vhost_driver_memory_guest(const struct vhost_driver_memory *memory, con
 int vhost_driver_memory_lend(const struct vhost_driver_memory *memory, struct vhost_frontend *frontend);
 struct vhost_region vhost_driver_memory_region(const struct vhost_driver_memory *memory);
 
+/* A ring of size entries in that memory, of queue index, with descriptors of its own to kick and be notified by. -ENOMEM: it has no room; -EMFILE: no more descriptors. */
 int vhost_driver_new(struct vhost_driver *driver, struct vhost_driver_memory *memory, uint16_t index, uint16_t size, bool has_event_idx);
 int vhost_driver_new_packed(struct vhost_driver *driver, struct vhost_driver_memory *memory, uint16_t index, uint16_t size, bool has_event_idx);
 void vhost_driver_done(struct vhost_driver *driver);

@@ -28,7 +28,7 @@ struct vhost_frontend {
 
 #define VHOST_FRONTEND_NONE { .channel = VHOST_CHANNEL_NONE }
 
-/* Connects to a back-end that listens, or takes over a connected socket. */
+/* Connects to a back-end that listens (-ENAMETOOLONG, or what connect(2) says), or takes over a connected socket, if that succeeds. */
 int vhost_frontend_connect(struct vhost_frontend *frontend, const char *path, int timeout_ms);
 int vhost_frontend_open(struct vhost_frontend *frontend, int fd, int timeout_ms);
 void vhost_frontend_close(struct vhost_frontend *frontend);

@@ -44,7 +44,13 @@ struct vhost_inflight_packed {          /* QueueRegionPacked */
         struct vhost_inflight_packed_entry entries[];
 };
 
-_Static_assert(sizeof(struct vhost_inflight_packed_entry) == 32 && offsetof(struct vhost_inflight_packed, entries) == 32, "as in the protocol");
+_Static_assert(sizeof(struct vhost_inflight_packed_entry) == 32 && offsetof(struct vhost_inflight_packed_entry, next) == 2 &&
+                       offsetof(struct vhost_inflight_packed_entry, counter) == 8 && offsetof(struct vhost_inflight_packed_entry, id) == 16 &&
+                       offsetof(struct vhost_inflight_packed_entry, length) == 20 && offsetof(struct vhost_inflight_packed_entry, address) == 24,
+               "as in the protocol");
+_Static_assert(offsetof(struct vhost_inflight_packed, free_head) == 12 && offsetof(struct vhost_inflight_packed, places.used_idx) == 16 &&
+                       offsetof(struct vhost_inflight_packed, places.used_wrap) == 20 && offsetof(struct vhost_inflight_packed, entries) == 32,
+               "as in the protocol");
 
 /* The part of a queue, or NULL: there is none, or the region is one of split rings. */
 struct vhost_inflight_packed *vhost_inflight_packed_queue(const struct vhost_inflight *inflight, uint16_t index);

@@ -32,6 +32,11 @@ struct vhost_inflight_queue {           /* QueueRegionSplit */
         struct vhost_inflight_entry entries[];
 };
 
+_Static_assert(sizeof(struct vhost_inflight_entry) == 16 && offsetof(struct vhost_inflight_entry, next) == 6 &&
+                       offsetof(struct vhost_inflight_entry, counter) == 8 && offsetof(struct vhost_inflight_queue, version) == 8 &&
+                       offsetof(struct vhost_inflight_queue, used_idx) == 14 && offsetof(struct vhost_inflight_queue, entries) == 16,
+               "as in the protocol");
+
 struct vhost_inflight {
         struct vhost_mapping mapping;
         uint16_t n_queues, queue_size;
@@ -43,10 +48,10 @@ struct vhost_inflight {
 /* Bytes that a region for so many queues of such a size takes. */
 uint64_t vhost_inflight_bytes(uint16_t n_queues, uint16_t queue_size, bool is_packed);
 
-/* Makes a region of zeros, for a front-end that asks for one. Returns its descriptor. */
+/* Makes a region of zeros, for a front-end that asks for one. Returns its descriptor, the caller's, or a negative errno. */
 int vhost_inflight_make(uint16_t n_queues, uint16_t queue_size, bool is_packed);
 
-/* Maps one. -EINVAL: it is too small for what it is to hold. */
+/* Maps one; its descriptor stays the caller's. -EINVAL: it is too small for what it is to hold, or begins where no number of 64 bits may; and as vhost_mapping_open(). */
 int vhost_inflight_open(struct vhost_inflight *inflight, int fd, uint64_t offset, uint64_t size, uint16_t n_queues, uint16_t queue_size,
                         bool is_packed);
 void vhost_inflight_close(struct vhost_inflight *inflight);

@@ -16,6 +16,7 @@ struct vhost_log {
 
 #define VHOST_LOG_NONE { .mapping = VHOST_MAPPING_NONE }
 
+/* size bytes of the file from offset on; its descriptor stays the caller's. Errors are those of vhost_mapping_open(). */
 int vhost_log_open(struct vhost_log *log, int fd, uint64_t offset, uint64_t size);
 void vhost_log_close(struct vhost_log *log);
 

@@ -7,6 +7,7 @@
  * Everything is in the machine's own byte order, as both ends are on one machine.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define VHOST_HEADER_SIZE 12u           /* request, flags, size: "Header" */
@@ -191,4 +192,15 @@ union vhost_payload {
 #define VHOST_INFLIGHT_SIZE 20u
 #define VHOST_STATE_NO_FD 0x100u        /* in the reply to SET_DEVICE_STATE_FD: the front-end's descriptor is the one */
 
-_Static_assert(sizeof(struct vhost_region) == 32 && sizeof(struct vhost_xen_region) == 40 && sizeof(struct vhost_vring_address) == 40, "layouts of the protocol");
+_Static_assert(sizeof(struct vhost_vring_state) == 8 && sizeof(struct vhost_region) == 32 && sizeof(struct vhost_xen_region) == 40, "as in the protocol");
+_Static_assert(sizeof(struct vhost_vring_address) == 40 && offsetof(struct vhost_vring_address, descriptor) == 8 &&
+                       offsetof(struct vhost_vring_address, used) == 16 && offsetof(struct vhost_vring_address, available) == 24 &&
+                       offsetof(struct vhost_vring_address, log) == 32,
+               "as in the protocol");
+_Static_assert(offsetof(union vhost_payload, memory.regions) == 8 && offsetof(union vhost_payload, slot.region) == 8 &&
+                       offsetof(union vhost_payload, xen_memory.regions) == 8 && offsetof(union vhost_payload, xen_slot.region) == 8,
+               "as in the protocol");
+_Static_assert(offsetof(union vhost_payload, log.offset) == 8 && offsetof(union vhost_payload, config.bytes) == VHOST_CONFIG_HEADER &&
+                       offsetof(union vhost_payload, state_transfer.phase) == 4 && offsetof(union vhost_payload, inflight.n_queues) == 16 &&
+                       offsetof(union vhost_payload, inflight.queue_size) == VHOST_INFLIGHT_SIZE - 2,
+               "as in the protocol");

@@ -48,5 +48,8 @@ void vhost_server_process(struct vhost_server *server);
 
 struct vhost_backend *vhost_server_backend(struct vhost_server *server);
 
-/* A listening socket at a path, where a dead one is replaced. Returns its descriptor. */
+/*
+ * A listening socket at a path, where a dead one is replaced. Returns its descriptor, the caller's. -ENAMETOOLONG; -EADDRINUSE: somebody listens there, or it is no socket;
+ * or what bind(2) says.
+ */
 int vhost_server_listen(const char *path);
