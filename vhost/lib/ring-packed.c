@@ -209,7 +209,9 @@ static int note_answers(struct vhost_ring *ring, struct vhost_packed_place after
         return 0;
 }
 
+/* Whatever is logged is logged once it has been written: before, somebody might copy its page, and take it for done. */
 static void write_answers(struct vhost_ring *ring) {
+        struct vhost_packed_descriptor *first = slot(ring, ring->next_used);
         struct vhost_packed_place at = ring->next_used;
 
         for (uint16_t i = 0; i < ring->n_answers; i++) {
@@ -218,12 +220,14 @@ static void write_answers(struct vhost_ring *ring) {
 
                 __atomic_store_n(&d->id, htole16(answer->id), __ATOMIC_RELAXED);
                 __atomic_store_n(&d->length, htole32(answer->n_written), __ATOMIC_RELAXED);
-                if (i > 0)
+                if (i > 0) {
                         store((uint8_t *) &d->flags, used_flags(answer, at.wrap));
-                log_memory(ring, d, sizeof *d);
+                        log_memory(ring, d, sizeof *d);
+                }
                 at = vhost_packed_after(at, answer->n_slots, ring->setup.size);
         }
-        store((uint8_t *) &slot(ring, ring->next_used)->flags, used_flags(&ring->answers[0], ring->next_used.wrap));
+        store((uint8_t *) &first->flags, used_flags(&ring->answers[0], ring->next_used.wrap));
+        log_memory(ring, first, sizeof *first);
 }
 
 /* Whether the driver wants to be notified, of n descriptors up to next_used. */

@@ -164,13 +164,10 @@ int vhost_ring_take(struct vhost_ring *ring, struct iovec *iov, size_t n_iov, st
         return r;
 }
 
-static void log_written(const struct vhost_ring *ring, const struct vhost_chain *chain, uint64_t n_written) {
-        for (size_t i = chain->n_out; i < chain->n_out + chain->n_in && n_written > 0; i++) {
-                uint64_t n = chain->iov[i].iov_len < n_written ? chain->iov[i].iov_len : n_written;
-
-                vhost_log_write(ring->setup.log, vhost_memory_guest_address(ring->setup.memory, chain->iov[i].iov_base), n);
-                n_written -= n;
-        }
+/* All that the device may have written: what it tells of in n_written may be less, as when a read has failed in the middle, and its status is at the end. */
+static void log_written(const struct vhost_ring *ring, const struct vhost_chain *chain) {
+        for (size_t i = chain->n_out; i < chain->n_out + chain->n_in; i++)
+                vhost_log_write(ring->setup.log, vhost_memory_guest_address(ring->setup.memory, chain->iov[i].iov_base), chain->iov[i].iov_len);
 }
 
 static void put_split(struct vhost_ring *ring, const struct vhost_chain *chain, uint32_t n_written) {
@@ -188,7 +185,7 @@ static void put_split(struct vhost_ring *ring, const struct vhost_chain *chain, 
 
 void vhost_ring_put(struct vhost_ring *ring, const struct vhost_chain *chain, uint32_t n_written) {
         if (ring->setup.log)
-                log_written(ring, chain, n_written);
+                log_written(ring, chain);
         if (ring->is_packed)
                 vhost_packed_put(ring, chain, n_written);
         else
@@ -247,6 +244,9 @@ void vhost_ring_wake(struct vhost_ring *ring) {
                 return;
         if (ring->is_packed)
                 vhost_packed_wake(ring);
-        else if (!ring->has_event_idx)
+        else if (!ring->has_event_idx) {
                 store(ring->used, USED_NO_NOTIFY);
+                if (ring->log_used)
+                        vhost_log_write(ring->setup.log, ring->setup.address.log, 2);
+        }
 }
