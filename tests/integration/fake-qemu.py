@@ -3,7 +3,8 @@
 """A QEMU that misbehaves, for tests of who starts it: $XCP_QEMU is this, and the file fake-script beside it says how.
 
 The script, which is looked at for each command, is JSON: greeting is what it says first, and answers what it says to commands by their names: text as it is, with %ID%
-for the command's id; null for nothing at all; "exit STATUS" and "hang up" for its end. Commands that are not there are answered {}.
+for the command's id; null for nothing at all; "exit STATUS" and "hang up" for its end. Commands that are not there are answered {}. noise is for how many lines it
+says on standard error before it answers a command, by its name.
 """
 
 import json
@@ -30,6 +31,8 @@ def serve(connection):
     for line in connection.makefile("r"):
         command = json.loads(line)
         answer = read_script().get("answers", {}).get(command["execute"], '{"return": {}, "id": %ID%}')
+        for i in range(read_script().get("noise", {}).get(command["execute"], 0)):
+            print("qemu-system-x86_64: a guest did what it should not", "." * 1000, i, file=sys.stderr)
         if answer is None:
             continue
         if answer.startswith("exit "):

@@ -362,6 +362,20 @@ class Fakes(QemuTest):
                 self.assertEqual(self.leftovers(), [])
                 self.assertEqual(self.manager.stderr.count(f"VM {action} is Panicked"), 1)
 
+    def test_what_it_says_fills_no_disk(self):
+        self.begin()
+        self.script({"answers": self.prepared, "noise": {"cont": 20000}})
+        vm = self.create(on_crash="Preserve")
+        self.done(vm.start())
+        [log] = self.root.glob("state/qemu/*-*/log")
+        self.caller.wait_until(lambda: log.stat().st_blocks * 512 < 2 * MIB, lambda: f"the log to be shorter than {log.stat().st_blocks * 512}")
+        [pid] = self.qemu_pids()
+        os.kill(pid, signal.SIGKILL)
+        vm.wait_property("State", "Failed")
+        self.assertRegex(vm.get("StateDetail"), "killed by signal 9 .*: a guest did what it should not")
+        self.done(vm.begin("Destroy"))
+        self.assertEqual(self.leftovers(), [])
+
     def test_nonsense_is_the_end(self):
         self.begin({"answers": {**self.prepared, "cont": '{"return": {}, "id": %ID%}\nnonsense'}})
         vm = self.create(on_crash="Preserve")

@@ -23,6 +23,7 @@
 #include "watch.h"
 
 #define LOG_READ_MAX (64 * 1024)
+#define LOG_KEPT_MAX (1024 * 1024)      /* bytes on the disk */
 #define BACKLOG 4
 
 void guest_tell(struct qemu_guest *guest, enum hypervisor_event event, const char *detail) {
@@ -118,6 +119,22 @@ int guest_read_log(const struct qemu_guest *guest, char **ret_log, size_t *ret_s
         *ret_size = (size_t) n;
         log = NULL;
         return 0;
+}
+
+void guest_trim_log(const struct qemu_guest *guest) {
+        const off_t block = 4096;       /* what holes consist of, or of a part of it */
+        AUTO_CLOSE int fd = -1;
+        struct stat st;
+
+        if (fstatat(guest->directory_fd, GUEST_LOG, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_blocks * 512 <= LOG_KEPT_MAX)
+                return;
+        fd = openat(guest->directory_fd, GUEST_LOG, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                return;
+        if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (st.st_size - LOG_READ_MAX) / block * block) < 0 &&
+            ftruncate(fd, 0) < 0)       /* where there are no holes, all of it goes */
+                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", guest->uuid }), "Cannot shorten the log of QEMU's guest %s: %s",
+                          guest->uuid, strerrordesc_np(errno));
 }
 
 /* Sockets. Their addresses go by way of the directory's descriptor, as paths may be longer than addresses. */

@@ -80,6 +80,9 @@ void guest_on_end(void *userdata, const char *how);
 /* Its log, up to the last 64 KiB. For free(). */
 int guest_read_log(const struct qemu_guest *guest, char **ret_log, size_t *ret_size);
 
+/* A guest can make QEMU say more than a disk holds: of a log that is long only the end is kept, from which is read. */
+void guest_trim_log(const struct qemu_guest *guest);
+
 /*
  * A PC BIOS that finds itself in memory after a reset puts itself right, and resets once more, by all ways there are. Of these, one may come
  * when the other has been done already, and all begins anew: on a busy host that is seen to go on for seconds, with one between two of them. So

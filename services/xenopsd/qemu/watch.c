@@ -127,6 +127,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 
         sd_event_source_set_time_relative(watch->timer, WATCH_MS * UINT64_C(1000));
         sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
+        guest_trim_log(watch->guest);
         look(watch);
         return 0;
 }
