@@ -99,6 +99,10 @@ static void test_what_belongs_together(void) {
         check_vm("disks: [ { vdi: a, size: 1GiB } ]", "f:3:12: a disk has one of vdi, path, and size or image");
         check_vm("disks: [ { kind: CdRom } ]", "");
         check_vm("disks: [ { name: a, vdi: x }, { name: a, vdi: y } ]", "f:3:41: there is another 'a' in line 3");
+        check_vm("disks: [ x, { vdi: x } ]", "f:3:22: there is another 'x' in line 3");
+        check("vms:\n  a: { network_interfaces: [ { network: n, mac: 02:00:00:00:00:0a } ] }\n"
+              "  b: { network_interfaces: [ { network: n, mac: 02:00:00:00:00:0A } ] }\n  c: { disks: [ x ] }\n  d: { disks: [ x ] }\n",
+              "f:3:49: there is another '02:00:00:00:00:0a' in line 2");
         check_vm("disks: [ { image: x, vdi: y } ]", "f:3:12: a disk has one of vdi, path, and size or image");
         check_vm("disks: [ { image: x, size: 1GiB } ]", "");
         check_vm("disks: [ { size: 1GiB, checksum: x } ]", "f:3:36: checksum is an image's");

@@ -155,8 +155,21 @@ static struct wish *read_device(const struct document_node *node, const char *re
         return wish;
 }
 
+/* What may be there once. lines: where it was. */
+static void check_once(GHashTable *lines, const struct wish *wish, const char *key, const char *value, struct problems *problems) {
+        if (g_hash_table_contains(lines, value))
+                problems_add(problems, wish_place(wish, key), NULL, "there is another '%.64s' in line %u", value,
+                             GPOINTER_TO_UINT(g_hash_table_lookup(lines, value)));
+        else
+                g_hash_table_insert(lines, g_strdup(value), GUINT_TO_POINTER(wish->place.line));
+}
+
+static GHashTable *lines_new(void) {
+        return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
 static void name_devices(GPtrArray *wishes, const char *prefix, struct problems *problems) {
-        g_autoptr(GHashTable) lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        g_autoptr(GHashTable) lines = lines_new();
 
         for (unsigned i = 0; i < wishes->len; i++) {
                 struct wish *wish = wishes->pdata[i];
@@ -171,11 +184,7 @@ static void name_devices(GPtrArray *wishes, const char *prefix, struct problems 
                 if (n == 0 || n > DEVICE_NAME_MAX || name[n])
                         problems_add(problems, wish_place(wish, "name"), NULL, "'%.64s' is no name of a device: that is 1 to %u letters, digits and dashes",
                                      name, DEVICE_NAME_MAX);
-                if (g_hash_table_contains(lines, name))
-                        problems_add(problems, wish_place(wish, "name"), NULL, "there is another '%s' in line %u", name,
-                                     GPOINTER_TO_UINT(g_hash_table_lookup(lines, name)));
-                else
-                        g_hash_table_insert(lines, g_strdup(name), GUINT_TO_POINTER(wish->place.line));
+                check_once(lines, wish, "name", name, problems);
         }
 }
 
@@ -198,7 +207,7 @@ static void check_vm_name(const struct document_entry *entry, struct problems *p
                              entry->key, VM_NAME_MAX);
 }
 
-static void check_disk(const struct wish *disk, struct problems *problems) {
+static void check_disk(const struct wish *disk, GHashTable *vdis, struct problems *problems) {
         bool is_made = wish_get(disk, "size") || wish_get(disk, "image");
         unsigned n = !!wish_get(disk, "vdi") + !!wish_get(disk, "path") + is_made;
         bool is_drive = g_strcmp0(wish_text(disk, "kind"), "CdRom") == 0;
@@ -214,6 +223,8 @@ static void check_disk(const struct wish *disk, struct problems *problems) {
                 problems_add(problems, wish_place(disk, "checksum"), NULL, "checksum is an image's");
         if (wish_get(disk, "size") && g_variant_get_uint64(wish_get(disk, "size")) == 0)
                 problems_add(problems, wish_place(disk, "size"), NULL, "size has to be more than 0");
+        if (wish_text(disk, "vdi"))
+                check_once(vdis, disk, "vdi", wish_text(disk, "vdi"), problems);
 }
 
 static void check_memory(const struct wish *vm, const char *key, struct problems *problems) {
@@ -226,6 +237,7 @@ static void check_memory(const struct wish *vm, const char *key, struct problems
 }
 
 static void check_vm(const struct wish *vm, struct problems *problems) {
+        g_autoptr(GHashTable) vdis = lines_new();
         bool has_kernel = g_strcmp0(wish_text(vm, "firmware"), "Kernel") == 0;
         const char *const kernel_keys[] = { "kernel", "initramfs", "command_line" };
 
@@ -240,7 +252,7 @@ static void check_vm(const struct wish *vm, struct problems *problems) {
                         problems_add(problems, wish_place(vm, kernel_keys[i]), g_strdup("add firmware: Kernel"), "%s goes with firmware: Kernel",
                                      kernel_keys[i]);
         for (unsigned i = 0; i < vm->disks->len; i++)
-                check_disk(vm->disks->pdata[i], problems);
+                check_disk(vm->disks->pdata[i], vdis, problems);
         for (unsigned i = 0; i < vm->nics->len; i++) {
                 const struct wish *nic = vm->nics->pdata[i];
 
@@ -344,6 +356,23 @@ static struct wish *read_vm(const struct document_entry *entry, struct problems 
         return vm;
 }
 
+/* Of all VMs there are. */
+static void check_macs(const struct vm_file *file, struct problems *problems) {
+        g_autoptr(GHashTable) macs = lines_new();
+
+        for (unsigned i = 0; i < file->vms->len; i++) {
+                const struct wish *vm = file->vms->pdata[i];
+
+                for (unsigned k = 0; k < vm->nics->len; k++) {
+                        const char *mac = wish_text(vm->nics->pdata[k], "mac");
+                        g_autofree char *lower = mac ? g_ascii_strdown(mac, -1) : NULL;
+
+                        if (lower)
+                                check_once(macs, vm->nics->pdata[k], "mac", lower, problems);
+                }
+        }
+}
+
 static void read_vms(struct vm_file *file, const struct document_node *root, struct problems *problems) {
         const struct document_entry *vms = document_get(root, "vms");
 
@@ -375,6 +404,7 @@ struct vm_file *vm_file_parse(const char *data, size_t n, struct problems *probl
         *file = (struct vm_file) { .vms = g_ptr_array_new_with_free_func(wish_free) };
         if (root)
                 read_vms(file, root, problems);
+        check_macs(file, problems);
         document_free(root);
         return file;
 }
