@@ -46,7 +46,7 @@ class Install(TestCase):
 
     def test_every_part_is_where_it_belongs(self):
         programs = ("xcp-pvcalls-run", "xenemu", "xcpctl", "xcp-bus-run", "xcp-images", "xcp-storage", "xcp-xenopsd")
-        parts = ("xenemud", "xenemu-guest", "xcp-images-fetch", "xcp-storage-io")
+        parts = ("xenemud", "xenemu-guest", "xcp-images-fetch", "xcp-storage-io", "xcp-vhost-relay")
         for program in (*(self.prefix / "bin" / name for name in programs), *(self.libexec / name for name in parts)):
             self.assertTrue(os.access(program, os.X_OK), program)
         for name in (*LIBRARIES, PRELOAD):

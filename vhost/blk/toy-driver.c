@@ -56,7 +56,8 @@ static int64_t now_ms(void) {
 static int set_up(struct toy *toy) {
         union vhost_payload payload = { .inflight = { .n_queues = 1, .queue_size = 64 } };
         struct vhost_frontend *frontend = &toy->frontend;
-        uint64_t features, protocol;
+        uint64_t features, protocol = 0;
+        bool tracks;
         int r;
 
         r = vhost_frontend_connect(frontend, toy->path, ANSWER_MS);
@@ -74,11 +75,12 @@ static int set_up(struct toy *toy) {
                 return r;
         features &= ~(VHOST_BIT(VHOST_F_LOG_ALL) | (toy->driver.packed ? 0 : VHOST_BIT(VHOST_F_PACKED)));
         r = vhost_frontend_tell_u64(frontend, VHOST_USER_SET_FEATURES, features);
-        if (r >= 0 && !toy->has_inflight) {
+        tracks = protocol & VHOST_BIT(VHOST_PROTOCOL_F_INFLIGHT_SHMFD);         /* not every back-end does */
+        if (r >= 0 && tracks && !toy->has_inflight) {
                 r = vhost_frontend_ask(frontend, VHOST_USER_GET_INFLIGHT_FD, &payload, 24, &toy->inflight);
                 toy->has_inflight = r >= 0;
         }
-        if (r >= 0)
+        if (r >= 0 && tracks)
                 r = vhost_frontend_tell(frontend, VHOST_USER_SET_INFLIGHT_FD, &toy->inflight.payload, 24, toy->inflight.fds, 1);
         if (r >= 0)
                 r = vhost_driver_memory_lend(&toy->memory, frontend);
