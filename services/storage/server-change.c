@@ -31,8 +31,16 @@ static void drop_answers(const struct server *server) {
         }
 }
 
+int server_greet(int control_fd) {
+        static const char begin[] = "{\"execute\":\"qmp_capabilities\"}\n";
+
+        return write(control_fd, begin, sizeof begin - 1) < 0 ? -errno : 0;
+}
+
 static void tell(const struct server *server, const char *text, const char *what) {
         if (server->control_fd < 0)             /* one that is started meanwhile has it on its command line */
+                return;
+        if (server->stands_by && server_is_relayed(server->vdi, &server->path))         /* QEMU is told when it is there: server_begin() */
                 return;
         if (!server_is_ours(server->vdi, &server->path))
                 drop_answers(server);
@@ -64,7 +72,7 @@ void server_tell_size(struct server *server) {
                 tell(server, command, "that it is larger");
                 return;
         }
-        if (!server->child || server->is_ending || server->is_leaving || server->is_stale)
+        if (!server->child || server->is_ending || server->is_leaving || server->is_stale || server->stands_by)
                 return;
         server->is_stale = true;
         look(server);
@@ -119,12 +127,25 @@ static bool is_connected(const struct server *server) {
         return connections_count(server->socket_path) != 0;
 }
 
+/* One who stands by has told his front-end already how large the disk is. */
+static const struct server *find_standby(const struct vdi *vdi) {
+        const struct server *server = vdi->sr->storage->servers;
+
+        while (server && !(server->vdi == vdi && server->stands_by))
+                server = server->next;
+        return server;
+}
+
 int servers_check_resize(const struct vdi *vdi, struct idl_error *error) {
+        const struct server *standby;
         struct server *server;
         int r;
 
         if (vdi->format == XCP_VDI_FORMAT_RAW)
                 return 0;
+        standby = find_standby(vdi);
+        if (standby)
+                return idl_error_set_busy(error, "VDI", vdi->id, standby->path.reader);
         r = find_only(vdi, &server, error);
         if (r < 0 || !server || !is_connected(server))
                 return r;

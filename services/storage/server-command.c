@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Command lines of xcp-vhost-blk and qemu-storage-daemon. */
+/* Command lines of xcp-vhost-blk and qemu-storage-daemon, which over vhost-user has xcp-vhost-relay before it. */
 
 #include "server-command.h"
 
@@ -10,7 +10,7 @@
 #include "driver.h"
 #include "plan.h"
 
-#define ARGUMENTS_MAX 24u
+#define ARGUMENTS_MAX 40u
 #define QEMU_QUEUES "4"                         /* of a vhost-user export: a guest uses as many as it likes of them */
 
 struct command {
@@ -62,6 +62,10 @@ static void vhost_blk(struct command *command, const struct vdi *vdi, const stru
                 add(command, "--standby");
 }
 
+bool server_is_relayed(const struct vdi *vdi, const struct data_path *path) {
+        return path->kind == XCP_DATA_PATH_KIND_VHOST_USER && vdi->format != XCP_VDI_FORMAT_RAW;
+}
+
 /* A node on top of the image, which the export is of: also without limits, as there may be some later. In QEMU, too, 0 is no limit. */
 static void throttle(struct command *command, const struct vdi *vdi, bool read_only) {
         add(command, "--object");
@@ -72,9 +76,30 @@ static void throttle(struct command *command, const struct vdi *vdi, bool read_o
                                read_only ? "on" : "off"));
 }
 
-static void qemu(struct command *command, const struct vdi *vdi, const struct data_path *path, const struct place *place) {
+static void export(struct command *command, const struct data_path *path) {
+        add(command, "--export");
+        add(command, plan_text(&command->plan, "id=" SERVER_EXPORT ",node-name=" SERVER_EXPORT ",writable=%s,%s",
+                               path->mode == XCP_DISK_MODE_READ_ONLY ? "off" : "on",
+                               path->kind == XCP_DATA_PATH_KIND_NBD ?
+                                       "type=nbd,name=" SERVER_EXPORT :
+                                       "type=vhost-user-blk,addr.type=fd,addr.str=3,num-queues=" QEMU_QUEUES));
+}
+
+/* The same export, of nothing, which has nothing to do but to say what it is. */
+static void understudy(struct command *command, const struct vdi *vdi, const struct data_path *path) {
+        add(command, "--");
+        add(command, "qemu-storage-daemon");
+        add(command, "--blockdev");
+        add(command, plan_text(&command->plan, "null-co,node-name=" SERVER_EXPORT ",size=%llu,read-only=%s", (unsigned long long) vdi->size,
+                               path->mode == XCP_DISK_MODE_READ_ONLY ? "on" : "off"));
+        export(command, path);
+}
+
+static void qemu(struct command *command, const struct vdi *vdi, const struct data_path *path, bool stands_by, const struct place *place) {
         bool read_only = path->mode == XCP_DISK_MODE_READ_ONLY;
 
+        if (server_is_relayed(vdi, path))
+                add(command, vdi->sr->storage->relay_program);
         add(command, "qemu-storage-daemon");
         add(command, "--blockdev");
         add(command, plan_text(&command->plan, "%s,node-name=image,discard=unmap,read-only=%s", plan_image(&command->plan, place),
@@ -88,11 +113,9 @@ static void qemu(struct command *command, const struct vdi *vdi, const struct da
                 add(command, "--nbd-server");
                 add(command, "addr.type=fd,addr.str=3,max-connections=16");
         }
-        add(command, "--export");
-        add(command, plan_text(&command->plan, "id=" SERVER_EXPORT ",node-name=" SERVER_EXPORT ",writable=%s,%s", read_only ? "off" : "on",
-                               path->kind == XCP_DATA_PATH_KIND_NBD ?
-                                       "type=nbd,name=" SERVER_EXPORT :
-                                       "type=vhost-user-blk,addr.type=fd,addr.str=3,num-queues=" QEMU_QUEUES));
+        export(command, path);
+        if (stands_by)
+                understudy(command, vdi, path);
 }
 
 int server_command(const struct vdi *vdi, const struct data_path *path, bool stands_by, struct idl_arena *arena, const char *const **ret_argv) {
@@ -103,7 +126,7 @@ int server_command(const struct vdi *vdi, const struct data_path *path, bool sta
         if (server_is_ours(vdi, path))
                 vhost_blk(&command, vdi, path, stands_by, &place);
         else
-                qemu(&command, vdi, path, &place);
+                qemu(&command, vdi, path, stands_by, &place);
         if (command.plan.r < 0)
                 return command.plan.r;
         *ret_argv = idl_arena_memdup(arena, command.argv, command.n + 1, sizeof *command.argv);

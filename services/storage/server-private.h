@@ -58,6 +58,9 @@ void server_held(const struct vdi *vdi, const char *reader);
 void server_tell_size(struct server *server);
 void server_tell_limits(struct server *server);
 
+/* A connection of QEMU's monitor begins by agreeing on nothing. */
+int server_greet(int control_fd);
+
 /* server-left.c: what is different of one that another process keeps. */
 int server_left_end(struct server *server, struct operation *operation);
 void server_left_tell_size(struct server *server);

@@ -191,17 +191,13 @@ static void on_line(const char *line, void *userdata) {
 
 static const struct child_listener listener = { .line = on_line, .end = on_end };
 
-/*
- * What a server is commanded by: a pipe of ours, or a connection of QEMU's monitor, which begins by agreeing on nothing. [0] is the server's end.
- */
+/* What a server is commanded by: a pipe of ours, or a connection of QEMU's monitor. [0] is the server's end. */
 static int make_control(const struct server *server, int control[2]) {
-        static const char begin[] = "{\"execute\":\"qmp_capabilities\"}\n";
-
         if (server_is_ours(server->vdi, &server->path))
                 return pipe2(control, O_CLOEXEC | O_NONBLOCK) < 0 ? -errno : 0;
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, control) < 0)
                 return -errno;
-        return write(control[1], begin, sizeof begin - 1) < 0 ? -errno : 0;
+        return server->stands_by ? 0 : server_greet(control[1]);
 }
 
 /* QEMU takes the socket along when it ends by itself. */

@@ -6,7 +6,8 @@
  *
  *                  VhostUser                               Nbd
  *      raw         xcp-vhost-blk                           qemu-storage-daemon
- *      qcow2       qemu-storage-daemon                     qemu-storage-daemon
+ *      qcow2       qemu-storage-daemon,                    qemu-storage-daemon
+ *                  before it xcp-vhost-relay
  *
  * Data paths say what should be (data-path.h), and servers_settle() makes it so. The socket is this service's: it listens before the process is
  * there, and while it is started again after it died, so that no reader finds nobody.
@@ -34,7 +35,7 @@ int server_describe(const struct vdi *vdi, const char *reader, struct idl_arena 
 
 /*
  * A reader who attaches while another is Activated is about to take its place, as in a migration, and its front-end has to find somebody before that: a
- * server that answers whatever it asks and does not touch the disk, until the reader is Activated. Only xcp-vhost-blk can do that; the data path says so.
+ * server that answers whatever it asks and does not touch the disk, until the reader is Activated. Over VhostUser, both can; the data path says so.
  */
 void servers_stand_by(struct vdi *vdi, const char *reader);
 
@@ -47,6 +48,9 @@ void servers_settle(struct vdi *vdi);
  */
 int server_end(struct operation *operation, struct vdi *vdi, const char *reader);
 void server_ended(const struct operation *operation, struct vdi *vdi);
+
+/* A reader has detached: what an earlier process of the service's may have left of his socket goes, too. */
+void server_detached(const struct vdi *vdi, const char *reader);
 
 /* Unreachable: it is another process's, which does not say that it has ended. */
 int server_check_ended(const struct vdi *vdi, const char *reader, struct idl_error *error);

@@ -74,6 +74,7 @@ static int storage_start(struct service *service, void **ret_userdata) {
         storage->db = service_database(service);
         storage->io_program = storage_io_program();
         storage->vhost_program = is_in_tree() ? STORAGE_BUILD_ROOT "/vhost/blk/xcp-vhost-blk" : STORAGE_BIN "/xcp-vhost-blk";
+        storage->relay_program = is_in_tree() ? STORAGE_BUILD_ROOT "/vhost/relay/xcp-vhost-relay" : STORAGE_LIBEXEC "/xcp-vhost-relay";
 
         r = operations_init(storage);
         if (r >= 0)

@@ -118,7 +118,7 @@ struct storage {
         sd_event_source *prober;        /* looks after storage repositories that are unreachable */
         struct counter *counters;       /* one for each kind of operation */
         uint64_t bytes_imported, bytes_exported;
-        const char *io_program, *vhost_program;
+        const char *io_program, *vhost_program, *relay_program;
         struct hold *holds;             /* of all disks: hold.h */
         struct server *servers;         /* of all disks: server.h */
         bool is_quiescing;              /* begins nothing more: it may be on its way to another process */

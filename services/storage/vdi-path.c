@@ -271,6 +271,7 @@ static int detach_begin(struct operation *operation, struct idl_error *error) {
 
 static int detach_finish(struct operation *operation, sd_bus_message **ret_result, struct idl_error *error) {
         struct vdi *vdi = operation->vdi;
+        const struct data_path *path = data_paths_find(&vdi->paths, operation->wish.reader);
         size_t n = vdi->paths.n;
         int r;
 
@@ -281,6 +282,8 @@ static int detach_finish(struct operation *operation, sd_bus_message **ret_resul
         if (r < 0)
                 return database_set_error(operation->storage->db, r, error);
         hold_drop(vdi, operation->wish.reader);
+        if (path && server_is_kind(path->kind))
+                server_detached(vdi, operation->wish.reader);
         if (data_paths_detach(&vdi->paths, operation->wish.reader) == DATA_PATH_CHANGED)
                 changed(vdi, n);
         return 0;

@@ -47,22 +47,32 @@ class Servers(StorageTest):
         return path
 
     def server_of(self, program):
-        """The process that serves, of this test's service."""
-        children = pathlib.Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children").read_text().split()
-        for pid in children:
+        """The process that serves, of this test's service: its child, or that one's."""
+        for pid in self.below(self.service.pid):
             with contextlib.suppress(FileNotFoundError):  # it has just ended
                 if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == program:
-                    return int(pid)
+                    return pid
         return None
 
-    def servers(self):
-        """The processes of xcp-vhost-blk, of this test's service."""
+    def below(self, pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for child in map(int, pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+                yield child
+                yield from self.below(child)
+
+    def servers(self, *programs):
+        """The processes that serve disks, of this test's service."""
         pids = []
-        for pid in pathlib.Path(f"/proc/{self.service.pid}/task/{self.service.pid}/children").read_text().split():
+        for pid in self.below(self.service.pid):
             with contextlib.suppress(FileNotFoundError):
-                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "xcp-vhost-blk":
-                    pids.append(int(pid))
+                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) in (programs or ("xcp-vhost-blk", "xcp-vhost-relay", "qemu-storage-daemon")):
+                    pids.append(pid)
         return pids
+
+    def end(self, pid):
+        """Kills one that serves. Who connects while it has not quite ended is cut off."""
+        os.kill(pid, signal.SIGKILL)
+        self.client.wait_until(lambda: pid not in self.servers(), lambda: f"the end of {pid}")
 
     def check(self, path, *clauses):
         run(CHECK, "--socket", path["path"], *clauses)
@@ -128,17 +138,21 @@ class Servers(StorageTest):
     def test_one_that_takes_over(self):
         """Beside the one whose disk it is, another is answered before it is its turn, and served when it is."""
         self.start()
-        for sr in self.directory_sr(), self.file_sr():
-            vdi = self.client.create(sr, name="a", size=4 * M, format="Raw")
+        directory = self.directory_sr()
+        for sr, format_ in ((directory, "Raw"), (self.file_sr(), "Raw"), (directory, "Qcow2")):
+            vdi = self.client.create(sr, name="a", size=4 * M, format=format_)
             here = self.open(vdi, "VhostUser", "here")
             there = self.client.attach(vdi, "there", kinds=("VhostUser",))
             self.assertEqual(there["parameters"], {"standby": "yes"})
             self.check(there, "M-1", "M-3")
             with self.refused("Busy"):
                 self.client.step(vdi, "Activate", "there")
-            with self.refused("BadState"):
+            with self.refused("BadState" if format_ == "Raw" else "NotSupported"):
                 self.client.call(vdi, VDI, "GetStatistics", "(s)", "there")
             self.check(here, "B-1")
+            if format_ == "Qcow2":      # who stands by has said how large it is
+                with self.refused("Busy"):
+                    self.client.vdi(vdi, "Resize", "(t)", 6 * M)
             self.client.step(vdi, "Deactivate", "here")
             self.check(there, "M-1")
             self.client.step(vdi, "Activate", "there")
@@ -147,26 +161,44 @@ class Servers(StorageTest):
             for reader in "here", "there":
                 self.client.step(vdi, "Detach", reader)
             self.assertEqual([os.path.exists(path["path"]) for path in (here, there)], [False, False])
-            self.assertIsNone(self.server_of("xcp-vhost-blk"))
+            self.assertEqual(self.servers(), [])
 
     def test_one_that_stands_by_and_dies_or_is_not_needed(self):
         self.start()
-        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M, format="Raw")
+        sr = self.directory_sr()
+        for format_, program in (("Raw", "xcp-vhost-blk"), ("Qcow2", "xcp-vhost-relay"), ("Qcow2", "qemu-storage-daemon")):
+            vdi = self.client.create(sr, name="a", size=4 * M, format=format_)
+            self.check(self.open(vdi, "VhostUser", "here"), "M-1")
+            here = self.servers()
+            there = self.client.attach(vdi, "there", kinds=("VhostUser",))
+            self.check(there, "M-1")
+            self.end(next(pid for pid in self.servers(program) if pid not in here))
+            self.check(there, "M-1")  # it waits in the socket's queue until there is one again
+            self.client.step(vdi, "Detach", "there")
+            self.assertFalse(os.path.exists(there["path"]))
+            self.client.wait_until(lambda: self.servers() == here, lambda: f"only one to be left in {self.servers()}")
+            self.client.step(vdi, "Detach", "here")
+            self.client.wait_until(lambda: self.servers() == [], lambda: f"none to be left in {self.servers()}")
+        self.assertEqual(os.listdir(self.state / "paths"), [])
+
+    def test_one_that_takes_over_and_dies(self):
+        """The process before the disk is told of it, and nobody else has it meanwhile; the next has the disk from its beginning on."""
+        self.start()
+        vdi = self.client.create(self.directory_sr(), name="a", size=4 * M, format="Qcow2")
         self.open(vdi, "VhostUser", "here")
-        here = self.server_of("xcp-vhost-blk")
         there = self.client.attach(vdi, "there", kinds=("VhostUser",))
-        self.check(there, "M-1")
-        for pid in self.servers():
-            if pid != here:
-                os.kill(pid, signal.SIGKILL)
-        self.check(there, "M-1")  # it waits in the socket's queue until there is one again
-        self.client.step(vdi, "Detach", "there")
-        self.assertFalse(os.path.exists(there["path"]))
-        self.client.wait_until(lambda: self.servers() == [here], lambda: f"only one to be left in {self.servers()}")
-        self.client.step(vdi, "Detach", "here")
-        vdi = self.client.create(self.directory_sr("e"), name="q", size=4 * M, format="Qcow2")
-        self.open(vdi, "VhostUser", "here")
-        self.assertNotIn("parameters", self.client.attach(vdi, "there", kinds=("VhostUser",)))
+        self.client.step(vdi, "Deactivate", "here")
+        self.client.step(vdi, "Activate", "there")
+        self.check(there, "B-1")
+        for program in "qemu-storage-daemon", "xcp-vhost-relay":
+            self.end(self.server_of(program))
+            self.check(there, "B-1")
+        self.restart()
+        self.client.wait_until(lambda: self.server_of("qemu-storage-daemon"), "the disk to be served again")
+        self.check(there, "B-1")
+        for reader in "here", "there":
+            self.client.step(vdi, "Detach", reader)
+        self.assertEqual(self.servers(), [])
 
     def test_one_writes_or_several_read(self):
         self.start()
@@ -248,8 +280,8 @@ class Servers(StorageTest):
         self.start()
         vdi = self.client.create(self.directory_sr(), name="a", size=4 * M, format="Qcow2")
         path = self.open(vdi, "VhostUser")
-        server = self.server_of("qemu-storage-daemon")
         self.check(path, "B-1")
+        server = self.server_of("qemu-storage-daemon")
         for limit in range(50, 53):  # what QEMU answers is taken, too
             self.set_limits(vdi, IopsLimit=limit)
 
@@ -425,7 +457,7 @@ class TwoServices(StorageTest):
     def assert_refused(self, client, vdi, reader):
         with self.refused("Busy") as caught:
             client.step(vdi, "Activate", reader)
-        self.assertRegex(caught.exception.details["holder"], r"\Aprocess \d+ \((xcp-storage|xcp-vhost-blk|qemu-storage-da.*)\)\Z")
+        self.assertRegex(caught.exception.details["holder"], r"\Aprocess \d+ \((xcp-storage|xcp-vhost-blk|xcp-vhost-relay|qemu-storage-da.*)\)\Z")
 
     def assert_one_at_a_time(self, vdi, *kinds):
         self.attach(vdi, *kinds)
