@@ -137,7 +137,7 @@ static void on_remote(void *userdata, int r, sd_bus_message *result, struct idl_
                 job_done(job, r, error);
                 return;
         }
-        if (job->r >= 0) {
+        if (job->r >= 0 && !job->cancelled) {   /* if it is cancelled, the other side has failed for that */
                 job->r = r;
                 idl_error_move(&job->error, error);
         }

@@ -19,6 +19,7 @@
 #include "cleanup.h"
 #include "event.h"
 #include "log.h"
+#include "stream.h"
 #include "variables.h"
 #include "watch.h"
 
@@ -250,6 +251,14 @@ void guest_on_end(void *userdata, const char *how) {
 
 /* Beginning and end */
 
+/* To where nobody is any more. One that was about to begin has a socket there, whose other end would wait. */
+static int forget_migration(struct qemu_guest *guest) {
+        int r;
+
+        r = qmp_execute(guest->qmp, "migrate_cancel", NULL, -1, NULL, NULL, NULL);
+        return r < 0 ? r : qmp_execute(guest->qmp, "closefd", arguments_1("fdname", STREAM_FD), -1, NULL, NULL, NULL);
+}
+
 /* What an earlier manager had begun to bring up, or to take away, is taken away; what had been brought up is taken over. */
 static int take_over(struct qemu_guest *guest) {
         AUTO_FREE char *log = NULL;
@@ -281,7 +290,7 @@ static int take_over(struct qemu_guest *guest) {
                 return 0;
         }
         guest_open_reset_window(guest);         /* the manager before this one may have reset it a moment ago */
-        return qmp_execute(guest->qmp, "migrate_cancel", NULL, -1, NULL, NULL, NULL);    /* to where nobody is any more */
+        return forget_migration(guest);
 }
 
 static int find(struct qemu_guest *guest) {

@@ -19,7 +19,6 @@
 #define HEADER_FORMAT "xcp-qemu-stream 1 %08x\n"
 #define HEADER_SIZE 27u
 #define ANY_BOOT "-"                    /* facts in a stream are of no boot */
-#define FD_NAME "xcp-stream"            /* of the descriptor, with QEMU */
 #define BANDWIDTH_MAX (INT64_C(1) << 40)        /* bytes a second: no limit */
 
 struct stream {
@@ -140,7 +139,7 @@ static void on_fd(struct qemu_action *action, int r, struct json_object *value, 
                 return;
         }
         action->hear = hear_migration;
-        action_execute(action, action->stream->is_incoming ? "migrate-incoming" : "migrate", arguments_1("uri", "fd:" FD_NAME), -1,
+        action_execute(action, action->stream->is_incoming ? "migrate-incoming" : "migrate", arguments_1("uri", "fd:" STREAM_FD), -1,
                        on_begun);
 }
 
@@ -148,7 +147,7 @@ static void on_parameters(struct qemu_action *action, int r, struct json_object 
         if (r < 0)
                 end_badly(action, -EIO, why);
         else
-                action_execute(action, "getfd", arguments_1("fdname", FD_NAME), action->fd, on_fd);
+                action_execute(action, "getfd", arguments_1("fdname", STREAM_FD), action->fd, on_fd);
 }
 
 static void on_capabilities(struct qemu_action *action, int r, struct json_object *value, const char *why) {
@@ -405,6 +404,6 @@ int stream_restore(void *guest, struct hypervisor_call *call, const struct hyper
 int stream_receive(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error) {
         for (size_t i = 0; i < config->spec->n_disks; i++)
                 if (source_is_socket(config->disks[i].path) && !source_stands_by(config->disks[i].path))
-                        return idl_error_set_not_supported(error, "Receiving a guest with a disk over vhost-user that is no raw image");
+                        return idl_error_set_not_supported(error, "Receiving a guest with a disk over vhost-user for which nobody stands by");
         return begin_in(guest, call, config, "receive its guest", fd, false);
 }

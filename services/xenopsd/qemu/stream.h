@@ -10,6 +10,8 @@
 
 #include "action.h"
 
+#define STREAM_FD "xcp-stream"          /* what the file or socket is called with QEMU, until a migration has begun */
+
 struct stream *stream_free(struct stream *stream);
 
 int stream_save(void *guest, struct hypervisor_call *call, int fd, struct idl_error *error);
