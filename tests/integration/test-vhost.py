@@ -371,6 +371,15 @@ class CommandLine(Backend):
             self.assertIn(words, result.stderr)
         self.assertIn("descriptor of --fd: Bad", run(BLK, "--fd", "987", "--blk-file", self.file, check=1).stderr)
 
+    def test_it_may_have_the_descriptors_of_all_queues(self):
+        """Five of each, of which there may be 256; 1024 is what a process usually has."""
+        backend = Process(["sh", "-c", "ulimit -S -n 1024; exec \"$@\"", "sh", BLK, *self.options_of(self.socket), "--num-queues", "256"])
+        self.addCleanup(backend.kill)
+        backend.wait_output("ready\n")
+        line, = re.findall(r"^Max open files +(\w+) +(\w+)", pathlib.Path(f"/proc/{backend.pid}/limits").read_text(), re.MULTILINE)
+        self.assertEqual(*line)
+        self.end(backend)
+
     def test_one_listens_at_a_path(self):
         backend = self.blk()
         self.assertIn("Address already in use", run(BLK, "--socket-path", self.socket, "--blk-file", self.file, check=1).stderr)

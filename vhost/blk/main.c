@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <systemd/sd-event.h>
 #include <time.h>
 #include <unistd.h>
@@ -215,6 +216,16 @@ static int take_disk(const struct program *program) {
         return disk_lock(&program->disk, program->options.is_shared, true);
 }
 
+/* A queue takes five: three of its front-end's, and a ring and an event of its own. So all that there may be take more than a process usually has. */
+static void raise_descriptors(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);       /* up to what it may be: nothing refuses that */
+}
+
 static int run(struct program *program) {
         const struct options *options = &program->options;
         sd_event *event = program->event;
@@ -277,6 +288,7 @@ int main(int argc, char **argv) {
         if (r != 0)
                 return r == OPTIONS_SHOWN ? EXIT_SUCCESS : EXIT_BAD_OPTIONS;
         signal(SIGPIPE, SIG_IGN);
+        raise_descriptors();
         r = vhost_mapping_guard();
         if (r >= 0)
                 r = sd_event_new(&program.event);

@@ -31,9 +31,10 @@ void vhost_channel_close(struct vhost_channel *channel) {
         *channel = (struct vhost_channel) VHOST_CHANNEL_NONE;
 }
 
-/* Takes over every descriptor that the kernel has given us. */
+/* Takes over every descriptor that the kernel has given us. If some are missing, and there was room for them, this process has as many as it may have. */
 static int take_fds(struct vhost_channel *channel, struct msghdr *header) {
-        int r = header->msg_flags & MSG_CTRUNC ? -EBADF : 0;
+        size_t n_all = 0;
+        int r = 0;
 
         for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
                 size_t n;
@@ -41,6 +42,7 @@ static int take_fds(struct vhost_channel *channel, struct msghdr *header) {
                 if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
                         continue;
                 n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                n_all += n;
                 for (size_t i = 0; i < n; i++) {
                         int fd;
 
@@ -53,6 +55,8 @@ static int take_fds(struct vhost_channel *channel, struct msghdr *header) {
                         r = -EBADF;
                 }
         }
+        if (header->msg_flags & MSG_CTRUNC)
+                r = n_all < CONTROL_FDS ? -EMFILE : -EBADF;
         return r;
 }
 

@@ -38,7 +38,7 @@ void vhost_channel_close(struct vhost_channel *channel);
 
 /*
  * Returns 0 and a message, which is not checked beyond that it fits, or an outcome. -EBADMSG: a payload that is larger than any; -EBADF: more
- * descriptors than any message has; -ECONNRESET: the peer went in the middle of a message. After an error the channel can only be closed.
+ * descriptors than any message has; -EMFILE: this process may have no more of them; -ECONNRESET: the peer went in the middle of a message. After an error the channel can only be closed.
  */
 int vhost_channel_receive(struct vhost_channel *channel, struct vhost_message *ret_message);
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -93,6 +94,31 @@ static void test_too_many_fds(void) {
                         close(fds[i]);
         }
         g_assert_cmpuint(count_fds(), ==, before);
+}
+
+/* The kernel gives as many as this process may have, and says that there were more. */
+static void test_no_more_fds(void) {
+        struct vhost_channel channel;
+        struct vhost_frontend peer;
+        struct vhost_message message;
+        struct rlimit limit, lower;
+        int fds[3] = { 0, 0, 0 };
+        unsigned before;
+
+        make_pair(&channel, &peer);
+        before = count_fds();
+        g_assert_cmpint(vhost_frontend_send(&peer, VHOST_USER_SET_OWNER, 0, NULL, 0, fds, 3), ==, 0);
+        g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+        lower = limit;
+        lower.rlim_cur = (rlim_t) dup(0) + 1;           /* one more */
+        close((int) lower.rlim_cur - 1);
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &lower), ==, 0);
+        g_assert_cmpint(vhost_channel_receive(&channel, &message), ==, -EMFILE);
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &limit), ==, 0);
+        g_assert_cmpuint(count_fds(), ==, before + 1);
+        vhost_channel_close(&channel);
+        vhost_frontend_close(&peer);
+        g_assert_cmpuint(count_fds(), ==, before - 2);
 }
 
 static void test_ends_in_the_middle(void) {
@@ -198,6 +224,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/channel/message-that-comes-byte-by-byte", test_byte_by_byte);
         g_test_add_func("/channel/descriptors-stay-with-their-message", test_fds_stay_with_their_message);
         g_test_add_func("/channel/too-many-descriptors-are-closed", test_too_many_fds);
+        g_test_add_func("/channel/more-descriptors-than-the-process-may-have", test_no_more_fds);
         g_test_add_func("/channel/end-in-the-middle-of-a-message", test_ends_in_the_middle);
         g_test_add_func("/channel/payload-beyond-the-largest", test_payload_beyond_the_largest);
         g_test_add_func("/channel/peer-that-does-not-read", test_peer_that_does_not_read);
