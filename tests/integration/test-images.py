@@ -11,9 +11,11 @@ import pathlib
 import random
 import subprocess
 import tarfile
+import unittest
 
 from gi.repository import GLib
 from imageserver import Server, sha256
+from storagecase import can_mount
 from xenopsdcase import XenopsdTest
 
 NAME = "org.xen.xcp.images"
@@ -58,6 +60,14 @@ class ImagesTest(XenopsdTest):
     def files(self, directory):
         path = self.root / "images" / directory
         return sorted(os.listdir(path)) if path.exists() else []
+
+    def partial_size(self):
+        """How much is there of what is not whole."""
+        return sum(file.stat().st_size for file in self.inside("images/partial").iterdir() if file.suffix != ".etag")
+
+    def inside(self, path):
+        """A file of the service's, as it sees it."""
+        return pathlib.Path(f"/proc/{self.manager.pid}/root{self.root / path}")
 
     def wait_partial(self, size):
         """Waits until so much of something has come that is not whole yet."""
@@ -183,6 +193,22 @@ class Http(ImagesTest):
         self.failed(self.begin(server.url + "/down"), "Unreachable")  # not from https to http
 
 
+@unittest.skipUnless(can_mount(), "mount namespaces cannot be made here")
+class Full(ImagesTest):
+    def around(self, argv):
+        (self.root / "images").mkdir()
+        return ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=2m none "$0" && exec "$@"', self.root / "images", *argv]
+
+    def test_a_disk_that_is_full_does_not_stay_so(self):
+        self.failed(self.begin(self.source), "NotEnoughSpace")
+        self.assertEqual(self.partial_size(), 0)
+        self.server.files["/disk.raw.zst"] = subprocess.run(["zstd", "-qc"], input=self.data[:MIB] * 3, stdout=subprocess.PIPE, check=True).stdout
+        self.failed(self.begin(self.source + ".zst"), "NotEnoughSpace")
+        self.assertEqual((self.partial_size(), list(self.inside("images/images").iterdir())), (0, []))
+        self.server.files["/disk.raw"] = self.data[:MIB]
+        self.assertEqual(self.content(self.pull(self.source)[0]), self.data[:MIB])
+
+
 class Formats(ImagesTest):
     def compress(self, path):
         return subprocess.run(["zstd", "--quiet", "--stdout", path], check=True, capture_output=True).stdout
@@ -258,6 +284,12 @@ class Registry(RegistryTest):
         self.failed(self.begin(self.oci("vm:1")), "Corrupt", "checksum")
         self.server.files[f"/v2/vm/manifests/{digest}"] = b"{}"
         self.failed(self.begin(self.oci(f"vm@{digest}")), "Corrupt", "manifest")
+
+    def test_a_blob_that_does_not_end(self):
+        self.server.add_layer(self.data)
+        self.server.files[f"/v2/vm/blobs/{sha256(self.data)}"] = self.data + bytes(MIB)
+        self.failed(self.begin(self.oci("vm:1")), "Corrupt", f"more of it than the {len(self.data)} bytes")
+        self.assertEqual(self.partial_size(), 0)
 
     def test_what_is_no_disk(self):
         self.server.add_layer(self.data, media_type="application/vnd.example+gzip")

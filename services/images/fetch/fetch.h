@@ -73,6 +73,7 @@ struct download {
         bool is_etag_known;             /* the service has what it stands for */
         bool is_unchanged;              /* out */
         uint64_t size;                  /* 0: not known */
+        uint64_t size_max;              /* what it was said to have, and more is not taken; 0: any */
         bool is_archive;                /* the image is in it */
         const char *ca_file;            /* NULL: those of the system */
 };

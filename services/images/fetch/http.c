@@ -150,6 +150,7 @@ struct transfer {
         bool resumed;                   /* asked to go on at offset */
         bool begun;                     /* the answer's first byte was seen, and the file is what it should be for it */
         bool refused;                   /* the answer is not where we are */
+        bool is_too_long;               /* it goes on beyond what it was said to be */
         char etag[ETAG_MAX], range[96], length[32];
         int write_errno;
 };
@@ -214,6 +215,10 @@ static size_t on_data(char *data, size_t one, size_t n, void *userdata) {
 
         if (!transfer->begun && !begin_body(transfer))
                 return 0;
+        if (transfer->download->size_max > 0 && transfer->offset + n > transfer->download->size_max) {
+                transfer->is_too_long = true;
+                return 0;
+        }
         while (done < n) {
                 ssize_t written = pwrite(transfer->fd, data + done, n - done, (off_t) (transfer->offset + done));
 
@@ -294,9 +299,15 @@ static void read_etag(int directory, const char *name, char *ret_etag) {
 /* After a request that was not answered in full: 0 to try again, or -1. */
 static int after(struct transfer *transfer, CURLcode code, long status, unsigned *n_attempts, uint64_t before) {
         if (transfer->write_errno) {
+                if (transfer->write_errno == ENOSPC && ftruncate(transfer->fd, 0) < 0)  /* a disk that is full is not to stay so */
+                        return fail_errno("write what comes");
                 errno = transfer->write_errno;
                 return fail_errno("write what comes");
         }
+        if (transfer->is_too_long)
+                return ftruncate(transfer->fd, 0) < 0 ? fail_errno("write what comes")
+                                                      : fail(FAILURE_CORRUPT, "the registry has more of it than the %llu bytes that it says",
+                                                             (unsigned long long) transfer->download->size_max);
         if (transfer->refused || (transfer->offset > 0 && status == 416)) {
                 transfer->offset = 0;   /* the server cannot go on where we are */
                 return ftruncate(transfer->fd, 0) < 0 ? fail_errno("write what comes") : 0;

@@ -192,7 +192,7 @@ static int take_layer(struct download *download, const struct oci_reference *oci
         if (checksum_parse(digest, &download->checksum) < 0)
                 return fail(FAILURE_CORRUPT, "the layer's digest is '%.80s'", digest);
         if (json_object_object_get_ex(layer, "size", &size) && json_object_get_int64(size) > 0)
-                download->size = (uint64_t) json_object_get_int64(size);
+                download->size = download->size_max = (uint64_t) json_object_get_int64(size);
         snprintf(download->url, sizeof download->url, "%s://%s/v2/%s/blobs/%s:%s", oci->plain_http ? "http" : "https", oci->host, oci->repository,
                  download->checksum.algorithm, download->checksum.hex);
         return 0;
