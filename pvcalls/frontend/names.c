@@ -189,15 +189,3 @@ int xcp_pvcalls_peer_address(struct xcp_pvcalls_socket *socket, struct sockaddr 
         pthread_mutex_unlock(&socket->pvcalls->lock);
         return r;
 }
-
-int xcp_pvcalls_set_v6_only(struct xcp_pvcalls_socket *socket) {
-        int r = 0;
-
-        pthread_mutex_lock(&socket->pvcalls->lock);
-        if (socket->known)
-                r = -EINVAL;
-        else
-                socket->v6_only = true;
-        pthread_mutex_unlock(&socket->pvcalls->lock);
-        return r;
-}

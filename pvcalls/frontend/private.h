@@ -132,6 +132,7 @@ void socket_drop_ring(struct xcp_pvcalls_socket *socket, bool keep);
 void socket_release(struct xcp_pvcalls_socket *socket);
 void socket_queue(struct xcp_pvcalls_socket *socket, struct request *request);
 int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd);
+int socket_ask_option(struct xcp_pvcalls_socket *socket, uint32_t level, uint32_t name, const void *value, uint32_t n);
 void socket_park(struct xcp_pvcalls_socket *listener);
 void socket_restore(struct xcp_pvcalls_socket *listener);
 void sockets_flush(struct xcp_pvcalls *pvcalls);

@@ -169,27 +169,13 @@ int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
         return 0;
 }
 
-/* Sets an option of the backend's socket. Level and name are Linux's on x86. */
-static int ask_option(struct xcp_pvcalls_socket *socket, uint32_t level, uint32_t name, const void *value, uint32_t n) {
-        struct request *request = request_new(PVCALLS_SETSOCKOPT, socket->id, socket);
-
-        if (!request)
-                return -ENOMEM;
-        request->wire.u.sockopt.level = level;
-        request->wire.u.sockopt.name = name;
-        request->wire.u.sockopt.len = n;
-        memcpy(request->wire.u.sockopt.value, value, n);
-        socket_queue(socket, request);
-        return 0;
-}
-
 /* What has to be said of a socket before anything is asked for it. */
 static int introduce(struct xcp_pvcalls_socket *socket) {
         int r = socket_ask(socket, PVCALLS_SOCKET);
 
         socket->known = r == 0;
         if (r == 0 && socket->v6_only && socket->family == AF_INET6)
-                r = ask_option(socket, 41, 26, &(uint32_t) { 1 }, sizeof(uint32_t));
+                r = socket_ask_option(socket, 41, 26, &(uint32_t) { 1 }, sizeof(uint32_t));
         return r;
 }
 
@@ -322,7 +308,7 @@ struct xcp_pvcalls_socket *xcp_pvcalls_socket_reset(struct xcp_pvcalls_socket *s
         pvcalls = socket->pvcalls;
         pthread_mutex_lock(&pvcalls->lock);
         if (pvcalls->terms.options && socket->known && link_is_up(pvcalls))
-                (void) ask_option(socket, 1, 13, (uint32_t[2]) { 1, 0 }, sizeof(uint32_t[2]));  /* without memory for it, it is a release */
+                (void) socket_ask_option(socket, 1, 13, (uint32_t[2]) { 1, 0 }, sizeof(uint32_t[2]));  /* without memory for it, it is a release */
         sockets_flush(pvcalls);                                 /* before RELEASE, which goes ahead of what waits for a slot */
         socket_release(socket);
         sockets_flush(pvcalls);

@@ -314,6 +314,21 @@ static void test_names_that_change(struct fixture *fixture, gconstpointer data) 
         }
 }
 
+/* One that answers no option makes nobody keep more and more of them. */
+static void test_options_are_bounded(struct fixture *fixture, gconstpointer data) {
+        struct xcp_pvcalls_socket *socket = dial(fixture, NULL);
+        const uint32_t on = 1;
+        int n = 0, r;
+
+        while ((r = xcp_pvcalls_set_option(socket, 1, 9, &on, sizeof on)) == 0)
+                g_assert_cmpint(++n, <, 100);
+        g_assert_cmpint(r, ==, -EAGAIN);
+        g_assert_cmpuint(answer(fixture, PVCALLS_SETSOCKOPT, -92).u.sockopt.name, ==, 9);
+        g_assert_cmpint(xcp_pvcalls_set_option(socket, 1, 9, &on, sizeof on), ==, 0);
+        g_assert_cmpint(xcp_pvcalls_set_option(socket, 1, 9, &on, 37), ==, -EINVAL);
+        xcp_pvcalls_socket_release(socket);
+}
+
 /* It stays on its feet, and says that it is not connected, whatever a state node says in whatever order. */
 static void test_states_in_any_order(struct fixture *fixture, gconstpointer data) {
         static const char *const states[] = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "-1", "44", "x", NULL };
@@ -467,6 +482,7 @@ int main(int argc, char **argv) {
         ADD("references-on-our-pages", test_references_on_our_pages);
         ADD("names-that-cannot-be", test_names_that_cannot_be);
         ADD("names-that-change", test_names_that_change);
+        ADD("options-are-bounded", test_options_are_bounded);
         ADD("states-in-any-order", test_states_in_any_order);
         ADD("offers-that-cannot-be", test_offers_that_cannot_be);
         ADD("events-of-nothing", test_events_of_nothing);

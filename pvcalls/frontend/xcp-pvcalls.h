@@ -135,6 +135,13 @@ int xcp_pvcalls_peer_address(struct xcp_pvcalls_socket *socket, struct sockaddr 
  */
 int xcp_pvcalls_shutdown(struct xcp_pvcalls_socket *socket, int how);
 
+/*
+ * setsockopt(2) of a connection, on the backend's side: level, name and value are Linux's on x86, and docs/pvcalls-extensions.md, "Socket options", lists
+ * those that there are. It is on its way when this returns 0; a backend that refuses it does not say so. -EOPNOTSUPP: it has no options; -EAGAIN: too
+ * many are on their way.
+ */
+int xcp_pvcalls_set_option(struct xcp_pvcalls_socket *socket, int level, int name, const void *value, socklen_t size);
+
 /* How the last call ended: 0, its error, or -EINPROGRESS. */
 int xcp_pvcalls_result(struct xcp_pvcalls_socket *socket);
 

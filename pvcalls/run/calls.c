@@ -132,6 +132,7 @@ static int64_t connect_end(struct supervisor *supervisor, int fd, struct carried
                 return own;
         }
         connection_begin(carried, own);
+        options_pass_on(carried, fd);
         connection_run(carried);
         return 0;
 }
@@ -287,6 +288,7 @@ static int64_t accept_one(struct supervisor *supervisor, struct call *call, cons
                 connection->family = listener->family;
                 listener->n_delivered--;
                 r = carried_adopt(connection, own);
+                options_pass_on(connection, own);
         }
         if (r == 0 && call->data.args[1] != 0)
                 r = address_write(target, call->data.args[1], call->data.args[2], &connection->peer, connection->family);
@@ -359,6 +361,8 @@ static int64_t handle(struct supervisor *supervisor, struct call *call, const st
                 return call_getpeername(carried, call, target);
         case __NR_getsockopt:
                 return call_get_error(carried, call, target);
+        case __NR_setsockopt:
+                return call_set_option(carried, call, target);
         case __NR_shutdown:
                 return call_shutdown(carried);
         default:

@@ -171,24 +171,26 @@ void connection_run(struct carried *carried) {
 }
 
 /*
- * Lets the program's socket have a buffer of normal size. It is looked for where it was: in most programs it is still there. Otherwise it stays
- * with a small one, and is slower to send.
+ * Lets the program's socket, which was connected without being waited for, have a buffer of normal size, and the connection its options. It is looked for
+ * where it was: in most programs it is still there. Otherwise it stays with a small one, and is slower to send.
  */
-static void unlock(struct carried *carried) {
-        int fd = carried->locked ? target_socket(carried->caller, carried->caller_fd, carried->inode) : -1;
+static void look_at_program(struct carried *carried) {
+        int fd = carried->fd >= 0 && !carried->datagrams ? target_socket(carried->caller, carried->caller_fd, carried->inode) : -1;
 
         if (fd < 0)
                 return;
-        loopback_unlock(fd);
-        close(fd);
+        if (carried->locked)
+                loopback_unlock(fd);
         carried->locked = false;
+        options_pass_on(carried, fd);
+        close(fd);
 }
 
 /* A connect that was or was not waited for has ended. */
 static void connect_ended(struct carried *carried, int result) {
         if (result == 0) {
                 carried->kind = CARRIED_CONNECTED;
-                unlock(carried);
+                look_at_program(carried);
                 if (carried->junk > 0)
                         loopback_open_up(carried->fd);
                 connection_run(carried);

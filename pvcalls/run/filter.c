@@ -124,11 +124,20 @@ static const struct sock_filter statements[] = {
         ON(SO_ERROR, SECCOMP_RET_USER_NOTIF),
         RETURN(SECCOMP_RET_ALLOW),
 
-        UNLESS(__NR_setsockopt, 6),
+        /* setsockopt, of what is about the way to the peer (options.c) */
+        UNLESS(__NR_setsockopt, 19),
         LOAD(DATA(args[1])),
-        UNLESS(IPPROTO_TCP, 3),
+        UNLESS(SOL_SOCKET, 4),
+        LOAD(DATA(args[2])),
+        ON(SO_KEEPALIVE, SECCOMP_RET_USER_NOTIF),
+        RETURN(SECCOMP_RET_ALLOW),
+        UNLESS(IPPROTO_TCP, 11),
         LOAD(DATA(args[2])),
         ON(TCP_FASTOPEN_CONNECT, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        ON(TCP_KEEPIDLE, SECCOMP_RET_USER_NOTIF),
+        ON(TCP_KEEPINTVL, SECCOMP_RET_USER_NOTIF),
+        ON(TCP_KEEPCNT, SECCOMP_RET_USER_NOTIF),
+        ON(TCP_USER_TIMEOUT, SECCOMP_RET_USER_NOTIF),
         RETURN(SECCOMP_RET_ALLOW),
 
         RETURN(SECCOMP_RET_ALLOW),

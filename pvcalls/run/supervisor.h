@@ -185,6 +185,10 @@ int address_read(const struct target *target, uint64_t address, uint64_t length,
 /* One to connect or send to: any address is loopback's (pvcalls_name_make_destination()). */
 int destination_read(const struct target *target, uint64_t address, uint64_t length, struct pvcalls_name *ret_address);
 
+/* options.c: what a program has said of its socket before it was a connection; and the handler of setsockopt. */
+void options_pass_on(struct carried *carried, int fd);
+int64_t call_set_option(struct carried *carried, struct call *call, const struct target *target);
+
 /*
  * shared.c: that it is bound, and may have others beside it; 1 if another of this address has it beside it now (0: there is none); the backend's socket
  * of those that share one; whose turn is the next connection (NULL: nobody has room for one); calls that wait at followers; and the end of one, which

@@ -19,6 +19,16 @@ from pvcalls import Backend, Server, echo, keep, make_device
 MIB = 1 << 20
 
 
+def kept_alive(ends):
+    """Of ("local" or "remote", port), those that a connection of the host's has whose timer is that of keep-alive; once for each."""
+    found = []
+    for line in pathlib.Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        _, local, remote, state, _, timer, *_ = line.split()
+        if state == "01" and timer.startswith("02:"):
+            found += [(which, port) for which, port in (("local", int(local[-4:], 16)), ("remote", int(remote[-4:], 16))) if (which, port) in ends]
+    return found
+
+
 class Programs(Carried):
     def setUp(self):
         super().setUp()
@@ -278,6 +288,37 @@ with socket.socket() as one:
 """
         said = self.run_carried(sys.executable, "-c", script).stdout.splitlines()
         self.assertEqual(said, ["io_uring ENOSYS", "x32 ENOSYS", "fast open ENOTSUP", "urgent ENOTSUP", "of a message ENOTSUP", "before connecting ENOTSUP"])
+
+    def test_keep_alive_is_the_connection_s(self):
+        """Asked for before it is connected, by a connect that does not wait as well, afterwards, and by a listener: seen on the backend's sockets."""
+        server = self.stack.enter_context(Server(keep))
+        script = f"""
+import select, socket
+server, kept = ("127.0.0.1", {server.port}), []
+for keep_before, waits in ((True, True), (True, False), (False, True)):
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, keep_before)
+    one.setblocking(waits)
+    one.connect_ex(server)
+    select.select([], [one], [], 60)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1) if not keep_before else None
+    kept.append(one)
+listener = socket.create_server(("{self.address}", 0))
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+print(listener.getsockname()[1], flush=True)
+accepted = listener.accept()[0]
+print("accepted", flush=True)
+accepted.recv(1)
+"""
+        program = self.start_carried(sys.executable, "-c", script)
+        port = int(program.wait_output(r"^(\d+)\n").group(1))
+        with socket.create_connection((self.address, port), 60) as client:
+            program.wait_output("accepted")
+            ends = [("remote", server.port)] * 3 + [("local", port)]
+            wait_until(lambda: sorted(kept_alive(ends)) == sorted(ends), lambda: f"keep-alive of {ends}: {kept_alive(ends)}")
+            client.sendall(b"x")
+        program.wait().check()
+        self.wait_tidy()
 
     def test_a_second_time_around_a_program(self):
         said = self.run_carried(RUN, "--all", "--", "true", check=125)
