@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pathlib
+import select
 import signal
 import socket
 import sqlite3
@@ -48,11 +49,7 @@ class Servers(StorageTest):
 
     def server_of(self, program):
         """The process that serves, of this test's service: its child, or that one's."""
-        for pid in self.below(self.service.pid):
-            with contextlib.suppress(FileNotFoundError):  # it has just ended
-                if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == program:
-                    return pid
-        return None
+        return next(iter(self.servers(program)), None)
 
     def below(self, pid):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -64,15 +61,16 @@ class Servers(StorageTest):
         """The processes that serve disks, of this test's service."""
         pids = []
         for pid in self.below(self.service.pid):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):  # it has just ended
                 if os.path.basename(os.readlink(f"/proc/{pid}/exe")) in (programs or ("xcp-vhost-blk", "xcp-vhost-relay", "qemu-storage-daemon")):
                     pids.append(pid)
         return pids
 
     def end(self, pid):
-        """Kills one that serves. Who connects while it has not quite ended is cut off."""
-        os.kill(pid, signal.SIGKILL)
-        self.client.wait_until(lambda: pid not in self.servers(), lambda: f"the end of {pid}")
+        """Kills one that serves. Who connects while it still has its sockets is cut off: they are closed when it is a zombie, and its memory is gone before."""
+        with contextlib.closing(os.fdopen(os.pidfd_open(pid))) as end:
+            os.kill(pid, signal.SIGKILL)
+            self.client.wait_until(lambda: select.select([end], [], [], 0)[0], lambda: f"the end of {pid}")
 
     def check(self, path, *clauses):
         run(CHECK, "--socket", path["path"], *clauses)
