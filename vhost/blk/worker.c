@@ -9,7 +9,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,8 +71,7 @@ static bool answer_ended(struct worker *worker) {
                 request->next = worker->free_requests;
                 worker->free_requests = request;
         }
-        if (vhost_queue_flush(worker->queue))
-                pace_notified(&worker->pace);
+        vhost_queue_flush(worker->queue);
         return true;
 }
 
@@ -102,9 +100,7 @@ static int begin_batch(struct worker *worker) {
                 uint64_t now = now_usec();
                 int r;
 
-                if (n == 0)
-                        pace_begin(&worker->pace, now);
-                else if (pace_shows(&worker->pace, now))
+                if (pace_shows(&worker->pace, now))
                         answer_ended(worker);
                 if (!may_begin(worker, now))
                         break;
@@ -123,26 +119,6 @@ static int begin_batch(struct worker *worker) {
         return (int) n;
 }
 
-/* How often this thread has had to give up its CPU. */
-static long count_preempted(void) {
-        struct rusage usage;
-
-        return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
-}
-
-static void end_look(struct worker *worker) {
-        if (worker->pace.has_looked)
-                pace_looked(&worker->pace, count_preempted());
-}
-
-/* Something has come, which may have been waited for. */
-static void end_wait(struct worker *worker) {
-        if (worker->pace.idle_since_usec == 0)
-                return;
-        end_look(worker);
-        pace_came(&worker->pace, now_usec());
-}
-
 /* Waits for what comes next, or just lets time pass. Returns whether the ring is to be looked at. */
 static bool sleep_or_look(struct worker *worker, bool looks, bool broken) {
         struct vhost_queue *queue = worker->queue;
@@ -156,7 +132,8 @@ static bool sleep_or_look(struct worker *worker, bool looks, bool broken) {
                         delay = wait;
                         pace_forget(&worker->pace);
                 } else if (pace_look(&worker->pace, now)) {
-                        sched_yield();  /* to whoever wants the CPU, who is then counted as if it had been taken from us; with real-time priority, only so */
+                        sched_yield();
+                        pace_gave_way(&worker->pace, now_usec());
                         if (worker->io.n_in_flight > 0)
                                 io_wait(&worker->io, -1, worker->wake_fd, false, 0);
                         return true;
@@ -166,7 +143,6 @@ static bool sleep_or_look(struct worker *worker, bool looks, bool broken) {
                                 return true;
                 }
         }
-        end_look(worker);
         events = io_wait(&worker->io, broken || delay != UINT64_MAX ? -1 : queue->kick_fd, worker->wake_fd, true, delay);
         if (events & IO_WAKE)
                 clear(worker->wake_fd);
@@ -180,6 +156,7 @@ static int run_batch(struct worker *worker, bool looks) {
         bool has_answered;
         int n = 0;
 
+        pace_begin(&worker->pace, now_usec());
         if (looks) {
                 if (worker->asks_for_kicks)
                         vhost_ring_wake(&worker->queue->ring);
@@ -192,7 +169,7 @@ static int run_batch(struct worker *worker, bool looks) {
                 answer_ended(worker);
         }
         if (n > 0 || has_answered)
-                end_wait(worker);
+                pace_came(&worker->pace);
         return n;
 }
 
@@ -201,7 +178,7 @@ static void run_queue(struct worker *worker) {
         bool looks = queue->at_once, broken = false;
 
         worker->asks_for_kicks = true;
-        pace_init(&worker->pace, worker->options->look_usec, worker->options->n_cpus, count_preempted());
+        pace_init(&worker->pace, worker->options->look_usec, worker->options->n_cpus);
         for (;;) {
                 bool has_left = !broken && vhost_ring_has_left(&queue->ring);
                 int n = run_batch(worker, (worker->command == COMMAND_RUN || has_left) && looks && !broken);
