@@ -185,7 +185,7 @@ static void test_whatever_was_before(void) {
         GRand *random = g_rand_new_with_seed(7);
         struct clock clock;
 
-        for (int i = 0; i < 32; i++) {
+        for (int i = 0; i < 12; i++) {
                 int n = g_rand_int_range(random, 1, 500), n_waits = g_rand_int_range(random, 1, 9), n_taken = g_rand_int_range(random, 1, 9);
 
                 begin(&clock, MAX_USEC, 2);

@@ -315,9 +315,11 @@ void vhost_queue_clear_kick(struct vhost_queue *queue) {
                 errno = 0;              /* somebody was faster, or there was none: the ring itself says what there is */
 }
 
-void vhost_queue_flush(struct vhost_queue *queue) {
-        if (vhost_ring_publish(&queue->ring))
-                signal_call(queue);
+bool vhost_queue_flush(struct vhost_queue *queue) {
+        if (!vhost_ring_publish(&queue->ring))
+                return false;
+        signal_call(queue);
+        return true;
 }
 
 void vhost_queue_fail(struct vhost_queue *queue) {

@@ -130,8 +130,8 @@ void vhost_queue_stopped(struct vhost_queue *queue);
 
 /* The kick was seen. Before taking requests. */
 void vhost_queue_clear_kick(struct vhost_queue *queue);
-/* Lets the driver see what was put, and notifies it if it wants that. */
-void vhost_queue_flush(struct vhost_queue *queue);
+/* Lets the driver see what was put, and notifies it if it wants that. Returns whether it did. */
+bool vhost_queue_flush(struct vhost_queue *queue);
 /* The ring is broken: the front-end is told, and the device leaves the queue alone until it ends. */
 void vhost_queue_fail(struct vhost_queue *queue);
 
