@@ -29,10 +29,18 @@ static void cut_front(struct iovec **iov, size_t *n_iov, void *to, size_t n) {
         }
 }
 
+/*
+ * How much of the buffer is valid from its first byte on, which is what the used ring tells (VIRTIO 1.2 §2.7.8.2): the data, and the status only if nothing
+ * in between was left as it was.
+ */
+static void set_written(struct request *request, uint64_t n_data) {
+        request->n_written = (uint32_t) (n_data + (n_data == request->chain.n_in_bytes - 1));
+}
+
 static void answer(struct request *request, uint8_t status) {
         request->action = REQUEST_ANSWER;
         request->status = status;
-        request->n_written = 1;
+        set_written(request, 0);
 }
 
 /* Where sectors are in the file: whether the disk has them. */
@@ -83,7 +91,7 @@ static void parse_id(struct request *request, const struct disk *disk, uint64_t 
         size_t left = n_bytes < DISK_SERIAL_MAX ? n_bytes : DISK_SERIAL_MAX;
 
         answer(request, VIRTIO_BLK_S_OK);
-        request->n_written += (uint32_t) left;
+        set_written(request, left);
         for (size_t i = 0; i < request->n_data && left > 0; i++) {
                 size_t k = request->data[i].iov_len < left ? request->data[i].iov_len : left;
 
@@ -144,9 +152,7 @@ int request_parse(struct request *request, const struct disk *disk) {
 
 void request_end(struct request *request, int r) {
         request->status = r < 0 ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK;
-        request->n_written = 1;
-        if (request->action == REQUEST_READ && r >= 0)
-                request->n_written += (uint32_t) request->length;
+        set_written(request, request->action == REQUEST_READ && r >= 0 ? request->length : 0);
 }
 
 void request_answer(struct request *request) {

@@ -34,7 +34,7 @@ struct request {
         uint64_t offset, length;        /* of the file */
         uint8_t *status_at;
         uint8_t status;                 /* VIRTIO_BLK_S_* */
-        uint32_t n_written;             /* bytes that the device has written, with the status */
+        uint32_t n_written;             /* for vhost_ring_put() */
         struct request *next;           /* of a list: the owner's */
 };
 
