@@ -2,10 +2,8 @@
 """Emulated Xen whose domains have each a bus and a bridge, and the programs that measure them."""
 
 import contextlib
-import os
 import pathlib
 import sys
-import time
 
 from comparison import ROUND_DEADLINE, Program, progress
 from dbuswire import Bus, CallFailed
@@ -65,13 +63,7 @@ class Joined:
 
     def ready(self, domain, program, *arguments):
         """Starts what has --ready-fd in a domain, and waits until it says that it is ready."""
-        reader, writer = os.pipe()
-        process = self.xen.start(domain, build_directory() / program, *arguments, "--ready-fd", "0", stdin=writer)
-        self._stack.callback(process.kill)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as ready:
-            if ready.read(1) != b"\n":
-                raise Failed(f"did not start: {process.wait()}")
+        self._stack.callback(self.xen.start_ready(domain, build_directory() / program, *arguments).kill)
 
     def bus(self, domain):
         return self.xen.rundir / f"dom{domain}/bus"

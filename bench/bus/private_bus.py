@@ -2,13 +2,12 @@
 """A bus of xcp-bus-run with services on it, and the programs that measure them."""
 
 import json
-import os
 import pathlib
 import tempfile
 import time
 
 from comparison import Program
-from harness import Failed, Process, build_directory, run
+from harness import Process, build_directory, run
 
 # What no service of ours needs: the peer's name. The rest is as on every bus.
 POLICY = "allow own org.libvirt to owner\n"
@@ -47,12 +46,8 @@ class PrivateBus:
 
     def _ready(self, argv):
         """Starts what has --ready-fd, and waits until it says that it is ready. Returns its process."""
-        reader, writer = os.pipe()
-        process = self.start([*argv, "--ready-fd", "0"], stdin=writer)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as ready:
-            if ready.read(1) != b"\n":
-                raise Failed(f"did not start: {process.wait()}")
+        process = Process.ready(argv)
+        self._processes.append(process)
         return process
 
     def start(self, argv, **options):

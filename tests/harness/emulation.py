@@ -80,6 +80,10 @@ class Emulation:
         """Starts a program in a domain. Options are those of harness.Process."""
         return Process(self._exec_argv(domain, argv), **options)
 
+    def start_ready(self, domain, *argv, **options):
+        """Starts a program that has --ready-fd in a domain, and returns it when it is ready. Options are those of Process.ready."""
+        return Process.ready(self._exec_argv(domain, argv), **options)
+
     def create(self, *arguments):
         """Creates a domain, with arguments such as "--name", "web". Returns its domid."""
         return int(self.xenemu("create", *arguments).stdout)

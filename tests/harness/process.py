@@ -16,6 +16,7 @@ from .wait import DEADLINE, Deadline, TimedOut
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 PR_SET_CHILD_SUBREAPER = 36
+READY_DEADLINE = 120.0  # seconds: a service may have to wait for another, or find what it left
 OUTPUT_SHOWN = 4000  # characters of output in a message: enough for a backtrace
 
 _root = None  # pid of the process below which everything is that was started here; None: this one
@@ -93,6 +94,28 @@ class Process:
             for name, pipe in (("stdout", self._popen.stdout), ("stderr", self._popen.stderr))
             if pipe
         }
+
+    @classmethod
+    def ready(cls, argv, deadline=READY_DEADLINE, **options):
+        """Starts a program that has --ready-fd, and returns it when it has said that it is ready. If it does not say so, it is killed."""
+        reader, writer = os.pipe()
+        with os.fdopen(reader, "rb") as said:
+            try:
+                process = cls([*argv, "--ready-fd", "0"], stdin=writer, **options)
+            finally:
+                os.close(writer)
+            try:
+                until = Deadline(deadline)
+                poll = select.poll()
+                poll.register(said, select.POLLIN)
+                if not poll.poll(until.left() * 1000):
+                    raise TimedOut(until.seconds, f"{process} to be ready{process._output()}")
+                if said.read(1) != b"\n":
+                    raise Failed(f"did not become ready: {process.wait()}")
+            except BaseException:
+                process.kill()
+                raise
+        return process
 
     def __enter__(self):
         return self

@@ -24,17 +24,6 @@ allow own org.example.* by any
 """
 
 
-def start_ready(xen, domain, *argv):
-    """Starts a program with --ready-fd, and returns it when it is ready."""
-    reader, writer = os.pipe()
-    process = xen.start(domain, *argv, "--ready-fd", "0", stdin=writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as ready:
-        if ready.read(1) != b"\n":
-            raise AssertionError(f"did not become ready: {process.wait()}")
-    return process
-
-
 def echo(bus, call):
     """A service that answers with what it was asked."""
     if call.type != CALL or call.flags & NO_REPLY:
@@ -89,12 +78,12 @@ class BridgeCase(TestCase):
         policies = self.directory(domain) / "bus.d"
         policies.mkdir(mode=0o755, exist_ok=True)
         (policies / "test.policy").write_text("allow own org.example.* to owner domains\n")
-        self.buses[domain] = start_ready(self.xen, domain, BUS_RUN, "--broker", self.broker)
+        self.buses[domain] = self.xen.start_ready(domain, BUS_RUN, "--broker", self.broker)
         self.addCleanup(self.buses[domain].kill)
 
     def start_bridge(self, domain):
         self.policy_file(domain).write_text(self.policy)
-        bridge = start_ready(self.xen, domain, BRIDGE, "--policy", self.policy_file(domain), *self.bridge_arguments)
+        bridge = self.xen.start_ready(domain, BRIDGE, "--policy", self.policy_file(domain), *self.bridge_arguments)
         self.addCleanup(self.show_log, domain, bridge)
         self.addCleanup(self.end, bridge)
         self.bridges[domain] = bridge

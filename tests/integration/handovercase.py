@@ -163,14 +163,9 @@ class HandoverTest(TestCase):
 
     def start(self, state, *arguments, haste=1):
         """haste: all its bounds are so many times shorter."""
-        reader, writer = os.pipe()
-        service = Process([STORAGE, "--bus-address", self.bus.address, "--state-dir", self.root / state, "--ready-fd", "0", *arguments],
-                          stdin=writer, env={"XCP_HANDOVER_HASTE": str(haste)})
+        service = Process.ready([STORAGE, "--bus-address", self.bus.address, "--state-dir", self.root / state, *arguments],
+                                env={"XCP_HANDOVER_HASTE": str(haste)})
         self.addCleanup(self.end, service)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as ready:
-            if ready.read(1) != b"\n":
-                self.fail(str(service.wait()))
         return service
 
     def end(self, service):
@@ -277,13 +272,8 @@ class AcrossTest(TestCase):
         return self.directory(domain) / "bus"
 
     def start_ready(self, domain, *argv, **options):
-        reader, writer = os.pipe()
-        process = self.xen.start(domain, *argv, "--ready-fd", "0", stdin=writer, **options)
+        process = self.xen.start_ready(domain, *argv, **options)
         self.addCleanup(self.end, process)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as ready:
-            if ready.read(1) != b"\n":
-                self.fail(str(process.wait()))
         return process
 
     def end(self, process):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Domains whose buses are joined, for tests of the bridge itself. (bridgecase.py is for tests of what uses bridges.)"""
 
-import os
 import signal
 import sys
 
@@ -37,17 +36,6 @@ allow own org.xen.xcp.example by any
 """
 
 
-def start_ready(xen, domain, *argv):
-    """Starts a program with --ready-fd, and returns it when it is ready."""
-    reader, writer = os.pipe()
-    process = xen.start(domain, *argv, "--ready-fd", "0", stdin=writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as ready:
-        if ready.read(1) != b"\n":
-            raise AssertionError(f"did not become ready: {process.wait()}")
-    return process
-
-
 class LinkCase(TestCase):
     """Domains 0, 1 and, if domains is 2, 2: each with a bus and a bridge. Clients and services are threads of the test."""
 
@@ -74,7 +62,7 @@ class LinkCase(TestCase):
         policies = self.directory(domain) / "bus.d"
         policies.mkdir(mode=0o755, exist_ok=True)
         (policies / "test.policy").write_text("allow own org.example.* to owner domains\n")
-        bus = start_ready(self.xen, domain, BUS_RUN, "--broker", self.broker)
+        bus = self.xen.start_ready(domain, BUS_RUN, "--broker", self.broker)
         self.addCleanup(bus.kill)
         self.buses[domain] = bus
 
@@ -91,7 +79,7 @@ class LinkCase(TestCase):
 
     def start_bridge(self, domain, *arguments):
         self.write_policy(domain, self.policy_of(domain))
-        bridge = start_ready(self.xen, domain, BRIDGE, "--policy", self.directory(domain) / "test.policy", *arguments)
+        bridge = self.xen.start_ready(domain, BRIDGE, "--policy", self.directory(domain) / "test.policy", *arguments)
         self.addCleanup(self.show_log, domain, bridge)
         self.addCleanup(self.end, bridge)
         self.bridges[domain] = bridge

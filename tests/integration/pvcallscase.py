@@ -6,7 +6,7 @@ import os
 import pathlib
 import signal
 
-from bridgecase import BUS_RUN, start_ready
+from bridgecase import BUS_RUN
 from harness import Emulation, TestCase, build_directory, wait_until
 from pvcalls import Frontend, Server, echo
 from pvcallsclient import ALLOW_ALL, Controller
@@ -32,7 +32,7 @@ class ControllerCase(TestCase):
         self.xen = self.enterContext(Emulation(domains=self.domains))
         self.state = self.xen.rundir / "state"
         self.addCleanup(self.kill_backends)
-        self.addCleanup(start_ready(self.xen, 0, BUS_RUN, "--broker", os.environ.get("XCP_BROKER", "dbus-daemon")).kill)
+        self.addCleanup(self.xen.start_ready(0, BUS_RUN, "--broker", os.environ.get("XCP_BROKER", "dbus-daemon")).kill)
         self.address = f"unix:path={self.xen.rundir}/dom0/bus"
         self.before, self.used_before = self.left(), self.used()
         self.service = self.start()
@@ -40,7 +40,7 @@ class ControllerCase(TestCase):
         self.addCleanup(self.controller.close)
 
     def start(self, *prefix):
-        service = start_ready(self.xen, 0, *prefix, PROGRAM, "--bus-address", self.address, "--state-dir", self.state)
+        service = self.xen.start_ready(0, *prefix, PROGRAM, "--bus-address", self.address, "--state-dir", self.state)
         self.addCleanup(self.end, service)
         return service
 

@@ -51,14 +51,8 @@ class StorageTest(TestCase):
         self.client = None
 
     def start(self, *before):
-        reader, writer = os.pipe()
-        argv = [*before, STORAGE, "--bus-address", self.address, "--state-dir", self.state, "--ready-fd", "0"]
-        self.service = Process(argv, stdin=writer)
+        self.service = Process.ready([*before, STORAGE, "--bus-address", self.address, "--state-dir", self.state])
         self.addCleanup(self.service.kill)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as ready:
-            if ready.read(1) != b"\n":
-                self.fail(str(self.service.wait()))
         if not self.client:
             self.client = Client(self.address)
             self.addCleanup(self.client.close)

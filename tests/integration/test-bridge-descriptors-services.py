@@ -7,7 +7,7 @@ import random
 
 from descriptorcase import M
 from harness import build_directory
-from linkcase import LinkCase, start_ready
+from linkcase import LinkCase
 from storageclient import Client
 from xenopsdclient import Caller
 
@@ -28,7 +28,7 @@ allow own org.xen.xcp.xenopsd by any
 """
 
     def start_service(self, program, name):
-        process = start_ready(self.xen, 1, program, "--bus-address", f"unix:path={self.path(1)}", "--state-dir",
+        process = self.xen.start_ready(1, program, "--bus-address", f"unix:path={self.path(1)}", "--state-dir",
                                      self.directory(1) / "state")
         self.addCleanup(process.kill)
         self.wait_name(0, name)

@@ -4,7 +4,7 @@
 import contextlib
 import signal
 
-from bridgecase import BRIDGE, ECHO, BridgeCase, start_ready
+from bridgecase import BRIDGE, ECHO, BridgeCase
 from dbuswire import CALL
 from harness import wait_until
 from xsclient import DIRECTORY, WATCH, StoreClient, StoreError
@@ -22,7 +22,7 @@ class Quotas(BridgeCase):
     def start_bridge(self, domain):
         self.policy_file(domain).write_text(self.policy)
         others = [] if domain == 0 else ["--link", str(3 - domain)]
-        bridge = start_ready(self.xen, domain, BRIDGE, "--policy", self.policy_file(domain), *others)
+        bridge = self.xen.start_ready(domain, BRIDGE, "--policy", self.policy_file(domain), *others)
         self.addCleanup(self.show_log, domain, bridge)
         self.addCleanup(self.end, bridge)
         self.bridges[domain] = bridge

@@ -8,7 +8,7 @@ import threading
 from bridgecase import echo
 from dbuswire import CALL, ERROR, NO_REPLY, RETURN, SIGNAL, Bus
 from harness import run, wait_until
-from linkcase import ALLOW_EXAMPLE, ECHO, EXAMPLE, MANAGER, POLICY, PROPERTIES, LinkCase, start_ready
+from linkcase import ALLOW_EXAMPLE, ECHO, EXAMPLE, MANAGER, POLICY, PROPERTIES, LinkCase
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 
@@ -279,7 +279,7 @@ class Objects(LinkCase):
     NAME, ROOT = "org.xen.xcp.example", "/org/xen/xcp/example"
 
     def test_properties_objects_and_tasks(self):
-        example = start_ready(self.xen, 1, EXAMPLE, "--bus-address", f"unix:path={self.path(1)}", "--state-dir", self.directory(1) / "state")
+        example = self.xen.start_ready(1, EXAMPLE, "--bus-address", f"unix:path={self.path(1)}", "--state-dir", self.directory(1) / "state")
         self.addCleanup(example.kill)
         self.wait_name(0, self.NAME)
         bus = self.bus(0)

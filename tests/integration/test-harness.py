@@ -57,6 +57,14 @@ class Programs(TestCase):
         result = run("sh", "-c", "cat; echo oops >&2; exit 3", input="hello", check=3)
         self.assertEqual((result.stdout, result.stderr), ("hello", "oops\n"))
 
+    def test_one_that_says_that_it_is_ready(self):
+        with Process.ready(["sh", "-c", "echo >&0; exec sleep 600"]) as program:
+            self.assertTrue(program.running())
+        with self.assertRaisesRegex(Failed, "(?s)did not become ready: .* status 3.*oops"):
+            Process.ready(["sh", "-c", "echo oops >&2; exit 3"])
+        with self.assertRaisesRegex(TimedOut, "waited .* for sh .* to be ready"):
+            Process.ready(["sh", "-c", "exec sleep 600"], deadline=0.05)
+
     def test_an_unexpected_status_fails_with_the_output(self):
         with self.assertRaisesRegex(Failed, "(?s)status 4.*no such thing"):
             run("sh", "-c", "echo no such thing >&2; exit 4")

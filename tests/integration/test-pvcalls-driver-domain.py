@@ -4,7 +4,7 @@
 import contextlib
 import signal
 
-from bridgecase import BridgeCase, start_ready
+from bridgecase import BridgeCase
 from harness import build_directory, run, wait_until
 from pvcalls import Frontend
 from pvcallscase import PROGRAM, ControllerCase
@@ -54,7 +54,7 @@ allow out signal org.xen.xcp.pvcalls.* to id=0
         return int(server.wait_output(r"^(\d+)$").group(1))
 
     def start_service(self, domain, name):
-        process = start_ready(self.xen, domain, PROGRAM, "--bus-address", f"unix:path={self.path(domain)}", "--bus-name", name,
+        process = self.xen.start_ready(domain, PROGRAM, "--bus-address", f"unix:path={self.path(domain)}", "--bus-name", name,
                               "--state-dir", self.directory(domain) / "state")
         self.addCleanup(self.end_service, process)
         return process

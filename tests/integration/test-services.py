@@ -44,13 +44,8 @@ class ServiceTest(TestCase):
         return [EXAMPLE, "--bus-address", self.address, "--state-dir", self.state, *arguments]
 
     def start(self, *arguments):
-        reader, writer = os.pipe()
-        self.service = Process(self.argv("--ready-fd", "0", *arguments), stdin=writer)
+        self.service = Process.ready(self.argv(*arguments))
         self.addCleanup(self.service.kill)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as ready:
-            if ready.read(1) != b"\n":
-                self.fail(str(self.service.wait()))
 
     def stop(self, status=0):
         self.service.signal(signal.SIGTERM)

@@ -428,12 +428,7 @@ class TwoServices(StorageTest):
         root.mkdir()
         bus = Bus(root, "--domain-services-only")
         self.addCleanup(bus.kill)
-        reader, writer = os.pipe()
-        service = Process([STORAGE, "--bus-address", bus.address, "--state-dir", root / "state", "--ready-fd", "0"], stdin=writer)
-        self.addCleanup(service.kill)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as ready:
-            self.assertEqual(ready.read(1), b"\n")
+        self.addCleanup(Process.ready([STORAGE, "--bus-address", bus.address, "--state-dir", root / "state"]).kill)
         self.other = Client(bus.address)
         self.addCleanup(self.other.close)
 

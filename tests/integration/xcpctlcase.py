@@ -60,13 +60,8 @@ class XcpctlTest(TestCase):
 
     def start_service(self, program, state):
         """Starts a service on this bus, with its state in a directory; it is ready when this returns."""
-        reader, writer = os.pipe()
-        service = Process([program, "--bus-address", self.address, "--state-dir", state, "--ready-fd", "0"], stdin=writer)
+        service = Process.ready([program, "--bus-address", self.address, "--state-dir", state])
         self.addCleanup(service.kill)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as ready:
-            if ready.read(1) != b"\n":
-                self.fail(str(service.wait()))
         return service
 
     def json(self, *arguments):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A test case with a bus, a VM manager, and a caller."""
 
-import os
 import pathlib
 import sys
 
@@ -43,14 +42,9 @@ class XenopsdTest(TestCase):
         return argv
 
     def start_service(self, program, name, state):
-        reader, writer = os.pipe()
-        argv = [build_directory() / "services" / program, "--bus-address", self.address, "--bus-name", name, "--state-dir", self.root / state, "--ready-fd", "0"]
-        process = Process(self.around(argv), stdin=writer)
+        argv = [build_directory() / "services" / program, "--bus-address", self.address, "--bus-name", name, "--state-dir", self.root / state]
+        process = Process.ready(self.around(argv))
         self.addCleanup(self.end, process)
-        os.close(writer)
-        with os.fdopen(reader, "rb") as ready:
-            if ready.read(1) != b"\n":
-                self.fail(str(process.wait()))
         return process
 
     def end(self, process):

@@ -9,7 +9,6 @@ import sys
 from gi.repository import Gio, GLib
 from harness import Emulation, TestCase, build_directory, wait_until
 
-READY_DEADLINE = 60
 LINK_DEADLINE = 60
 NAME_DEADLINE = 60
 END_DEADLINE = 60
@@ -18,17 +17,6 @@ LOG_SHOWN = 4000  # characters that a failed test shows of each program's words
 PYTHON = "/usr/bin/python3"  # Debian's, as python3-dbusmock, python3-dbus and python3-gi are for no other
 DRIVER = "org.freedesktop.DBus"
 LINK = ("org.xen.xcp.bridge", "/org/xen/xcp/bridge/link/1")
-
-
-def start_ready(xen, domain, *argv):
-    """Starts a program of ours in a domain, and returns it when it is ready."""
-    reader, writer = os.pipe()
-    process = xen.start(domain, *argv, "--ready-fd", "0", stdin=writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as ready:
-        if ready.read(1) != b"\n":
-            raise AssertionError(f"did not become ready: {process.wait(READY_DEADLINE)}")
-    return process
 
 
 class Joined(TestCase):
@@ -77,12 +65,12 @@ class Joined(TestCase):
         policy.mkdir(mode=0o755, exist_ok=True)
         (policy / "interop.policy").write_text("".join(f"allow own {name} to owner domains\n" for name in self.names))
         broker = os.environ.get("XCP_BROKER", "dbus-daemon")
-        self.end_later(start_ready(self.xen, domain, build_directory() / "bus/xcp-bus-run", "--broker", broker))
+        self.end_later(self.xen.start_ready(domain, build_directory() / "bus/xcp-bus-run", "--broker", broker))
 
     def start_bridge(self, domain, lines):
         policy = self.directory(domain) / "interop.policy"
         policy.write_text("".join(f"{line}\n" for line in lines))
-        self.end_later(start_ready(self.xen, domain, build_directory() / "bridge/xcp-bridge", "--policy", policy))
+        self.end_later(self.xen.start_ready(domain, build_directory() / "bridge/xcp-bridge", "--policy", policy))
 
     def end_later(self, process):
         self.programs.append(process)
