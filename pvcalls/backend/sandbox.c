@@ -11,14 +11,6 @@
 #include "privileges.h"
 #include "syscall-filter.h"
 
-static int become(const char *name) {
-        uid_t user;
-        gid_t group;
-        int r = privileges_find_user(name, &user, &group);
-
-        return r < 0 ? r : privileges_become(user, group, 1u << CAP_NET_BIND_SERVICE);
-}
-
 /* Besides what any filter allows: to serve sockets of IP and of UNIX, which the log is reached over, too. */
 static int filter_calls(void) {
         static const int more[] = { SCMP_SYS(accept4), SCMP_SYS(bind), SCMP_SYS(io_uring_enter), SCMP_SYS(listen), SCMP_SYS(unlink),
@@ -40,7 +32,7 @@ int sandbox_enter(const char *user) {
         int r = 0;
 
         if (geteuid() == 0)
-                r = become(user);
+                r = privileges_become_named(user, 1u << CAP_NET_BIND_SERVICE);
         if (r < 0)
                 return r;
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

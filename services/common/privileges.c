@@ -10,23 +10,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int privileges_find_user(const char *name, uid_t *ret_user, gid_t *ret_group) {
+int privileges_become(uid_t user, gid_t group, uint32_t capabilities) {
+        if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 || setresgid(group, group, group) < 0 ||
+            setresuid(user, user, user) < 0)
+                return -errno;
+        return privileges_keep(capabilities);
+}
+
+int privileges_become_named(const char *name, uint32_t capabilities) {
         const struct passwd *entry;
 
         errno = 0;
         entry = getpwnam(name);
         if (!entry)
                 return errno ? -errno : -ENOENT;
-        *ret_user = entry->pw_uid;
-        *ret_group = entry->pw_gid;
-        return 0;
-}
-
-int privileges_become(uid_t user, gid_t group, uint32_t capabilities) {
-        if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setgroups(0, NULL) < 0 || setresgid(group, group, group) < 0 ||
-            setresuid(user, user, user) < 0)
-                return -errno;
-        return privileges_keep(capabilities);
+        return privileges_become(entry->pw_uid, entry->pw_gid, capabilities);
 }
 
 /* capset(2) has two words for each set; the capabilities in question are all in the first. */

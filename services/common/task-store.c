@@ -209,7 +209,8 @@ static int read_detail(struct task_store *store, sd_bus_message *message, struct
         return sd_bus_message_exit_container(message);
 }
 
-static int read_details(struct task_store *store, sd_bus *bus, const void *data, size_t size, struct idl_error *error) {
+/* A message with that in it, to be read. */
+static int read_blob(sd_bus *bus, const void *data, size_t size, sd_bus_message **ret_message) {
         AUTO_MESSAGE *message = NULL;
         int r;
 
@@ -220,6 +221,18 @@ static int read_details(struct task_store *store, sd_bus *bus, const void *data,
         if (r < 0)
                 return r;
         r = sd_bus_message_seal(message, 1, 0);
+        if (r < 0)
+                return r;
+        *ret_message = message;
+        message = NULL;
+        return 0;
+}
+
+static int read_details(struct task_store *store, sd_bus *bus, const void *data, size_t size, struct idl_error *error) {
+        AUTO_MESSAGE *message = NULL;
+        int r;
+
+        r = read_blob(bus, data, size, &message);
         if (r < 0)
                 return r;
         r = sd_bus_message_enter_container(message, 'a', "{sv}");
@@ -250,26 +263,11 @@ static int load_error(struct task_store *store, sd_bus *bus, struct database_row
 }
 
 static int load_result(sd_bus *bus, struct database_rows *rows, struct task *task) {
-        AUTO_MESSAGE *message = NULL;
         const void *data;
         size_t size;
-        int r;
 
         data = database_blob(rows, RESULT, &size);
-        if (size == 0)
-                return 0;
-        r = sd_bus_message_new(bus, &message, SD_BUS_MESSAGE_METHOD_CALL);
-        if (r < 0)
-                return r;
-        r = message_blob_read(message, data, size);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_seal(message, 1, 0);
-        if (r < 0)
-                return r;
-        task->result = message;
-        message = NULL;
-        return 0;
+        return size > 0 ? read_blob(bus, data, size, &task->result) : 0;
 }
 
 /* 1 if it had not ended, and was made to. */

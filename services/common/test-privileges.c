@@ -59,6 +59,17 @@ static void become_user(void) {
         g_assert_cmpint(setresuid(0, 0, 0), ==, -1);
 }
 
+static void become_root(void) {
+        if (geteuid() != 0) {
+                g_assert_cmpint(privileges_become_named("root", 0), ==, -EPERM);
+                return;
+        }
+        g_assert_cmpint(privileges_become_named("root", 1u << CAP_NET_BIND_SERVICE), ==, 0);
+        check_line("Uid", "0\t0\t0\t0");
+        check_line("Gid", "0\t0\t0\t0");
+        check_line("CapPrm", "0000000000000400");
+}
+
 static void keep_none(void) {
         g_assert_cmpint(privileges_keep(0), ==, 0);
         check_line("CapPrm", "0000000000000000");
@@ -74,20 +85,15 @@ static void test_keep_none(void) {
         in_child(keep_none);
 }
 
-static void test_find_user(void) {
-        uid_t user = 1;
-        gid_t group = 1;
-
-        g_assert_cmpint(privileges_find_user("root", &user, &group), ==, 0);
-        g_assert_cmpuint(user, ==, 0);
-        g_assert_cmpuint(group, ==, 0);
-        g_assert_cmpint(privileges_find_user("nobody of that name", &user, &group), ==, -ENOENT);
+static void test_become_named(void) {
+        in_child(become_root);
+        g_assert_cmpint(privileges_become_named("nobody of that name", 0), ==, -ENOENT);
 }
 
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/privileges/become", test_become);
         g_test_add_func("/privileges/keep-none", test_keep_none);
-        g_test_add_func("/privileges/find-user", test_find_user);
+        g_test_add_func("/privileges/become-named", test_become_named);
         return g_test_run();
 }

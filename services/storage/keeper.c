@@ -13,7 +13,6 @@
 #include <systemd/sd-id128.h>
 
 #include "cleanup.h"
-#include "connections.h"
 #include "idl-errors.h"
 #include "log.h"
 #include "server-command.h"
@@ -22,7 +21,6 @@
 #include "store.h"
 
 #define PATH "/org/xen/xcp/storage/keeper"
-#define LOOK_USEC UINT64_C(1000000)             /* between looks whether anybody is connected */
 
 struct keeper {
         struct storage *storage;
@@ -78,29 +76,34 @@ static struct vdi *find_vdi(const struct keeper *keeper, const char *id) {
         return uuid_parse(id, &uuid) >= 0 ? vdi_find(keeper->storage, &uuid) : NULL;
 }
 
-static struct server *find(const struct keeper *keeper, const char *id, const char *reader) {
+/* NULL: there is none, any more. */
+static int find(const struct keeper *keeper, const char *word, const char *id, const char *reader, struct server **ret_server,
+                struct idl_error *error) {
         const struct vdi *vdi = find_vdi(keeper, id);
-
-        return vdi ? server_find(vdi, reader) : NULL;
-}
-
-static int on_wait(void *object, struct idl_call *call, const char *word, const char *vdi, const char *reader, struct idl_error *error) {
-        struct keeper *keeper = object;
-        struct server *server = find(keeper, vdi, reader);
         int r;
 
         r = check_word(keeper, word, error);
+        if (r < 0)
+                return r;
+        *ret_server = vdi ? server_find(vdi, reader) : NULL;
+        return 0;
+}
+
+static int on_wait(void *object, struct idl_call *call, const char *word, const char *vdi, const char *reader, struct idl_error *error) {
+        struct server *server;
+        int r;
+
+        r = find(object, word, vdi, reader, &server, error);
         if (r < 0)
                 return r;
         return server ? add_waiter(server, call, storage1_keeper_reply_wait) : storage1_keeper_reply_wait(call);
 }
 
 static int on_end(void *object, struct idl_call *call, const char *word, const char *vdi, const char *reader, struct idl_error *error) {
-        struct keeper *keeper = object;
-        struct server *server = find(keeper, vdi, reader);
+        struct server *server;
         int r;
 
-        r = check_word(keeper, word, error);
+        r = find(object, word, vdi, reader, &server, error);
         if (r < 0)
                 return r;
         if (!server)
@@ -239,19 +242,9 @@ void keeper_look(struct keeper *keeper) {
 
 /* Leaving */
 
-static void look(struct server *server);
-
-static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
-        look(userdata);
-        return 0;
-}
-
-/* QEMU says nothing when its last client has gone. */
-static void look(struct server *server) {
-        server->timer = sd_event_source_disable_unref(server->timer);
-        if (connections_count(server->socket_path) == 0 ||
-            sd_event_add_time_relative(server->vdi->sr->storage->event, &server->timer, CLOCK_MONOTONIC, LOOK_USEC, 0, on_look, server) < 0)
-                server_begin_to_end(server);
+/* If nobody can look whether it is used, too: it would stay for ever. */
+static void end(struct server *server, int r) {
+        server_begin_to_end(server);
 }
 
 static void leave(struct server *server) {
@@ -267,7 +260,7 @@ static void leave(struct server *server) {
         }
         server_stop_listening(server);          /* who connects from now on connects to the service where it is then */
         if (!server_is_ours(server->vdi, &server->path))
-                look(server);
+                server_when_unconnected(server, end);
         else if (server->control_fd >= 0 && write(server->control_fd, command, sizeof command - 1) != sizeof command - 1)
                 log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}), "What serves the disk cannot be told to stay");
 }

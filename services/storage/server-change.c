@@ -19,8 +19,6 @@
 #include "server-command.h"
 #include "server-private.h"
 
-#define LOOK_USEC UINT64_C(1000000)             /* between looks whether anybody is connected */
-
 /* Telling */
 
 /* What QEMU has answered: it only must not pile up. What somebody waits for is his. */
@@ -48,20 +46,13 @@ static void tell(const struct server *server, const char *text, const char *what
                 log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", server->vdi->id}), "What serves the disk cannot be told %s", what);
 }
 
-static void look(struct server *server);
-
-static int on_look(sd_event_source *source, uint64_t usec, void *userdata) {
-        look(userdata);
-        return 0;
-}
-
 /* Who comes at this very moment is cut off, and connects again. */
-static void look(struct server *server) {
-        server->timer = sd_event_source_disable_unref(server->timer);
-        if (connections_count(server->socket_path) == 0)
+static void start_again(struct server *server, int r) {
+        if (r >= 0)
                 kill(child_pid(server->child), SIGTERM);
-        else if (sd_event_add_time_relative(server->vdi->sr->storage->event, &server->timer, CLOCK_MONOTONIC, LOOK_USEC, 0, on_look, server) < 0)
-                log_event(LOG_ERR, LOG_FIELDS({"XCP_VDI", server->vdi->id}), "Out of memory: the disk goes on being served with the size that it had");
+        else
+                log_event(LOG_ERR, LOG_FIELDS({"XCP_VDI", server->vdi->id}), "The disk goes on being served with the size that it had: %s",
+                          strerrordesc_np(-r));
 }
 
 void server_tell_size(struct server *server) {
@@ -75,7 +66,7 @@ void server_tell_size(struct server *server) {
         if (!server->child || server->is_ending || server->is_leaving || server->is_stale || server->stands_by)
                 return;
         server->is_stale = true;
-        look(server);
+        server_when_unconnected(server, start_again);
 }
 
 void server_tell_limits(struct server *server) {

@@ -28,6 +28,7 @@ struct server {
         bool is_ending;
         bool is_paused;                         /* ended, but its socket is there, and it is started again when the ender is done */
         bool is_stale;                          /* shows a size that the disk had before */
+        void (*when_unconnected)(struct server *server, int r);         /* server-unconnected.c */
         const struct operation *ender;          /* that has it end, and until it is done keeps another from taking its place, or asks it something; NULL: none */
 
         /* Once the service is another process's: keeper.c */
@@ -60,6 +61,9 @@ void server_tell_limits(struct server *server);
 
 /* A connection of QEMU's monitor begins by agreeing on nothing. */
 int server_greet(int control_fd);
+
+/* server-unconnected.c: calls that, perhaps at once, when nobody is connected, with 0; or with a negative errno: nobody can look. */
+void server_when_unconnected(struct server *server, void (*then)(struct server *server, int r));
 
 /* server-left.c: what is different of one that another process keeps. */
 int server_left_end(struct server *server, struct operation *operation);

@@ -179,6 +179,9 @@ void sr_changed(const struct sr *sr, unsigned properties);
 /* Can it be used, and written? BadState, Unreachable, ReadOnly. */
 int sr_check_usable(const struct sr *sr, bool to_write, struct idl_error *error);
 
+/* The same of a disk, and is it there? DoesNotExist, BadState, too. */
+int vdi_check_there(const struct vdi *vdi, bool to_write, struct idl_error *error);
+
 static inline void vdi_unrefp(struct vdi **vdi) {
         if (*vdi)
                 vdi_unref(*vdi);

@@ -19,19 +19,6 @@
 #include "store.h"
 #include "storage1-vdi.h"
 
-static int check_there(const struct vdi *vdi, bool to_write, struct idl_error *error) {
-        int r;
-
-        if (vdi->is_gone || vdi->hidden)
-                return idl_error_set_does_not_exist(error, "VDI", vdi->id);
-        r = sr_check_usable(vdi->sr, to_write, error);
-        if (r < 0)
-                return r;
-        if (vdi->missing)
-                return idl_error_set_bad_state(error, "VDI", vdi->id, "there", "missing");
-        return 0;
-}
-
 static int start(const struct operation_kind *kind, struct vdi *vdi, bool exclusive, struct idl_error *error,
                  struct operation **ret_operation) {
         int r;
@@ -50,7 +37,7 @@ static int check_resizable(const struct vdi *vdi, uint64_t size, struct idl_erro
         char text[24];
         int r;
 
-        r = check_there(vdi, true, error);
+        r = vdi_check_there(vdi, true, error);
         if (r < 0)
                 return r;
         if (vdi->read_only)
@@ -183,7 +170,7 @@ static int check_exportable(const struct vdi *vdi, struct idl_error *error) {
         const struct data_path *writer = data_paths_writer(&vdi->paths, NULL);
         int r;
 
-        r = check_there(vdi, false, error);
+        r = vdi_check_there(vdi, false, error);
         if (r >= 0 && writer)
                 return idl_error_set_busy(error, "VDI", vdi->id, writer->reader);
         return r;
@@ -412,7 +399,7 @@ int vdi_destroy(struct vdi *vdi, struct idl_call *call, const char **ret_path, s
 static int usage_begin(struct operation *operation, struct idl_error *error) {
         int r;
 
-        r = check_there(operation->vdi, false, error);
+        r = vdi_check_there(operation->vdi, false, error);
         if (r >= 0)
                 operation->sr->driver->usage(&operation->plan, operation->vdi);
         return r;
@@ -432,7 +419,7 @@ int vdi_get_usage(struct vdi *vdi, struct idl_call *call, struct idl_error *erro
         struct operation *operation;
         int r;
 
-        r = check_there(vdi, false, error);
+        r = vdi_check_there(vdi, false, error);
         if (r >= 0)
                 r = start(&operation_vdi_get_usage, vdi, false, error, &operation);
         if (r >= 0)
@@ -445,7 +432,7 @@ int vdi_get_usage(struct vdi *vdi, struct idl_call *call, struct idl_error *erro
 static int note_begin(struct operation *operation, struct idl_error *error) {
         int r;
 
-        r = check_there(operation->vdi, true, error);
+        r = vdi_check_there(operation->vdi, true, error);
         if (r >= 0)
                 operation->sr->driver->note(&operation->plan, operation->vdi);
         return r;
@@ -456,7 +443,7 @@ const struct operation_kind operation_vdi_note = { .name = "Note", .begin = note
 void vdi_note(struct vdi *vdi) {
         struct operation *operation;
 
-        if (!vdi->sr->driver->note || check_there(vdi, true, NULL) < 0 || start(&operation_vdi_note, vdi, true, NULL, &operation) < 0)
+        if (!vdi->sr->driver->note || vdi_check_there(vdi, true, NULL) < 0 || start(&operation_vdi_note, vdi, true, NULL, &operation) < 0)
                 return;
         operation_start_without_task(operation, NULL);
 }

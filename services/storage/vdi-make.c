@@ -245,13 +245,9 @@ int vdi_check_source(const struct vdi *vdi, struct idl_error *error) {
         const struct data_path *writer = data_paths_writer(&vdi->paths, NULL);
         int r;
 
-        if (vdi->is_gone || vdi->hidden)
-                return idl_error_set_does_not_exist(error, "VDI", vdi->id);
-        r = sr_check_usable(vdi->sr, false, error);
+        r = vdi_check_there(vdi, false, error);
         if (r < 0)
                 return r;
-        if (vdi->missing)
-                return idl_error_set_bad_state(error, "VDI", vdi->id, "there", "missing");
         if (writer)
                 return idl_error_set_busy(error, "VDI", vdi->id, writer->reader);
         return 0;

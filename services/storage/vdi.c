@@ -224,3 +224,16 @@ void vdi_changed(const struct vdi *vdi, unsigned properties) {
         if (r < 0)
                 log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", vdi->id}), "Cannot tell that the disk has changed: %s", strerrordesc_np(-r));
 }
+
+int vdi_check_there(const struct vdi *vdi, bool to_write, struct idl_error *error) {
+        int r;
+
+        if (vdi->is_gone || vdi->hidden)
+                return idl_error_set_does_not_exist(error, "VDI", vdi->id);
+        r = sr_check_usable(vdi->sr, to_write, error);
+        if (r < 0)
+                return r;
+        if (vdi->missing)
+                return idl_error_set_bad_state(error, "VDI", vdi->id, "there", "missing");
+        return 0;
+}

@@ -11,14 +11,6 @@
 #include "privileges.h"
 #include "syscall-filter.h"
 
-static int become(const char *name) {
-        uid_t user;
-        gid_t group;
-        int r = privileges_find_user(name, &user, &group);
-
-        return r < 0 ? r : privileges_become(user, group, 0);
-}
-
 /* A thread for each queue, and nothing else: clone3(2) says what it makes in memory, where a filter cannot look, so that the C library must use clone(2). */
 static int allow_threads(scmp_filter_ctx filter) {
         int r;
@@ -56,7 +48,7 @@ int sandbox_enter(const char *user, bool connects) {
         int r = 0;
 
         if (user && geteuid() == 0)
-                r = become(user);
+                r = privileges_become_named(user, 0);
         if (r >= 0)
                 r = privileges_keep(0);
         if (r < 0)

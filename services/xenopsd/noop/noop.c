@@ -4,13 +4,11 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "boot-id.h"
 #include "guest.h"
 #include "log.h"
 
@@ -21,20 +19,6 @@ static void noop_close(void *backend) {
         free(noop);
 }
 
-static int read_boot_id(char *text, size_t size) {
-        AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-        ssize_t n;
-
-        if (fd < 0)
-                return -errno;
-        n = read(fd, text, size - 1);
-        if (n < 0)
-                return -errno;
-        text[n] = '\0';
-        text[strcspn(text, "\n")] = '\0';
-        return 0;
-}
-
 static int noop_open(const struct hypervisor_host *host, void **ret_backend) {
         struct noop *noop = calloc(1, sizeof *noop);
         int r;
@@ -43,7 +27,7 @@ static int noop_open(const struct hypervisor_host *host, void **ret_backend) {
                 return -ENOMEM;
         noop->host = *host;
         noop->state_dir = strdup(host->state_dir);
-        r = noop->state_dir ? read_boot_id(noop->boot_id, sizeof noop->boot_id) : -ENOMEM;
+        r = noop->state_dir ? boot_id_read(noop->boot_id, sizeof noop->boot_id) : -ENOMEM;
         if (r < 0) {
                 noop_close(noop);
                 return r;

@@ -7,6 +7,7 @@
 
 #include <json-c/json.h>
 
+#include "json-add.h"
 #include "source.h"
 
 #define FIRST_ADDRESS 4u                /* of a bus: below are the machine's own devices */
@@ -19,18 +20,6 @@ void device_id(bool is_disk, const char *name, char *ret_id) {
 
 void device_netdev(const char *name, char *ret_id) {
         snprintf(ret_id, QEMU_ID_SIZE, "netdev-%.32s", name);
-}
-
-static void add_string(struct json_object *object, const char *name, const char *value) {
-        json_object_object_add(object, name, json_object_new_string(value));
-}
-
-static void add_bool(struct json_object *object, const char *name, bool value) {
-        json_object_object_add(object, name, json_object_new_boolean(value));
-}
-
-static void add_number(struct json_object *object, const char *name, uint64_t value) {
-        json_object_object_add(object, name, json_object_new_uint64(value));
 }
 
 bool device_is_user_network(const struct xcp_network_interface_spec *spec) {

@@ -10,6 +10,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "boot-id.h"
 #include "qmp.h"
 #include "facts.h"
 #include "status.h"
@@ -27,7 +28,7 @@ struct watch;
 struct qemu {
         struct hypervisor_host host;
         int directory_fd;
-        char boot_id[40];
+        char boot_id[BOOT_ID_SIZE];
         char *program, *failure;        /* program: NULL if there is none */
         char version[32];
         struct accelerator *accelerator;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "accelerator.h"
+#include "boot-id.h"
 #include "cleanup.h"
 #include "command-line.h"
 #include "devices.h"
@@ -27,17 +28,6 @@ static void qemu_close(void *backend) {
                 close(qemu->directory_fd);
         free(qemu->program);
         free(qemu);
-}
-
-static int read_boot_id(char *text, size_t size) {
-        AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd >= 0 ? read(fd, text, size - 1) : -1;
-
-        if (n < 0)
-                return -errno;
-        text[n] = '\0';
-        text[strcspn(text, "\n")] = '\0';
-        return 0;
 }
 
 /* $XCP_QEMU, or where distributions have it. */
@@ -72,7 +62,7 @@ static int qemu_open(const struct hypervisor_host *host, void **ret_backend) {
         qemu->host = *host;
         qemu->host.state_dir = NULL;    /* it is not kept */
         qemu->directory_fd = open(host->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = qemu->directory_fd < 0 ? -errno : read_boot_id(qemu->boot_id, sizeof qemu->boot_id);
+        r = qemu->directory_fd < 0 ? -errno : boot_id_read(qemu->boot_id, sizeof qemu->boot_id);
         if (r >= 0)
                 r = find_program(&qemu->program);
         if (r >= 0)

@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 
 #include "cleanup.h"
+#include "json-add.h"
 #include "nbd-uri.h"
 
 #define RECONNECT_S 1                   /* until a socket whose other end is gone is tried again */
@@ -71,18 +72,6 @@ void source_node(const char *disk, char *ret_id) {
 
 void source_chardev(const char *disk, char *ret_id) {
         snprintf(ret_id, QEMU_ID_SIZE, "vhost-%.32s", disk);
-}
-
-static void add_string(struct json_object *object, const char *name, const char *value) {
-        json_object_object_add(object, name, json_object_new_string(value));
-}
-
-static void add_bool(struct json_object *object, const char *name, bool value) {
-        json_object_object_add(object, name, json_object_new_boolean(value));
-}
-
-static void add_number(struct json_object *object, const char *name, uint64_t value) {
-        json_object_object_add(object, name, json_object_new_uint64(value));
 }
 
 /* Block nodes */

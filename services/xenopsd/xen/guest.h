@@ -11,6 +11,7 @@
 #include <libxl.h>
 #include <systemd/sd-event.h>
 
+#include "boot-id.h"
 #include "facts.h"
 #include "loop.h"
 #include "worker.h"
@@ -27,7 +28,7 @@ struct xen_action;
 struct xen {
         struct hypervisor_host host;
         int directory_fd;
-        char boot_id[40];
+        char boot_id[BOOT_ID_SIZE];
         char version[48];
         const char *reason;             /* why Xen cannot be used; NULL: it can */
         struct loop *loop;

@@ -6,11 +6,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "action.h"
-#include "cleanup.h"
+#include "boot-id.h"
 #include "config.h"
 #include "guest.h"
 #include "hotplug.h"
@@ -32,17 +31,6 @@ static void xen_close(void *backend) {
         if (xen->directory_fd >= 0)
                 close(xen->directory_fd);
         free(xen);
-}
-
-static int read_boot_id(char *text, size_t size) {
-        AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd >= 0 ? read(fd, text, size - 1) : -1;
-
-        if (n < 0)
-                return -errno;
-        text[n] = '\0';
-        text[strcspn(text, "\n")] = '\0';
-        return 0;
 }
 
 static int read_version(struct xen *xen) {
@@ -84,7 +72,7 @@ static int xen_open(const struct hypervisor_host *host, void **ret_backend) {
         xen->host = *host;
         xen->host.state_dir = NULL;     /* it is not kept */
         xen->directory_fd = open(host->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = xen->directory_fd < 0 ? -errno : read_boot_id(xen->boot_id, sizeof xen->boot_id);
+        r = xen->directory_fd < 0 ? -errno : boot_id_read(xen->boot_id, sizeof xen->boot_id);
         if (r < 0) {
                 xen_close(xen);
                 return r;
