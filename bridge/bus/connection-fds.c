@@ -109,10 +109,6 @@ void connection_drop_fds(struct connection *connection) {
         connection->n_fds = connection->fds_size = 0;
 }
 
-bool connection_passes_fds(const struct connection *connection) {
-        return connection->passes_fds;
-}
-
 void connection_close_fds(struct outgoing *outgoing) {
         if (outgoing->fds)
                 close_fds(outgoing->fds, outgoing->n_fds);

@@ -85,6 +85,3 @@ void connection_watch(struct connection *connection);
 
 /* To be called after handlers were, which busy was counted up for. r: an error ends the connection. */
 void connection_settle(struct connection *connection, int r);
-
-/* Ends it: the handlers are told. */
-void connection_lose(struct connection *connection, int error);

@@ -57,7 +57,7 @@ struct connection *connection_free(struct connection *connection) {
         return NULL;
 }
 
-void connection_lose(struct connection *connection, int error) {
+static void connection_lose(struct connection *connection, int error) {
         if (connection->lost)
                 return;
         connection->lost = true;

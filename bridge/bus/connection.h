@@ -89,7 +89,6 @@ int connection_send(struct connection *connection, const struct message *message
  */
 int connection_send_fds(struct connection *connection, const struct message *message, uint8_t *data, uint32_t stream, uint32_t size,
                         int *fds);
-bool connection_passes_fds(const struct connection *connection);
 
 /*
  * In the handler message: the descriptors that came with it, n_fds of them, in an array to be freed. Those that nobody takes are closed when

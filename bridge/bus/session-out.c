@@ -72,7 +72,7 @@ static int forward(struct session *session, struct remote *from, uint32_t stream
 
 /* Answers by this bridge */
 
-int out_refuse(struct remote *remote, const struct message *call, const char *error, const char *text) {
+static int out_refuse(struct remote *remote, const struct message *call, const char *error, const char *text) {
         struct message reply;
         uint8_t *body = NULL;
         int r;

@@ -218,7 +218,6 @@ void activatables_done(struct session *session);
 void out_from_ghost(struct remote *remote, uint8_t *data, size_t size, const struct message *message);
 void out_signal(struct session *session, uint8_t *data, size_t size, const struct message *message);
 void out_sent(void *userdata, void *owner, uint32_t size);
-int out_refuse(struct remote *remote, const struct message *call, const char *error, const char *text);
 int out_fail(struct session *session, struct call *call, const char *error, const char *text);  /* answers it; it is gone */
 void call_free(struct session *session, struct call *call);
 void release(struct session *session, uint8_t *data, size_t size);     /* a message of this bus that goes nowhere */

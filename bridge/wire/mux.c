@@ -219,12 +219,6 @@ uint64_t mux_queued(const struct mux *mux) {
         return mux->n_queued;
 }
 
-uint64_t mux_stream_queued(const struct mux *mux, uint32_t id) {
-        struct stream *stream = table_get_number(mux->streams, id);
-
-        return stream ? stream->n_queued : 0;
-}
-
 bool mux_ready(const struct mux *mux) {
         return frame_buffer_length(&mux->control) > 0 || mux->urgent.first || mux->bulk.first;
 }

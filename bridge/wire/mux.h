@@ -53,9 +53,8 @@ int mux_stream_close(struct mux *mux, uint32_t stream);
 /* Credit from the peer. FRAME_VIOLATION: more than a stream could have used. For streams that are gone: 0. */
 int mux_credit(struct mux *mux, uint32_t stream, uint32_t n_bytes);
 
-/* Bytes that wait, of all streams and of one. */
+/* Bytes that wait, of all streams. */
 uint64_t mux_queued(const struct mux *mux);
-uint64_t mux_stream_queued(const struct mux *mux, uint32_t stream);
 
 /* Whether mux_fill() would yield anything. */
 bool mux_ready(const struct mux *mux);

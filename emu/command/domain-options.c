@@ -19,7 +19,7 @@ static void uuid_format(const uint8_t u[16], char ret_text[37]) {
                  u[6], u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
 }
 
-void uuid_generate_text(char ret_text[37]) {
+static void uuid_generate_text(char ret_text[37]) {
         uint8_t u[16];
 
         (void) !getrandom(u, sizeof u, 0);      /* 16 bytes never come short (getrandom(2)) */
@@ -28,7 +28,8 @@ void uuid_generate_text(char ret_text[37]) {
         uuid_format(u, ret_text);
 }
 
-bool uuid_parse_text(const char *text, uint8_t ret_uuid[16]) {
+/* In its usual spelling. */
+static bool uuid_parse_text(const char *text, uint8_t ret_uuid[16]) {
         char again[37];
         unsigned int u[16];
 

@@ -17,12 +17,6 @@
         "  --limit NAME=N            per guest: handles (open Xen devices, 1024), ports (event channels, 1023), shared-pages (1024),\n" \
         "                            grants (32768), maptrack (mapped pages, 262144)\n"
 
-/* Writes a new random uuid as text. */
-void uuid_generate_text(char ret_text[37]);
-
-/* Parses a uuid in its usual spelling. */
-bool uuid_parse_text(const char *text, uint8_t ret_uuid[16]);
-
 /*
  * Creates a domain and introduces it to the store. name: NULL for "domN". uuid: NULL for a random one.
  * Returns 0, or a negative errno after a report; then there is no such domain.

@@ -28,7 +28,9 @@ static void copy_text(char *to, size_t size, const char *from) {
                 memcpy(to, from, n + 1);
 }
 
-int idl_reader_refuse(struct idl_reader *reader, const char *value, const char *limit_format, ...) {
+/* Refuses a value: returns -EINVAL. */
+__attribute__((format(printf, 3, 4))) static int refuse(struct idl_reader *reader, const char *value, const char *limit_format,
+                                                         ...) {
         va_list ap;
 
         copy_text(reader->value, sizeof(reader->value), value);
@@ -100,7 +102,7 @@ int idl_read_enum(struct idl_reader *reader, const char *const *names, size_t n_
         limit[0] = '\0';
         for (size_t i = 0; i < n_names && n < sizeof(limit); i++)
                 n += (size_t) snprintf(limit + n, sizeof(limit) - n, "%s%s", i == 0 ? "" : ", ", names[i]);
-        return idl_reader_refuse(reader, value, "must be one of %.480s", limit);
+        return refuse(reader, value, "must be one of %.480s", limit);
 }
 
 /* Makes one number of the host's out of each of the message's. */
@@ -194,7 +196,7 @@ static int refuse_unknown_key(struct idl_reader *reader, const struct idl_key *k
         limit[0] = '\0';
         for (size_t i = 0; i < n_keys && n < sizeof(limit); i++)
                 n += (size_t) snprintf(limit + n, sizeof(limit) - n, "%s%s", i == 0 ? "" : ", ", keys[i].name);
-        return idl_reader_refuse(reader, key, "is not a key; the keys are %.480s", limit);
+        return refuse(reader, key, "is not a key; the keys are %.480s", limit);
 }
 
 int idl_record_next(struct idl_reader *reader, const struct idl_key *keys, size_t n_keys, uint64_t *seen, size_t *ret_index) {
@@ -215,13 +217,13 @@ int idl_record_next(struct idl_reader *reader, const struct idl_key *keys, size_
         if (i == n_keys)
                 return refuse_unknown_key(reader, keys, n_keys, key);
         if (*seen & (UINT64_C(1) << i))
-                return idl_reader_refuse(reader, key, "is a key that is there twice");
+                return refuse(reader, key, "is a key that is there twice");
 
         r = sd_bus_message_peek_type(reader->message, NULL, &contents);
         if (r < 0)
                 return r;
         if (strcmp(contents, keys[i].signature) != 0) {
-                r = idl_reader_refuse(reader, contents, "is its type, which must be '%s'", keys[i].signature);
+                r = refuse(reader, contents, "is its type, which must be '%s'", keys[i].signature);
                 return idl_reader_at(reader, r, keys[i].name);
         }
         r = sd_bus_message_enter_container(reader->message, 'v', contents);
@@ -247,7 +249,7 @@ int idl_record_exit(struct idl_reader *reader, const struct idl_key *keys, size_
 
         for (size_t i = 0; i < n_keys; i++)
                 if (keys[i].required && !(seen & (UINT64_C(1) << i))) {
-                        r = idl_reader_refuse(reader, "nothing", "is required");
+                        r = refuse(reader, "nothing", "is required");
                         return idl_reader_at(reader, r, keys[i].name);
                 }
 

@@ -33,9 +33,6 @@ struct idl_reader {
 
 void idl_reader_init(struct idl_reader *reader, sd_bus_message *message, struct idl_arena *arena);
 
-/* Refuses a value: returns -EINVAL. */
-int idl_reader_refuse(struct idl_reader *reader, const char *value, const char *limit_format, ...) __attribute__((format(printf, 3, 4)));
-
 /* On the way out of an error, tell in what it happened. Return r. */
 int idl_reader_at(struct idl_reader *reader, int r, const char *name);
 int idl_reader_at_index(struct idl_reader *reader, int r, size_t index);

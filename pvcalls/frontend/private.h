@@ -131,7 +131,6 @@ int socket_take_ring(struct xcp_pvcalls_socket *socket);
 void socket_drop_ring(struct xcp_pvcalls_socket *socket, bool keep);
 void socket_release(struct xcp_pvcalls_socket *socket);
 void socket_queue(struct xcp_pvcalls_socket *socket, struct request *request);
-int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd);
 int socket_ask_option(struct xcp_pvcalls_socket *socket, uint32_t level, uint32_t name, const void *value, uint32_t n);
 void socket_park(struct xcp_pvcalls_socket *listener);
 void socket_restore(struct xcp_pvcalls_socket *listener);
@@ -167,4 +166,3 @@ size_t datagram_room(const struct xcp_pvcalls_socket *socket);
 /* answer.c: with the lock held. request is freed. result: 0 or a negative errno. And what to do when the time to rest is over. */
 void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int result);
 void answer_rested(struct xcp_pvcalls *pvcalls);
-

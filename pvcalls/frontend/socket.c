@@ -159,7 +159,7 @@ void socket_queue(struct xcp_pvcalls_socket *socket, struct request *request) {
         requests_queue(&socket->pvcalls->requests, request);
 }
 
-int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
+static int socket_ask(struct xcp_pvcalls_socket *socket, uint32_t cmd) {
         struct request *request = request_new(cmd, socket->id, socket);
 
         if (!request)

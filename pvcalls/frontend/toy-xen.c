@@ -28,7 +28,7 @@ static struct {
                 int n;
                 uint32_t first_ref;
         } shares[TOY_SHARES_MAX];
-        bool ports[TOY_PORTS_MAX], notified[TOY_PORTS_MAX];
+        bool ports[TOY_PORTS_MAX];
         uint32_t pending[64];
         unsigned n_pending, pages_left, ports_left;
         uint32_t next_ref;
@@ -243,14 +243,13 @@ xenevtchn_port_or_error_t xenevtchn_bind_unbound_port(xenevtchn_handle *h, uint3
 
 int xenevtchn_unbind(xenevtchn_handle *h, evtchn_port_t port) {
         demand(port < TOY_PORTS_MAX && xen.ports[port]);
-        xen.ports[port] = xen.notified[port] = false;
+        xen.ports[port] = false;
         xen.ports_left++;
         return 0;
 }
 
 int xenevtchn_notify(xenevtchn_handle *h, evtchn_port_t port) {
         demand(port < TOY_PORTS_MAX && xen.ports[port]);
-        xen.notified[port] = true;
         return 0;
 }
 
@@ -275,13 +274,6 @@ void toy_xen_event(uint32_t port) {
         xen.pending[xen.n_pending++] = port & INT32_MAX;
         if (xen.events >= 0)
                 (void) eventfd_write(xen.events, 1);
-}
-
-bool toy_xen_was_notified(uint32_t port) {
-        bool was = xen.notified[port];
-
-        xen.notified[port] = false;
-        return was;
 }
 
 unsigned toy_xen_ports(void) {

@@ -27,9 +27,8 @@ uint32_t toy_xen_read(const char *path);
 /* The page that was granted with this reference. NULL: none was. */
 void *toy_xen_page(uint32_t ref);
 
-/* An event for a port, whatever it is. And whether there was one from it since this was last asked. */
+/* An event for a port, whatever it is. */
 void toy_xen_event(uint32_t port);
-bool toy_xen_was_notified(uint32_t port);
 
 /* How many more pages and ports there are to be had: without limit at first. */
 void toy_xen_limit(unsigned pages, unsigned ports);

@@ -87,7 +87,6 @@ struct handover {
 };
 
 /* handover.c */
-extern const struct handover1_handlers handover_handlers;
 int handover_own(struct handover *handover, const char *suffix);        /* a name for the second connection */
 int handover_disown(struct handover *handover, const char *suffix);     /* asks for it to be given back */
 int handover_connect(struct handover *handover);        /* makes the second connection, with the object on it */

@@ -159,7 +159,7 @@ static int on_prepare(void *object, struct idl_call *call, struct idl_error *err
                                        handover->mark.epoch);
 }
 
-const struct handover1_handlers handover_handlers = {
+static const struct handover1_handlers handlers = {
         .prepare = on_prepare,
         .export = handover_on_export,
         .import = handover_on_import,
@@ -216,7 +216,7 @@ int handover_connect(struct handover *handover) {
         if (r >= 0)
                 r = sd_bus_set_method_call_timeout(bus, HANDOVER_ANSWER_USEC);
         if (r >= 0)
-                r = handover1_export(bus, NULL, service->path, &handover_handlers, handover);
+                r = handover1_export(bus, NULL, service->path, &handlers, handover);
         if (r < 0)
                 return r;
         handover->control = bus;
@@ -335,5 +335,5 @@ struct handover *handover_free(struct handover *handover) {
 }
 
 int handover_export(struct handover *handover) {
-        return handover1_export(handover->service->bus, NULL, handover->service->path, &handover_handlers, handover);
+        return handover1_export(handover->service->bus, NULL, handover->service->path, &handlers, handover);
 }

@@ -59,9 +59,8 @@ struct work_kind {
 int work_begin(struct tasks *tasks, struct idl_call *call, const struct work_kind *kind, void *userdata, struct idl_error *error,
                struct work **ret_work);
 
-/* The task's object, and its number. */
+/* The path of the task's object. */
 const char *work_path(const struct work *work);
-uint64_t work_id(const struct work *work);
 
 /* A task is Waiting until its work runs; for work that does not wait its turn, call it at once. */
 int work_run(struct work *work);

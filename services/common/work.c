@@ -181,10 +181,6 @@ const char *work_path(const struct work *work) {
         return work->path;
 }
 
-uint64_t work_id(const struct work *work) {
-        return work->task->id;
-}
-
 /* Going on */
 
 int work_run(struct work *work) {

@@ -9,7 +9,7 @@
 
 #include "job.h"
 
-bool autostart_wants(const struct vm *vm) {
+static bool is_wanted(const struct vm *vm) {
         if (!vm->spec.autostart || vm->is_away || vm->state != XCP_VM_STATE_HALTED)
                 return false;
         return vm->reason == XCP_VM_STATE_REASON_CREATED || vm->reason == XCP_VM_STATE_REASON_FOUND;
@@ -55,7 +55,7 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
                 uint32_t delay_ms;
                 int r;
 
-                if (!vm || !autostart_wants(vm))
+                if (!vm || !is_wanted(vm))
                         continue;
                 delay_ms = vm->spec.autostart_delay_ms;
                 start(vm);
@@ -73,7 +73,7 @@ static struct autostart *collect(struct xenopsd *xenopsd) {
         size_t n = 0;
 
         for (struct vm *vm = xenopsd->first; vm && vms; vm = vm->next)
-                if (autostart_wants(vm))
+                if (is_wanted(vm))
                         vms[n++] = vm;
         if (vms)
                 autostart = calloc(1, sizeof *autostart + n * sizeof autostart->uuids[0]);

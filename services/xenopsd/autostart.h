@@ -13,6 +13,3 @@
 /* After all VMs were found. */
 int autostart_begin(struct xenopsd *xenopsd);
 void autostart_end(struct xenopsd *xenopsd);
-
-/* Is it to be started? */
-bool autostart_wants(const struct vm *vm);

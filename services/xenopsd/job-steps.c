@@ -213,11 +213,6 @@ void job_go_on(struct job *job) {
         job_end(job);
 }
 
-void job_progress(struct job *job, double part) {
-        if (job->work && !job->undoing)
-                work_advance(job->work, ((double) job->step + part) / (double) n_steps(job));
-}
-
 /* Calls of the backend */
 
 static void on_call(struct hypervisor_call *call, int r, struct idl_error *error) {
@@ -225,7 +220,10 @@ static void on_call(struct hypervisor_call *call, int r, struct idl_error *error
 }
 
 static void on_progress(struct hypervisor_call *call, double part) {
-        job_progress(call->userdata, part);
+        struct job *job = call->userdata;
+
+        if (job->work && !job->undoing)
+                work_advance(job->work, ((double) job->step + part) / (double) n_steps(job));
 }
 
 static void on_launched(struct hypervisor_call *call) {

@@ -138,9 +138,6 @@ void job_drop_all(struct vm *vm);
 /* The step that is under way has ended. error is moved. */
 void job_done(struct job *job, int r, struct idl_error *error);
 
-/* Progress: part of the step that is under way. */
-void job_progress(struct job *job, double part);
-
 /* A call for a backend's operation, which ends the step when it is done. */
 struct hypervisor_call *job_call(struct job *job);
 

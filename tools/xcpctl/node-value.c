@@ -11,7 +11,8 @@ static GVariant *mismatch(const struct document_node *node, const char *name, co
         return NULL;
 }
 
-const char *node_text(const struct document_node *node, const char *name, struct problems *problems) {
+/* Text that there has to be: NULL with a problem. */
+static const char *node_text(const struct document_node *node, const char *name, struct problems *problems) {
         if (node->kind == DOCUMENT_TEXT && !node->is_empty)
                 return node->text;
         mismatch(node, name, "a single value", problems);

@@ -14,8 +14,5 @@
  */
 GVariant *node_value(const struct document_node *node, const char *type, const char *name, struct problems *problems);
 
-/* Text that there has to be: NULL with a problem. */
-const char *node_text(const struct document_node *node, const char *name, struct problems *problems);
-
 /* The names of values, for problems_suggest(). Points into them; g_free(). */
 const char **node_names(const struct contract_value *values, const struct contract_value *more);

@@ -35,7 +35,8 @@ const struct parameter *operation_parameter(const struct command *command, unsig
         return NULL;
 }
 
-char *operation_target(struct context *context, const struct arguments *arguments, char **ret_service, GError **error) {
+/* The object that a command's first arguments name, and its service; both to be freed. */
+static char *operation_target(struct context *context, const struct arguments *arguments, char **ret_service, GError **error) {
         const struct command *command = arguments_command(arguments);
         g_autofree char *path = NULL;
 

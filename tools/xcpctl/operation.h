@@ -14,9 +14,6 @@
 /* For struct command's .run. */
 bool operation_run(struct context *context, const struct arguments *arguments, GError **error);
 
-/* The object that a command's first arguments name, and its service; both to be freed. */
-char *operation_target(struct context *context, const struct arguments *arguments, char **ret_service, GError **error);
-
 /* The same with arguments and descriptors that the command has made itself. arguments: a tuple; consumed if floating. */
 bool operation_call(struct context *context, const struct arguments *arguments, GVariant *inputs, GUnixFDList *fds, GError **error);
 

@@ -48,7 +48,8 @@ static GVariant *parse_single(struct context *context, const struct contract_val
         return value;
 }
 
-GVariant *record_dictionary(const char *option, const char *const *pairs, GError **error) {
+/* KEY=VALUE pairs, a{ss}. option: for messages. */
+static GVariant *record_dictionary(const char *option, const char *const *pairs, GError **error) {
         g_auto(GVariantBuilder) builder = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("a{ss}"));
 
         for (; *pairs; pairs++) {

@@ -17,6 +17,3 @@ GVariant *record_of_arguments(struct context *context, const char *record, GErro
 
 /* One record, written as KEY=VALUE,... */
 GVariant *record_of_text(struct context *context, const char *record, const char *text, GError **error);
-
-/* KEY=VALUE pairs, a{ss}. option: for messages. */
-GVariant *record_dictionary(const char *option, const char *const *pairs, GError **error);

@@ -51,20 +51,6 @@ size_t table_rows(const struct table *table) {
         return table->rows->len;
 }
 
-static int compare_rows(const void *a, const void *b, void *userdata) {
-        char *const *left = *(char *const *const *) a, *const *right = *(char *const *const *) b;
-        const struct table *table = userdata;
-        int r = 0;
-
-        for (size_t i = 0; i < table->n_columns && r == 0; i++)
-                r = g_utf8_collate(left[i], right[i]);
-        return r;
-}
-
-void table_sort(struct table *table) {
-        g_ptr_array_sort_with_data(table->rows, compare_rows, table);
-}
-
 static void measure(const struct table *table, bool header, unsigned *widths) {
         for (size_t i = 0; i < table->n_columns; i++) {
                 widths[i] = header ? screen_width(table->titles[i]) : 0;

@@ -27,9 +27,6 @@ void table_add(struct table *table, const char *const *cells);
 
 size_t table_rows(const struct table *table);
 
-/* By the first column, then the second, ... */
-void table_sort(struct table *table);
-
 struct table_style {
         bool header;                    /* the titles come first */
         bool bold;                      /* in bold */

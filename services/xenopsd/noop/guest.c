@@ -211,7 +211,7 @@ int noop_guest_boot(struct noop_guest *guest, bool paused, struct idl_error *err
 
 /* Operations */
 
-struct noop_action *noop_action_free(struct noop_action *action) {
+static struct noop_action *noop_action_free(struct noop_action *action) {
         for (struct noop_action **p = &action->guest->actions; *p; p = &(*p)->next)
                 if (*p == action) {
                         *p = action->next;

@@ -8,13 +8,14 @@
 
 #include <systemd/sd-event.h>
 
+#include "boot-id.h"
 #include "login.h"
 #include "record.h"
 
 struct noop {
         struct hypervisor_host host;
         char *state_dir;
-        char boot_id[40];
+        char boot_id[BOOT_ID_SIZE];
 };
 
 struct noop_guest {
@@ -63,7 +64,6 @@ int noop_action_delay(struct noop_action *action, uint64_t ms);
 
 /* Ends it. */
 void noop_action_end(struct noop_action *action, int r, struct idl_error *error);
-struct noop_action *noop_action_free(struct noop_action *action);
 void noop_cancel(void *guest, struct hypervisor_call *call);
 
 /* Writes a copy of the record with another state down, then makes it so. error: NotEnoughSpace and the like. */

@@ -47,13 +47,6 @@ struct record_device *record_find_device(struct record *record, bool is_disk, co
         return NULL;
 }
 
-void record_remove_device(struct record *record, struct record_device *device) {
-        size_t i = (size_t) (device - record->devices);
-
-        record->n_devices--;
-        memmove(device, device + 1, (record->n_devices - i) * sizeof *device);
-}
-
 static int add_entry(struct record *record, const char *key, const char *value) {
         struct xcp_dict_s_s_entry *entries = reallocarray(record->entries, record->n_entries + 1, sizeof *entries);
         struct xcp_dict_s_s_entry *entry;

@@ -52,7 +52,6 @@ void record_move(struct record *to, struct record *from);
 int record_init(struct record *ret_record, const struct xcp_vm_spec *spec, struct idl_error *error);
 int record_add_device(struct record *record, const struct record_device *device);
 struct record_device *record_find_device(struct record *record, bool is_disk, const char *name);
-void record_remove_device(struct record *record, struct record_device *device);
 void record_device_network(struct record_device *ret_device, const struct xcp_network_interface_spec *spec);
 
 /* How long it has run. */
