@@ -68,6 +68,9 @@ class Install(TestCase):
         for unit in units:
             for page in re.findall(r"file:(\S+)", unit.read_text()):
                 self.assertTrue(pathlib.Path(page).is_file(), page)
+        bus = units[1].read_text()  # in whose control group the guests of the VM manager are
+        for what in ("KillMode=process", "OOMPolicy=continue", "TasksMax=infinity"):
+            self.assertIn(f"\n{what}\n", bus)
 
     def test_the_bus_starts_the_installed_services(self):
         domain = self.rundir / "dom0"

@@ -212,6 +212,18 @@ class Restart(XenopsdTest):
         self.assertGreaterEqual(min(b - a for a, b in zip(starts, starts[1:])), 200_000)  # of the second that is between their beginnings
         self.assertEqual((vms["not"].get("State"), stopped.get("State")), ("Halted", "Halted"))
 
+    def test_the_bus_ends(self):
+        """The manager goes with it, and the next one finds what it left."""
+        vm = self.running()
+        self.bus.signal(signal.SIGTERM)
+        self.bus.wait()
+        self.manager.wait()
+        self.start_bus()
+        self.manager = self.start()
+        self.caller = self.connect()
+        vm = self.caller.vm(vm.path)
+        self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Running", "Found"))
+
     def test_sigterm_leaves_guests_alone(self):
         vm = self.running(options={"suspend": LONG})
         vm.begin("Suspend")
