@@ -1,85 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the calls of sockets(7) do, one line for each check: NAME RESULT. Run as it is and carried, the lines are to be the same."""
 
-import array
 import contextlib
-import errno
 import hashlib
 import os
 import random
 import select
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-HOST = "127.0.0.1"
-PATIENCE = 30
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
-
-
-def name(error):
-    return errno.errorcode.get(error, str(error)) if error else "0"
-
-
-def outcome(call, *arguments):
-    """The name of the error that a call fails with, or 0."""
-    try:
-        call(*arguments)
-        return "0"
-    except OSError as error:
-        return name(error.errno)
-
-
-class Pair:
-    """A listener, a connection to it, and what it has accepted."""
-
-    def __init__(self, backlog=16):
-        self.listener = socket.create_server((HOST, 0), backlog=backlog)
-        self.client = socket.create_connection(self.listener.getsockname(), PATIENCE)
-        self.server, self.address = self.listener.accept()
-        self.server.settimeout(PATIENCE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        for one in (self.client, self.server, self.listener):
-            one.close()
-
-
-def free_port():
-    """A port on which nobody listens: it is bound, and stays so until the end."""
-    bound = socket.socket()
-    bound.bind((HOST, 0))
-    KEPT.append(bound)
-    return bound.getsockname()[1]
-
-
-KEPT = []
-
-
-def poll(one, events, milliseconds=PATIENCE * 1000):
-    """The names of what poll(2) says of it."""
-    poller = select.poll()
-    poller.register(one, events)
-    got = dict(poller.poll(milliseconds)).get(one.fileno(), 0)
-    return "+".join(text for text, bit in (("IN", 1), ("OUT", 4), ("ERR", 8), ("HUP", 16), ("RDHUP", 0x2000)) if got & bit) or "nothing"
-
-
-def read_all(one):
-    data = b""
-    while chunk := one.recv(65536):
-        data += chunk
-    return data
+import posix_processes  # its checks come first
+from posixcheck import CHECKS, HOST, PATIENCE, Pair, check, free_port, name, outcome, poll, read_all
 
 
 @check
@@ -336,83 +271,6 @@ def options():
 
 
 @check
-def fork():
-    with Pair() as pair:
-        child = os.fork()
-        if child == 0:
-            pair.server.sendall(b"from the child")
-            os._exit(0)
-        pair.server.close()
-        os.waitpid(child, 0)
-        return read_all(pair.client)
-
-
-@check
-def fork_before_accept():
-    with socket.create_server((HOST, 0)) as listener:
-        children = []
-        for _ in range(3):
-            children.append(os.fork())
-            if children[-1] == 0:
-                with listener.accept()[0] as one:
-                    one.sendall(b"served")
-                os._exit(0)
-        got = []
-        for _ in range(3):
-            with socket.create_connection(listener.getsockname(), PATIENCE) as one:
-                got.append(read_all(one))
-        for child in children:
-            os.waitpid(child, 0)
-        return got
-
-
-@check
-def dup():
-    with Pair() as pair:
-        other = pair.client.dup()
-        pair.client.close()
-        other.sendall(b"x")
-        got = pair.server.recv(10)
-        other.close()
-        return got, pair.server.recv(10)
-
-
-@check
-def execute():
-    with Pair() as pair:
-        pair.server.setblocking(True)
-        process = subprocess.Popen(["cat"], stdin=pair.server, stdout=pair.server)
-        pair.server.close()
-        pair.client.sendall(b"through cat")
-        pair.client.shutdown(socket.SHUT_WR)
-        got = read_all(pair.client)
-        return got, process.wait(PATIENCE)
-
-
-@check
-def a_program_that_asks_for_its_socket():
-    with Pair() as pair:
-        script = "import socket; one = socket.socket(fileno=0); print(*one.getpeername())"
-        said = subprocess.run([sys.executable, "-c", script], stdin=pair.server, capture_output=True, check=True, text=True).stdout
-        return said == "{} {}\n".format(*pair.client.getsockname())
-
-
-@check
-def passing_on():
-    with Pair() as pair:
-        ours, theirs = socket.socketpair()
-        child = os.fork()
-        if child == 0:
-            _, control, _, _ = theirs.recvmsg(1, socket.CMSG_LEN(4))
-            os.write(array.array("i", control[0][2][:4])[0], b"passed")
-            os._exit(0)
-        ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [pair.server.fileno()]))])
-        pair.server.close()
-        os.waitpid(child, 0)
-        return read_all(pair.client)
-
-
-@check
 def sendfile():
     with Pair() as pair, tempfile.TemporaryFile() as file:
         file.write(b"z" * 300000)
@@ -427,54 +285,6 @@ def sendfile():
         pair.client.shutdown(socket.SHUT_WR)
         thread.join(PATIENCE)
         return offset_done
-
-
-class Interrupted(Exception):
-    """A signal came."""
-
-
-@check
-def signal_in_accept():
-    def handler(*_):
-        raise Interrupted
-
-    with socket.create_server((HOST, 0)) as listener:
-        before = signal.signal(signal.SIGALRM, handler)
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            listener.accept()
-            interrupted = False
-        except Interrupted:
-            interrupted = True
-        signal.signal(signal.SIGALRM, before)
-        with socket.create_connection(listener.getsockname(), PATIENCE) as one, listener.accept()[0] as other:
-            other.sendall(b"after it")
-            other.close()
-            return interrupted, read_all(one)
-
-
-@check
-def threads():
-    with socket.create_server((HOST, 0), backlog=64) as listener:
-        def serve():
-            with listener.accept()[0] as one:
-                one.sendall(read_all(one))
-
-        servers = [threading.Thread(target=serve) for _ in range(8)]
-        got = []
-
-        def ask(i):
-            with socket.create_connection(listener.getsockname(), PATIENCE) as one:
-                one.sendall(b"%d" % i)
-                one.shutdown(socket.SHUT_WR)
-                got.append(read_all(one))
-
-        clients = [threading.Thread(target=ask, args=(i,)) for i in range(8)]
-        for thread in servers + clients:
-            thread.start()
-        for thread in servers + clients:
-            thread.join(PATIENCE)
-        return sorted(got)
 
 
 @check
