@@ -107,64 +107,64 @@ static const guint8 model[] = {
         0, 0, 0, 0, 0, 0, 0, 0,                                         /* 72: the body */
 };
 
-static void test_mistakes(void) {
-        static const struct {
-                const char *what;
-                unsigned at;
-                const char *bytes;
-                unsigned n;
-                int fault;
-        } mistakes[] = {
-                { "endian", 0, "L", 1, MESSAGE_BAD_ENDIAN },
-                { "version 0", 3, "\0", 1, MESSAGE_BAD_VERSION },
-                { "version 2", 3, "\2", 1, MESSAGE_BAD_VERSION },
-                { "type 0", 1, "\0", 1, MESSAGE_BAD_TYPE },
-                { "serial 0", 8, "\0", 1, MESSAGE_BAD_SERIAL },
-                { "body one shorter", 4, "\7", 1, MESSAGE_TRAILING },
-                { "body one longer", 4, "\11", 1, MESSAGE_TRUNCATED },
-                { "body of 2^27 bytes", 4, "\0\0\0\10", 4, MESSAGE_TOO_LARGE },
-                { "body of 2^32-1 bytes", 4, "\377\377\377\377", 4, MESSAGE_TOO_LARGE },
-                { "fields of 2^17+1 bytes", 12, "\1\0\2\0", 4, MESSAGE_FIELDS_TOO_LARGE },
-                { "fields of 2^32-1 bytes", 12, "\377\377\377\377", 4, MESSAGE_FIELDS_TOO_LARGE },
-                { "field 0", 16, "\0", 1, MESSAGE_BAD_FIELD },
-                { "path twice", 48, "\1\1o\0\2\0\0\0/a\0\0", 12, MESSAGE_DUPLICATE_FIELD },
-                { "path of type s", 18, "s", 1, MESSAGE_BAD_FIELD_TYPE },
-                { "path of type ay", 16, "\1\2ay\0\0\0\0\3\0\0\0abc", 16, MESSAGE_BAD_FIELD_TYPE },
-                { "field of two types", 16, "\310\2uu\0\0\0\0\3\0\0\0\3\0\0", 16, MESSAGE_BAD_SIGNATURE },
-                { "field without a type", 16, "\310\0\0", 3, MESSAGE_BAD_SIGNATURE },
-                { "field of no type", 18, "z", 1, MESSAGE_BAD_SIGNATURE },
-                { "field's type without NUL", 19, "\1", 1, MESSAGE_BAD_STRING },
-                { "member of type o", 34, "o", 1, MESSAGE_BAD_FIELD_TYPE },
-                { "no path", 16, "\310\1o", 3, MESSAGE_MISSING_FIELD },
-                { "no member", 32, "\310", 1, MESSAGE_MISSING_FIELD },
-                { "path a", 24, "a", 1, MESSAGE_BAD_PATH },
-                { "path with //", 25, "/", 1, MESSAGE_BAD_PATH },
-                { "path with / at its end", 27, "/", 1, MESSAGE_BAD_PATH },
-                { "path with -", 27, "-", 1, MESSAGE_BAD_PATH },
-                { "path with NUL", 27, "\0", 1, MESSAGE_BAD_PATH },
-                { "path without NUL", 28, "c", 1, MESSAGE_BAD_STRING },
-                { "path longer than the fields", 20, "\377", 1, MESSAGE_TRUNCATED },
-                { "path of 2^32-1 bytes", 20, "\377\377\377\377", 4, MESSAGE_TRUNCATED },
-                { "padding between fields", 29, "\1", 1, MESSAGE_BAD_PADDING },
-                { "padding after the fields", 71, "\1", 1, MESSAGE_BAD_PADDING },
-                { "member with a digit first", 40, "1", 1, MESSAGE_BAD_MEMBER },
-                { "member with a dot", 41, ".", 1, MESSAGE_BAD_MEMBER },
-                { "empty member", 36, "\0\0\0\0\0\0\0\0\0\0\0\0", 12, MESSAGE_BAD_MEMBER },
-                { "destination without a dot", 57, "_", 1, MESSAGE_BAD_DESTINATION },
-                { "destination with a dot at its end", 57, "b.", 2, MESSAGE_BAD_DESTINATION },
-                { "unique destination without a dot", 56, ":12", 3, MESSAGE_BAD_DESTINATION },
-                { "sender", 48, "\7\1s\0\3\0\0\0a-b", 11, MESSAGE_BAD_SENDER },
-                { "interface with -", 48, "\2\1s\0\3\0\0\0-.b", 11, MESSAGE_BAD_INTERFACE },
-                { "interface of one element", 48, "\2\1s\0\3\0\0\0abc", 11, MESSAGE_BAD_INTERFACE },
-                { "container of type s", 48, "\12\1s\0\3\0\0\0a.b", 11, MESSAGE_BAD_FIELD_TYPE },
-                { "container", 48, "\12\1o\0\3\0\0\0a.b", 11, MESSAGE_BAD_CONTAINER },
-                { "error's name", 48, "\4\1s\0\3\0\0\0..b", 11, MESSAGE_BAD_ERROR_NAME },
-                { "reply to 0", 48, "\5\1u\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, MESSAGE_BAD_REPLY_SERIAL },
-                { "signature: no types", 69, "!", 1, MESSAGE_BAD_SIGNATURE },
-                { "signature without NUL", 70, "x", 1, MESSAGE_BAD_STRING },
-                { "no signature", 64, "\310", 1, MESSAGE_BODY_MISMATCH },
-        };
+static const struct {
+        const char *what;
+        unsigned at;
+        const char *bytes;
+        unsigned n;
+        int fault;
+} mistakes[] = {
+        { "endian", 0, "L", 1, MESSAGE_BAD_ENDIAN },
+        { "version 0", 3, "\0", 1, MESSAGE_BAD_VERSION },
+        { "version 2", 3, "\2", 1, MESSAGE_BAD_VERSION },
+        { "type 0", 1, "\0", 1, MESSAGE_BAD_TYPE },
+        { "serial 0", 8, "\0", 1, MESSAGE_BAD_SERIAL },
+        { "body one shorter", 4, "\7", 1, MESSAGE_TRAILING },
+        { "body one longer", 4, "\11", 1, MESSAGE_TRUNCATED },
+        { "body of 2^27 bytes", 4, "\0\0\0\10", 4, MESSAGE_TOO_LARGE },
+        { "body of 2^32-1 bytes", 4, "\377\377\377\377", 4, MESSAGE_TOO_LARGE },
+        { "fields of 2^17+1 bytes", 12, "\1\0\2\0", 4, MESSAGE_FIELDS_TOO_LARGE },
+        { "fields of 2^32-1 bytes", 12, "\377\377\377\377", 4, MESSAGE_FIELDS_TOO_LARGE },
+        { "field 0", 16, "\0", 1, MESSAGE_BAD_FIELD },
+        { "path twice", 48, "\1\1o\0\2\0\0\0/a\0\0", 12, MESSAGE_DUPLICATE_FIELD },
+        { "path of type s", 18, "s", 1, MESSAGE_BAD_FIELD_TYPE },
+        { "path of type ay", 16, "\1\2ay\0\0\0\0\3\0\0\0abc", 16, MESSAGE_BAD_FIELD_TYPE },
+        { "field of two types", 16, "\310\2uu\0\0\0\0\3\0\0\0\3\0\0", 16, MESSAGE_BAD_SIGNATURE },
+        { "field without a type", 16, "\310\0\0", 3, MESSAGE_BAD_SIGNATURE },
+        { "field of no type", 18, "z", 1, MESSAGE_BAD_SIGNATURE },
+        { "field's type without NUL", 19, "\1", 1, MESSAGE_BAD_STRING },
+        { "member of type o", 34, "o", 1, MESSAGE_BAD_FIELD_TYPE },
+        { "no path", 16, "\310\1o", 3, MESSAGE_MISSING_FIELD },
+        { "no member", 32, "\310", 1, MESSAGE_MISSING_FIELD },
+        { "path a", 24, "a", 1, MESSAGE_BAD_PATH },
+        { "path with //", 25, "/", 1, MESSAGE_BAD_PATH },
+        { "path with / at its end", 27, "/", 1, MESSAGE_BAD_PATH },
+        { "path with -", 27, "-", 1, MESSAGE_BAD_PATH },
+        { "path with NUL", 27, "\0", 1, MESSAGE_BAD_PATH },
+        { "path without NUL", 28, "c", 1, MESSAGE_BAD_STRING },
+        { "path longer than the fields", 20, "\377", 1, MESSAGE_TRUNCATED },
+        { "path of 2^32-1 bytes", 20, "\377\377\377\377", 4, MESSAGE_TRUNCATED },
+        { "padding between fields", 29, "\1", 1, MESSAGE_BAD_PADDING },
+        { "padding after the fields", 71, "\1", 1, MESSAGE_BAD_PADDING },
+        { "member with a digit first", 40, "1", 1, MESSAGE_BAD_MEMBER },
+        { "member with a dot", 41, ".", 1, MESSAGE_BAD_MEMBER },
+        { "empty member", 36, "\0\0\0\0\0\0\0\0\0\0\0\0", 12, MESSAGE_BAD_MEMBER },
+        { "destination without a dot", 57, "_", 1, MESSAGE_BAD_DESTINATION },
+        { "destination with a dot at its end", 57, "b.", 2, MESSAGE_BAD_DESTINATION },
+        { "unique destination without a dot", 56, ":12", 3, MESSAGE_BAD_DESTINATION },
+        { "sender", 48, "\7\1s\0\3\0\0\0a-b", 11, MESSAGE_BAD_SENDER },
+        { "interface with -", 48, "\2\1s\0\3\0\0\0-.b", 11, MESSAGE_BAD_INTERFACE },
+        { "interface of one element", 48, "\2\1s\0\3\0\0\0abc", 11, MESSAGE_BAD_INTERFACE },
+        { "container of type s", 48, "\12\1s\0\3\0\0\0a.b", 11, MESSAGE_BAD_FIELD_TYPE },
+        { "container", 48, "\12\1o\0\3\0\0\0a.b", 11, MESSAGE_BAD_CONTAINER },
+        { "error's name", 48, "\4\1s\0\3\0\0\0..b", 11, MESSAGE_BAD_ERROR_NAME },
+        { "reply to 0", 48, "\5\1u\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, MESSAGE_BAD_REPLY_SERIAL },
+        { "signature: no types", 69, "!", 1, MESSAGE_BAD_SIGNATURE },
+        { "signature without NUL", 70, "x", 1, MESSAGE_BAD_STRING },
+        { "no signature", 64, "\310", 1, MESSAGE_BODY_MISMATCH },
+};
 
+static void test_mistakes(void) {
         for (size_t i = 0; i < G_N_ELEMENTS(mistakes); i++) {
                 guint8 copy[sizeof model];
                 struct message message;

@@ -34,67 +34,72 @@ static const char usage[] =
         "  --ready-fd FD        gets \"ok\" once the store answers, or a sentence\n"
         "  --help               this text\n";
 
+enum { RUNDIR, GUEST, LIBRARY_DIR, PRELOAD, XENSTORED, ON_DEATH, KEEP, END_DOMID, LIMIT, READY_FD, HELP };
+
+static const struct option names[] = {
+        { "rundir", required_argument, NULL, RUNDIR },       { "guest", required_argument, NULL, GUEST },
+        { "library-dir", required_argument, NULL, LIBRARY_DIR }, { "preload", required_argument, NULL, PRELOAD },
+        { "xenstored", required_argument, NULL, XENSTORED }, { "on-death", required_argument, NULL, ON_DEATH },
+        { "keep", required_argument, NULL, KEEP },           { "end-domid", required_argument, NULL, END_DOMID },
+        { "limit", required_argument, NULL, LIMIT },         { "ready-fd", required_argument, NULL, READY_FD },
+        { "help", no_argument, NULL, HELP },                 {},
+};
+
+/* Takes the argument of an option. Returns whether it will do. */
+static bool take_argument(struct options *options, int name, char *argument) {
+        uint32_t number;
+        bool good = true;
+
+        switch (name) {
+        case RUNDIR:
+                options->run_dir = argument;
+                return argument[0] == '/';
+        case GUEST:
+                options->guest = argument;
+                return true;
+        case LIBRARY_DIR:
+                options->library_dir = argument;
+                return true;
+        case PRELOAD:
+                options->preload = argument;
+                return true;
+        case XENSTORED:
+                options->xenstored = argument;
+                return true;
+        case ON_DEATH:
+                options->on_death = argument;
+                return true;
+        case KEEP:
+                good = argument[0] == '/' && options->n_keep < EMU_GUEST_KEEP_MAX;
+                if (good)
+                        options->keep[options->n_keep++] = argument;
+                return good;
+        case END_DOMID:
+                return option_parse_number(argument, EMU_DOMID_FIRST_RESERVED, &options->end_domid) && options->end_domid >= 2;
+        case LIMIT:
+                return option_parse_limit(argument, &options->limits);
+        default: /* READY_FD */
+                good = option_parse_number(argument, INT32_MAX, &number);
+                if (good)
+                        options->ready_fd = number;
+                return good;
+        }
+}
+
 /* Returns whether to go on; if not, *ret_status is the exit status. */
 static bool parse_options(int argc, char **argv, struct options *options, int *ret_status) {
-        enum { RUNDIR, GUEST, LIBRARY_DIR, PRELOAD, XENSTORED, ON_DEATH, KEEP, END_DOMID, LIMIT, READY_FD, HELP };
-        static const struct option names[] = {
-                { "rundir", required_argument, NULL, RUNDIR },       { "guest", required_argument, NULL, GUEST },
-                { "library-dir", required_argument, NULL, LIBRARY_DIR }, { "preload", required_argument, NULL, PRELOAD },
-                { "xenstored", required_argument, NULL, XENSTORED }, { "on-death", required_argument, NULL, ON_DEATH },
-                { "keep", required_argument, NULL, KEEP },           { "end-domid", required_argument, NULL, END_DOMID },
-                { "limit", required_argument, NULL, LIMIT },         { "ready-fd", required_argument, NULL, READY_FD },
-                { "help", no_argument, NULL, HELP },                 {},
-        };
-        uint32_t number;
-        bool good;
         int c;
 
         *ret_status = EXIT_FAILURE;
         while ((c = getopt_long(argc, argv, "", names, NULL)) >= 0) {
-                good = true;
-                switch (c) {
-                case RUNDIR:
-                        options->run_dir = optarg;
-                        good = optarg[0] == '/';
-                        break;
-                case GUEST:
-                        options->guest = optarg;
-                        break;
-                case LIBRARY_DIR:
-                        options->library_dir = optarg;
-                        break;
-                case PRELOAD:
-                        options->preload = optarg;
-                        break;
-                case XENSTORED:
-                        options->xenstored = optarg;
-                        break;
-                case ON_DEATH:
-                        options->on_death = optarg;
-                        break;
-                case KEEP:
-                        good = optarg[0] == '/' && options->n_keep < EMU_GUEST_KEEP_MAX;
-                        if (good)
-                                options->keep[options->n_keep++] = optarg;
-                        break;
-                case END_DOMID:
-                        good = option_parse_number(optarg, EMU_DOMID_FIRST_RESERVED, &options->end_domid) && options->end_domid >= 2;
-                        break;
-                case LIMIT:
-                        good = option_parse_limit(optarg, &options->limits);
-                        break;
-                case READY_FD:
-                        good = option_parse_number(optarg, INT32_MAX, &number);
-                        options->ready_fd = number;
-                        break;
-                case HELP:
+                if (c == HELP) {
                         fputs(usage, stdout);
                         *ret_status = EXIT_SUCCESS;
                         return false;
-                default:
-                        return false;
                 }
-                if (!good) {
+                if (c == '?')
+                        return false;
+                if (!take_argument(options, c, optarg)) {
                         log_event("--%s: '%s' will not do; see xenemud --help", names[c].name, optarg);
                         return false;
                 }

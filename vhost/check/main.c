@@ -71,9 +71,26 @@ static const struct option long_options[] = {
         {},
 };
 
+static int parse_xen(struct options *options, const char *domains) {
+        char rest;
+
+        options->xen = sscanf(domains, "%" SCNu32 ":%" SCNu32 "%c", &options->xen_own, &options->xen_backend, &rest) == 2;
+        return options->xen ? 0 : -1;
+}
+
+static int parse_without(struct options *options, const char *feature) {
+        int bit = frontend_check_feature(feature);
+
+        if (bit < 0) {
+                fprintf(stderr, "xcp-vhost-check: there is no protocol feature %s\n", feature);
+                return -1;
+        }
+        options->without |= VHOST_BIT(bit);
+        return 0;
+}
+
 static int parse(struct options *options, int argc, char **argv) {
         int option;
-        char rest;
 
         *options = (struct options) { .timeout_ms = 10000, .quiet_ms = 60 };
         while ((option = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
@@ -100,19 +117,15 @@ static int parse(struct options *options, int argc, char **argv) {
                         options->in_band = true;
                         break;
                 case 'x':
-                        options->xen = sscanf(optarg, "%" SCNu32 ":%" SCNu32 "%c", &options->xen_own, &options->xen_backend, &rest) == 2;
-                        if (!options->xen)
+                        if (parse_xen(options, optarg) < 0)
                                 return -1;
                         break;
                 case 'T':
                         options->trace = true;
                         break;
                 case 'w':
-                        if (frontend_check_feature(optarg) < 0) {
-                                fprintf(stderr, "xcp-vhost-check: there is no protocol feature %s\n", optarg);
+                        if (parse_without(options, optarg) < 0)
                                 return -1;
-                        }
-                        options->without |= VHOST_BIT(frontend_check_feature(optarg));
                         break;
                 case 'c':
                         options->cut_off = atoi(optarg);
