@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 
 from harness import Bus, Process, TestCase, build_directory, run
@@ -21,6 +22,20 @@ def id_of(path):
 
 def can_mount():
     return os.geteuid() == 0 and run("unshare", "--mount", "true", check=None).status == 0
+
+
+def can_loop(directory):
+    """Whether there are loop devices here, of which a raw disk needs one before it for Xen's back-end: two, and one to spare. Not in each container."""
+    losetup = shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    if os.geteuid() != 0 or not losetup:
+        return False
+    file = directory / "loop"
+    file.write_bytes(bytes(M))
+    found = [run(losetup, "--find", "--show", file, check=None) for _ in range(3)]
+    devices = [result.stdout.strip() for result in found if result.status == 0]
+    for device in devices:
+        run(losetup, "--detach", device)
+    return len(devices) == len(found)
 
 
 def feed(fd, data, times):

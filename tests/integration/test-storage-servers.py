@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import select
-import shutil
 import signal
 import socket
 import sqlite3
@@ -15,7 +14,7 @@ import time
 
 from harness import Bus, Process, build_directory, run, wait_until
 from nbdclient import Nbd
-from storagecase import STORAGE, M, StorageTest
+from storagecase import STORAGE, M, StorageTest, can_loop
 from storageclient import MANAGER, ROOT, VDI, Client
 
 DRIVER = build_directory() / "vhost/blk/vhost-toy-driver"
@@ -30,20 +29,6 @@ def take(connection, n):
             raise ConnectionResetError("the other end has gone")
         data += more
     return data
-
-
-def can_loop(directory):
-    """Whether there are loop devices here, of which a raw disk needs one before it for Xen's back-end: two, and one to spare. Not in each container."""
-    losetup = shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if os.geteuid() != 0 or not losetup:
-        return False
-    file = directory / "loop"
-    file.write_bytes(bytes(M))
-    found = [run(losetup, "--find", "--show", file, check=None) for _ in range(3)]
-    devices = [result.stdout.strip() for result in found if result.status == 0]
-    for device in devices:
-        run(losetup, "--detach", device)
-    return len(devices) == len(found)
 
 
 def connections(path):
