@@ -60,7 +60,7 @@ static void answer_accept(struct xcp_pvcalls_socket *listener, const struct requ
         } else if (listener->released) {
                 child->kind = SOCKET_CONNECTED;
                 child->known = true;
-                socket_release(child);
+                socket_reset(child);
         } else {
                 listener->pvcalls->rest_ms = 0;
                 name_came(child, request);
@@ -134,7 +134,7 @@ static void answer_disowned(struct xcp_pvcalls *pvcalls, struct request *request
         free(request);
         child->known = result == 0;
         child->kind = SOCKET_CONNECTED;
-        socket_release(child);
+        socket_reset(child);
 }
 
 void answer_request(struct xcp_pvcalls *pvcalls, struct request *request, int result) {

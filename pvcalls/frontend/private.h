@@ -130,6 +130,7 @@ void socket_set_ready(struct xcp_pvcalls_socket *socket);
 int socket_take_ring(struct xcp_pvcalls_socket *socket);
 void socket_drop_ring(struct xcp_pvcalls_socket *socket, bool keep);
 void socket_release(struct xcp_pvcalls_socket *socket);
+void socket_reset(struct xcp_pvcalls_socket *socket);         /* the same, and the peer sees that it is no orderly end */
 void socket_queue(struct xcp_pvcalls_socket *socket, struct request *request);
 int socket_ask_option(struct xcp_pvcalls_socket *socket, uint32_t level, uint32_t name, const void *value, uint32_t n);
 void socket_park(struct xcp_pvcalls_socket *listener);

@@ -263,7 +263,7 @@ void socket_release(struct xcp_pvcalls_socket *socket) {
 
                 socket->waiting = child->next_ready;
                 child->is_waiting = false;
-                socket_release(child);
+                socket_reset(child);
         }
         while ((request = requests_withdraw(&pvcalls->requests, socket))) {
                 if (request->wire.cmd == PVCALLS_SOCKET)
@@ -300,6 +300,15 @@ struct xcp_pvcalls_socket *xcp_pvcalls_socket_release(struct xcp_pvcalls_socket 
         return NULL;
 }
 
+void socket_reset(struct xcp_pvcalls_socket *socket) {
+        struct xcp_pvcalls *pvcalls = socket->pvcalls;
+
+        if (pvcalls->terms.options && socket->known && link_is_up(pvcalls))
+                (void) socket_ask_option(socket, 1, 13, (uint32_t[2]) { 1, 0 }, sizeof(uint32_t[2]));  /* without memory for it, it is a release */
+        sockets_flush(pvcalls);                                 /* before RELEASE, which goes ahead of what waits for a slot */
+        socket_release(socket);
+}
+
 struct xcp_pvcalls_socket *xcp_pvcalls_socket_reset(struct xcp_pvcalls_socket *socket) {
         struct xcp_pvcalls *pvcalls;
 
@@ -307,10 +316,7 @@ struct xcp_pvcalls_socket *xcp_pvcalls_socket_reset(struct xcp_pvcalls_socket *s
                 return NULL;
         pvcalls = socket->pvcalls;
         pthread_mutex_lock(&pvcalls->lock);
-        if (pvcalls->terms.options && socket->known && link_is_up(pvcalls))
-                (void) socket_ask_option(socket, 1, 13, (uint32_t[2]) { 1, 0 }, sizeof(uint32_t[2]));  /* without memory for it, it is a release */
-        sockets_flush(pvcalls);                                 /* before RELEASE, which goes ahead of what waits for a slot */
-        socket_release(socket);
+        socket_reset(socket);
         sockets_flush(pvcalls);
         pthread_mutex_unlock(&pvcalls->lock);
         return NULL;

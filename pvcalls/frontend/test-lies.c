@@ -453,7 +453,7 @@ static void test_accepts_that_are_never_answered(struct fixture *fixture, gconst
         }
 }
 
-/* And one that answers them after all: what they bring is released. */
+/* And one that answers them after all: what they bring is reset (SO_LINGER), and released. */
 static void test_accepts_that_are_answered_too_late(struct fixture *fixture, gconstpointer data) {
         struct xcp_pvcalls_socket *listener = listen_on(fixture);
         struct pvcalls_request accepts[4];
@@ -465,6 +465,7 @@ static void test_accepts_that_are_answered_too_late(struct fixture *fixture, gco
         put(fixture, &accepts[0], pvcalls_error_to_wire(-EINVAL));
         put(fixture, &accepts[1], 0);
         event(fixture);
+        g_assert_cmpuint(answer(fixture, PVCALLS_SETSOCKOPT, 0).u.sockopt.name, ==, 13);
         g_assert_cmpuint(answer(fixture, PVCALLS_RELEASE, 0).u.id, ==, accepts[1].u.accept.id_new);
         g_assert_cmpuint(toy_xen_read(OWN "/state"), ==, 4);
 }

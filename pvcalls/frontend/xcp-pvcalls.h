@@ -148,7 +148,7 @@ int xcp_pvcalls_result(struct xcp_pvcalls_socket *socket);
 /* Waits for the end of a call. Returns its result, or -ETIMEDOUT; the call then goes on. */
 int xcp_pvcalls_finish(struct xcp_pvcalls_socket *socket, int timeout_ms);
 
-/* A connection that has come. -EAGAIN: none has; else the listener's error. Connections that wait go with their listener. */
+/* A connection that has come. -EAGAIN: none has; else the listener's error. Connections that wait when it is released are reset. */
 int xcp_pvcalls_accept(struct xcp_pvcalls_socket *listener, void *userdata, struct xcp_pvcalls_socket **ret_socket);
 
 /* As send(2) and recv(2) with MSG_DONTWAIT and MSG_NOSIGNAL. Bytes that came before an error are received before it. 0 is the peer's end. */

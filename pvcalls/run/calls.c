@@ -226,6 +226,8 @@ static int64_t call_bind(struct supervisor *supervisor, struct call *call, const
 static int64_t call_listen(struct call *call, int fd, struct carried *carried) {
         int backlog = (int) call->data.args[1], r;
 
+        if (carried->kind == CARRIED_LISTENING && carried->shut)
+                return -EINVAL;         /* it has no address any more */
         if (call->started) {
                 r = xcp_pvcalls_result(shared_socket(carried));
                 if (r == -EINPROGRESS) {
@@ -321,11 +323,25 @@ static int64_t call_accept(struct supervisor *supervisor, struct call *call, con
         return CALL_WAITS;
 }
 
-static int64_t call_shutdown(struct carried *carried) {
+/* It listens no more, at the backend neither: who comes now is refused. Others that share its address go on. */
+static void listener_shut(struct carried *carried) {
+        struct carried *left = shared_leave(carried);
+
+        carried->shut = true;
+        carried->socket = xcp_pvcalls_socket_release(carried->socket);
+        carried_refuse_all(carried);
+        calls_retry(carried);           /* accepts that wait fail now */
+        if (left)
+                listener_deliver(left);
+}
+
+static int64_t call_shutdown(const struct call *call, struct carried *carried) {
+        int how = (int) call->data.args[1];
+
         if (carried->kind != CARRIED_LISTENING)
                 return carried->kind == CARRIED_CONNECTING ? -ENOTCONN : CALL_CONTINUES;
-        carried->shut = true;
-        calls_retry(carried);           /* accepts that wait fail now */
+        if ((how == SHUT_RD || how == SHUT_RDWR) && !carried->shut)
+                listener_shut(carried);
         return CALL_CONTINUES;
 }
 
@@ -364,7 +380,7 @@ static int64_t handle(struct supervisor *supervisor, struct call *call, const st
         case __NR_setsockopt:
                 return call_set_option(carried, call, target);
         case __NR_shutdown:
-                return call_shutdown(carried);
+                return call_shutdown(call, carried);
         default:
                 return CALL_CONTINUES;
         }

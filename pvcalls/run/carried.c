@@ -101,6 +101,26 @@ void carried_release(struct carried *carried) {
         carried->socket = xcp_pvcalls_socket_release(carried->socket);
 }
 
+/* Who has come, and was not accepted, sees a reset, as on Linux. */
+static void refuse(struct carried *connection) {
+        connection->socket = xcp_pvcalls_socket_reset(connection->socket);
+        carried_end(connection);
+}
+
+void carried_refuse_all(struct carried *listener) {
+        struct supervisor *supervisor = listener->supervisor;
+
+        while (listener->spares) {
+                struct carried *connection = listener->spares;
+
+                listener->spares = connection->next_spare;
+                refuse(connection);
+        }
+        for (unsigned port = 0; port < LOOPBACK_PORTS; port++)
+                if (supervisor->by_port[port] && supervisor->by_port[port]->listener == listener)
+                        refuse(supervisor->by_port[port]);
+}
+
 void carried_end(struct carried *carried) {
         struct supervisor *supervisor = carried->supervisor;
 
@@ -117,16 +137,8 @@ void carried_end(struct carried *carried) {
         }
         if (carried->spare >= 0)
                 close(carried->spare);
-        while (carried->spares) {
-                struct carried *connection = carried->spares;
-
-                carried->spares = connection->next_spare;
-                carried_end(connection);
-        }
         if (carried->kind == CARRIED_LISTENING)
-                for (unsigned port = 0; port < LOOPBACK_PORTS; port++)
-                        if (supervisor->by_port[port] && supervisor->by_port[port]->listener == carried)
-                                carried_end(supervisor->by_port[port]);
+                carried_refuse_all(carried);
         carried->dead = true;
         carried->next_dead = supervisor->dead;
         supervisor->dead = carried;

@@ -232,7 +232,7 @@ static int deliver(struct carried *listener, struct carried *connection) {
 void listener_deliver(struct carried *listener) {
         struct carried *leader = listener->leader ?: listener;
 
-        while (!leader->dead && (listener = shared_next(leader))) {
+        while (!leader->dead && leader->socket && (listener = shared_next(leader))) {
                 struct carried *connection = carried_new(listener->supervisor);
                 int r;
 

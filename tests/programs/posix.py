@@ -300,6 +300,18 @@ def shutdown_of_a_listener_ends_accept():
 
 
 @check
+def who_was_not_accepted_is_reset():
+    told = []
+    for end in (socket.socket.close, lambda listener: listener.shutdown(socket.SHUT_RDWR)):
+        with socket.create_server((HOST, 0)) as listener, socket.create_connection(listener.getsockname(), PATIENCE) as one:
+            address = listener.getsockname()
+            select.select([listener], [], [], PATIENCE)
+            end(listener)
+            told += [outcome(one.recv, 1), outcome(socket.socket().connect, address)]
+    return told
+
+
+@check
 def accept_queue_full():
     with socket.create_server((HOST, 0), backlog=1) as listener:
         dialled = []
