@@ -72,10 +72,17 @@ static int carry(struct supervisor *supervisor, int fd, struct carried **carried
         return 0;
 }
 
+/* What the reset of the loopback has left there says the same in other words: who knows the error is not to hear of it once more. */
+static void forget_reset(int fd, const struct carried *carried) {
+        if (carried->kind == CARRIED_FAILED)
+                (void) option(fd, SO_ERROR);    /* reading takes it */
+}
+
 /* A connect has failed: the error is the program's to know once, and then it can try again. */
-static int64_t take_error(struct carried *carried) {
+static int64_t take_error(int fd, struct carried *carried) {
         int error = carried->error;
 
+        forget_reset(fd, carried);
         carried->error = 0;
         return -error;
 }
@@ -159,7 +166,7 @@ static int64_t call_connect(struct supervisor *supervisor, struct call *call, co
                 return CALL_WAITS;
         }
         if (carried && carried->error != 0)
-                return take_error(carried);
+                return take_error(fd, carried);
         r = destination_read(target, call->data.args[1], call->data.args[2], &address);
         if (r != 0)
                 return r < 0 ? r : CALL_CONTINUES;
@@ -376,6 +383,7 @@ static int64_t handle(struct supervisor *supervisor, struct call *call, const st
         case __NR_getpeername:
                 return call_getpeername(carried, call, target);
         case __NR_getsockopt:
+                forget_reset(fd, carried);
                 return call_get_error(carried, call, target);
         case __NR_setsockopt:
                 return call_set_option(carried, call, target);

@@ -40,7 +40,8 @@ def nonblocking_refused():
         one.setblocking(False)
         begun = outcome(one.connect, (HOST, free_port()))
         events = poll(one, select.POLLOUT | select.POLLIN)
-        return begun, events, name(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)), name(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+        errors = [name(one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)) for _ in range(2)]
+        return begun, events, errors, poll(one, select.POLLOUT | select.POLLIN), outcome(one.send, b"x")
 
 
 @check
