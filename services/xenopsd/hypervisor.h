@@ -30,6 +30,7 @@
 #include "xcp-types.h"
 
 #define HYPERVISOR_CANCEL_MS 5000u      /* a guest's agent, or a monitor, may have to answer first */
+#define HYPERVISOR_VCPU_MS 30000u        /* for a guest's kernel to let go of a virtual CPU: it moves what runs there elsewhere */
 #define HYPERVISOR_DETAIL_MAX 256u      /* bytes of a sentence about a guest */
 #define HYPERVISOR_DOMAINS_MAX 2u       /* a guest on its way elsewhere has two */
 #define HYPERVISOR_ADDRESSES_MAX 64u    /* of a guest that are looked at */
@@ -64,6 +65,7 @@ struct hypervisor_status {
         bool ready;                                     /* the guest's agent has been heard of */
         uint64_t started_usec;                          /* since 1970; 0 if it has not run */
         uint32_t pid;                                   /* 0: no process */
+        uint32_t vcpus;                                 /* that the guest has, where that may be others than it was given; 0: not looked at */
         uint32_t domains[HYPERVISOR_DOMAINS_MAX];
         size_t n_domains;
         /* Below: the backend's, valid until done() returns. */
@@ -187,6 +189,7 @@ struct hypervisor {
         /* While it runs */
         int (*set_memory)(void *guest, struct hypervisor_call *call, uint64_t memory, struct idl_error *error);
         int (*set_vcpus)(void *guest, struct hypervisor_call *call, uint32_t vcpus, struct idl_error *error);
+                /* -ETIMEDOUT: the guest has not let go of one within HYPERVISOR_VCPU_MS. It may have of others, and may yet: query() says. */
         int (*plug_disk)(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);
         int (*unplug_disk)(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error);
         int (*change_medium)(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);

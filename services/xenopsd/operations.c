@@ -321,8 +321,17 @@ static int step_keep_memory(struct job *job, struct idl_error *error) {
         return 1;
 }
 
+static void on_vcpus(struct hypervisor_call *call, int r, struct idl_error *error) {
+        struct job *job = call->userdata;
+
+        if (r == -ETIMEDOUT && !error->name)
+                idl_error_set_guest_not_responding(error, job->vm->path, "let go of a virtual CPU", HYPERVISOR_VCPU_MS);
+        job_done(job, r, error);
+}
+
 static int step_vcpus(struct job *job, struct idl_error *error) {
         const struct vm *vm = job->vm;
+        struct hypervisor_call *call;
         uint32_t max = spec_vcpus_max(&vm->spec);
 
         if (!lifecycle_is_alive(vm->state))
@@ -331,7 +340,9 @@ static int step_vcpus(struct job *job, struct idl_error *error) {
                 return idl_error_set_limit_exceeded(error, "vcpus", job->number, max);
         if (!hypervisor_of(job)->set_vcpus)
                 return job_not_supported(job, "SetVcpus", error);
-        return job_begun(job, hypervisor_of(job)->set_vcpus(vm->guest, job_call(job), (uint32_t) job->number, error));
+        call = job_call(job);
+        call->done = on_vcpus;
+        return job_begun(job, hypervisor_of(job)->set_vcpus(vm->guest, call, (uint32_t) job->number, error));
 }
 
 static int step_keep_vcpus(struct job *job, struct idl_error *error) {

@@ -158,6 +158,27 @@ static void take_plugged(struct vm *vm, const struct hypervisor_status *status) 
 }
 
 /* Takes over what changed, and returns which properties that is. */
+/* What the guest has let go of, or not, when nobody was there to see, is what its configuration says. */
+static bool take_vcpus(struct vm *vm, uint32_t vcpus) {
+        struct idl_error error = IDL_ERROR_NULL;
+        struct xcp_vm_spec spec = vm->spec;
+        int r;
+
+        if (vcpus == 0 || vcpus == spec.vcpus)
+                return false;
+        if (!spec.has_vcpus_max) {
+                spec.has_vcpus_max = true;
+                spec.vcpus_max = spec.vcpus;
+        }
+        spec.vcpus = vcpus;
+        r = spec.vcpus_max >= vcpus ? vm_change_spec(vm, &spec, &error) : -EUCLEAN;
+        if (r < 0)
+                log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", vm->uuid }), "VM %s has %u virtual CPUs, which cannot be written down: %s", vm->spec.name, vcpus,
+                          error.message ?: strerrordesc_np(-r));
+        idl_error_done(&error);
+        return r >= 0;
+}
+
 static unsigned take_facts(struct vm *vm, const struct hypervisor_status *status) {
         bool lives = status->state == HYPERVISOR_RUNNING || status->state == HYPERVISOR_SUSPENDED;
         bool ready = status->state == HYPERVISOR_RUNNING && (status->ready || status->n_addresses > 0);
@@ -180,6 +201,8 @@ static unsigned take_facts(struct vm *vm, const struct hypervisor_status *status
         take_plugged(vm, status);
         if (vm_take_addresses(vm, status))
                 changed |= XENOPSD1_VM_PROPERTY_ADDRESSES;
+        if (take_vcpus(vm, lives ? status->vcpus : 0))
+                changed |= XENOPSD1_VM_PROPERTY_VCPUS;
         return changed;
 }
 

@@ -3,7 +3,7 @@
 """A QEMU that misbehaves, for tests of who starts it: $XCP_QEMU is this, and the file fake-script beside it says how.
 
 The script, which is looked at for each command, is JSON: greeting is what it says first, and answers what it says to commands by their names: text as it is, with %ID%
-for the command's id; null for nothing at all; "exit STATUS" and "hang up" for its end. Commands that are not there are answered {}. noise is for how many lines it
+for the command's id; null for nothing at all; "exit STATUS" and "hang up" for its end; a list for one after the other, of which the last stays. Commands that are not there are answered {}. noise is for how many lines it
 says on standard error before it answers a command, by its name.
 """
 
@@ -26,11 +26,20 @@ def read_script():
     return json.loads(pathlib.Path(sys.argv[0]).with_name("fake-script").read_text())
 
 
+def pick(answer, taken):
+    """taken: how many were taken of a list."""
+    if not isinstance(answer, list):
+        return answer
+    n = taken[str(answer)] = taken.get(str(answer), 0) + 1
+    return answer[min(n, len(answer)) - 1]
+
+
 def serve(connection):
+    taken = {}
     connection.sendall((read_script().get("greeting", GREETING) + "\n").encode())
     for line in connection.makefile("r"):
         command = json.loads(line)
-        answer = read_script().get("answers", {}).get(command["execute"], '{"return": {}, "id": %ID%}')
+        answer = pick(read_script().get("answers", {}).get(command["execute"], '{"return": {}, "id": %ID%}'), taken)
         for i in range(read_script().get("noise", {}).get(command["execute"], 0)):
             print("qemu-system-x86_64: a guest did what it should not", "." * 1000, i, file=sys.stderr)
         if answer is None:

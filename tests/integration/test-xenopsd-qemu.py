@@ -432,6 +432,50 @@ class Fakes(QemuTest):
                 self.manager.kill()
                 (self.root / "state/qemu/accelerator").unlink()
 
+    @staticmethod
+    def vcpus(n, n_stay=1):
+        """What query-hotpluggable-cpus says of 4, of which there are n; some were there from the start."""
+        cpus = [{"type": "max-x86_64-cpu", "props": {"socket-id": 0, "core-id": i, "thread-id": 0}} for i in range(4)]
+        for i, cpu in enumerate(cpus[:n]):
+            cpu["qom-path"] = "/machine/unattached/device[0]" if i < n_stay else f"/machine/peripheral/cpu-{512 * i}"
+        return '{"return": %s, "id": %%ID%%}' % json.dumps(cpus)
+
+    def unplugging(self, *counts, kvm="true", n_stay=1, said=()):
+        """The script of a guest that says things when it is to let go of its virtual CPUs, from the last one on."""
+        events = ['\n{"event": "%s", "data": %s, "timestamp": {"seconds": 1, "microseconds": 0}}' % (name, data) for name, data in said]
+        self.script({"answers": {"query-status": STATUS % "running", "query-kvm": '{"return": {"enabled": %s, "present": true}, "id": %%ID%%}' % kvm,
+                                 "query-hotpluggable-cpus": [self.vcpus(n, n_stay) for n in counts],
+                                 "device_del": ['{"return": {}, "id": %ID%}' + event for event in events] or '{"return": {}, "id": %ID%}'}})
+
+    def test_virtual_cpus_that_a_guest_lets_go_of_or_not(self):
+        self.begin({"answers": self.prepared})
+        vm = self.create(vcpus=1, vcpus_max=4)
+        self.done(vm.start())
+        self.unplugging(1, 1, 2, 3)
+        self.restart()                  # which counts them
+        self.done(vm.begin("SetVcpus", "(u)", 3))
+        self.unplugging(3, kvm="false")
+        self.failed(vm.begin("SetVcpus", "(u)", 1), "NotSupported", "software emulation")
+        self.unplugging(3, 3, 2, said=[("DEVICE_DELETED", '{"device": "cpu-1024", "path": "/machine/peripheral/cpu-1024"}'),
+                                       ("ACPI_DEVICE_OST", '{"info": {"device": "cpu-512", "slot": "1", "slot-type": "CPU", "source": 3, "status": 1}}')])
+        self.failed(vm.begin("SetVcpus", "(u)", 1), "BackendFailed", "does not let go of the virtual CPU cpu-512")
+        self.assertEqual(vm.get("Vcpus"), 2)  # the other is gone
+        self.unplugging(2)
+        unheeded = vm.begin("SetVcpus", "(u)", 1)
+        self.caller.wait_until(lambda: unheeded.get("State") == "Running", "the guest to be asked")
+        unheeded.cancel()
+        self.assertEqual((unheeded.wait()[0], vm.get("Vcpus")), ("Cancelled", 2))
+        self.unplugging(1)              # it has heeded after all, when no manager was there
+        self.restart()
+        self.caller.wait_until(lambda: vm.get("Vcpus") == 1, lambda: f"1 in {vm.get('Vcpus')}")
+        self.unplugging(2, n_stay=2)
+        self.failed(vm.begin("SetVcpus", "(u)", 1), "NotSupported", "when its QEMU was started")
+        self.unplugging(3, 3, 2, said=[("DEVICE_DELETED", '{"device": "cpu-1024", "path": "/machine/peripheral/cpu-1024"}')])
+        self.done(vm.begin("SetVcpus", "(u)", 2))
+        self.assertEqual(vm.get("Vcpus"), 2)
+        self.done(vm.begin("Destroy"))
+        self.assertEqual(self.leftovers(), [])
+
     def test_internal_error_and_states_of_their_own(self):
         self.begin()
         for run_state, state, reason in (("internal-error", "Failed", "BackendFailed"), ("guest-panicked", "Panicked", "GuestPanic"),

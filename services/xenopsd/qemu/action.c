@@ -130,16 +130,26 @@ static void end_cancelled(struct qemu_action *action) {
         action_end(action, -ECANCELED, NULL);
 }
 
+/* What comes meanwhile would go on with it, and put off its end. */
+static void stop_listening(struct qemu_action *action) {
+        if (action->request > 0 && action->guest->qmp)
+                qmp_forget(action->guest->qmp, action->request);
+        action->request = 0;
+        action->hear = NULL;
+}
+
 void action_cancel(void *userdata, struct hypervisor_call *call) {
         struct qemu_action *action = call->under_way;
 
         if (!action || action->is_cancelled)
                 return;
         action->is_cancelled = true;
-        if (action->on_cancel)
+        if (action->on_cancel) {
                 action->on_cancel(action);
-        else
-                action_wait(action, 0, end_cancelled);
+                return;
+        }
+        stop_listening(action);
+        action_wait(action, 0, end_cancelled);
 }
 
 bool actions_hear(struct qemu_guest *guest, const char *event, struct json_object *data) {

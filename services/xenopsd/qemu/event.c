@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 
 #include "action.h"
+#include "operations.h"
 #include "source.h"
 #include "utf8.h"
 #include "watch.h"
@@ -115,6 +116,10 @@ static void on_event(void *userdata, const char *untrusted_name, struct json_obj
                 guest_open_reset_window(guest);
         else if (strcmp(untrusted_name, "VSERPORT_CHANGE") == 0)
                 on_agent(guest, data);
+        else if (strcmp(untrusted_name, "DEVICE_DELETED") == 0 && vcpus_is_one(data)) {         /* nobody has waited for that any more */
+                guest->counts_vcpus = true;
+                guest_tell(guest, HYPERVISOR_CHANGED, "");
+        }
 }
 
 /* The end of the monitor */

@@ -290,6 +290,7 @@ static int take_over(struct qemu_guest *guest) {
                 return 0;
         }
         guest_open_reset_window(guest);         /* the manager before this one may have reset it a moment ago */
+        guest->counts_vcpus = guest->facts.machine != QEMU_MICROVM;
         return forget_migration(guest);
 }
 

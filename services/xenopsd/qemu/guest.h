@@ -46,6 +46,7 @@ struct qemu_guest {
         struct watch *watch;            /* of its addresses; NULL without a monitor */
         bool is_broken;                 /* its monitor cannot be talked to any more */
         bool is_agent_open;
+        bool counts_vcpus;              /* it may have others than the facts say: vcpus.c */
         char words[GUEST_WORDS_MAX];    /* how its process ended, or what is wrong with its monitor */
         enum qemu_shutdown shutdown;    /* why it shut down last */
         sd_event_source *timer;         /* for its process to end after its monitor has hung up */

@@ -51,6 +51,20 @@ static void end_query(struct qemu_action *action) {
         action_end(action, 0, NULL);    /* while the arrays are there */
 }
 
+static void on_cpus(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        uint32_t n = r >= 0 ? vcpus_count(value) : 0;
+        struct idl_error error = IDL_ERROR_NULL;
+
+        action->guest->counts_vcpus = false;
+        if (n > 0 && n != action->guest->facts.vcpus) {
+                action->guest->facts.vcpus = n;
+                guest_save(action->guest, &error);      /* if it cannot be, they are counted again by the next manager */
+                idl_error_done(&error);
+        }
+        action->call->status.vcpus = n;
+        end_query(action);
+}
+
 /* Whether the agent's end of its channel is open: its events may have come when nobody heard them. */
 static void on_channels(struct qemu_action *action, int r, struct json_object *value, const char *why) {
         size_t n = r >= 0 && json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
@@ -63,7 +77,10 @@ static void on_channels(struct qemu_action *action, int r, struct json_object *v
                     strcmp(label, "agent") == 0 && json_object_object_get_ex(channel, "frontend-open", &open))
                         action->guest->is_agent_open = json_object_get_boolean(open);
         }
-        end_query(action);
+        if (action->guest->counts_vcpus)
+                action_execute(action, "query-hotpluggable-cpus", NULL, -1, on_cpus);
+        else
+                end_query(action);
 }
 
 static void on_status(struct qemu_action *action, int r, struct json_object *value, const char *why) {

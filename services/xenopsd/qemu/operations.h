@@ -24,7 +24,10 @@ int statistics_disk(void *guest, struct hypervisor_call *call, const char *name,
 int statistics_network(void *guest, struct hypervisor_call *call, const char *name, struct idl_error *error);
 
 int resize_set_memory(void *guest, struct hypervisor_call *call, uint64_t memory, struct idl_error *error);
-int resize_set_vcpus(void *guest, struct hypervisor_call *call, uint32_t vcpus, struct idl_error *error);
+
+int vcpus_set(void *guest, struct hypervisor_call *call, uint32_t vcpus, struct idl_error *error);
+uint32_t vcpus_count(struct json_object *cpus);        /* of query-hotpluggable-cpus; 0: that is no such answer */
+bool vcpus_is_one(struct json_object *data);            /* whether an event is of one that was plugged */
 
 int hotplug_plug_disk(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);
 int hotplug_unplug_disk(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error);
