@@ -54,6 +54,7 @@ enum hypervisor_event {
         HYPERVISOR_DISK_FAILED,         /* it stands still over a disk; resume() goes on */
         HYPERVISOR_EXITED,              /* the process or domain is gone */
         HYPERVISOR_BROKEN,              /* the backend cannot go on with it */
+        HYPERVISOR_TAKEN,               /* somebody else has it stand still, who saves it or moves it; resume() goes on */
         HYPERVISOR_CHANGED,             /* addresses, readiness or anything else of the status: ask */
         _HYPERVISOR_EVENT_N,
 };
@@ -181,6 +182,8 @@ struct hypervisor {
                 /* Running or suspended, to suspended, and all of it is in the file. */
         int (*restore)(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error);
                 /* Absent to suspended. */
+        int (*check_send)(void *guest, struct hypervisor_call *call, struct idl_error *error);
+                /* Whether it may be sent as it is now: asked before anything is done, here or where it would go. NULL: whatever it is. */
         int (*send)(void *guest, struct hypervisor_call *call, int fd, const struct xcp_migrate_options *options, struct idl_error *error);
                 /* Running to suspended, when all of it is on its way. Nothing is written after that. */
         int (*receive)(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error);

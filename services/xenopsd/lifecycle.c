@@ -120,6 +120,8 @@ struct lifecycle_outcome lifecycle_event(enum xcp_vm_state state, enum hyperviso
                 return crashed(XCP_VM_STATE_FAILED, XCP_VM_STATE_REASON_BACKEND_EXITED, action);
         case HYPERVISOR_BROKEN:
                 return crashed(XCP_VM_STATE_FAILED, XCP_VM_STATE_REASON_BACKEND_FAILED, action);
+        case HYPERVISOR_TAKEN:
+                return (struct lifecycle_outcome) { XCP_VM_STATE_SUSPENDED, XCP_VM_STATE_REASON_FOUND, FOLLOW_NOTHING };
         default:
                 return (struct lifecycle_outcome) { state, 0, FOLLOW_NOTHING };
         }

@@ -4,6 +4,7 @@
  * Migrate and Receive: a VM goes to another manager while it runs.
  *
  *      source                                          destination
+ *      backend's check_send()
  *      Receive(spec) ─────────────────────────────────► attaches disks, replies with a socket
  *      backend's send() ══════ the backend's bytes ═══► backend's receive()
  *      ◄──────────────────────────────────────────── R  all of it is here
@@ -164,15 +165,22 @@ static void cancel_remote(struct job *job) {
         remote_task_cancel(job->remote);
 }
 
+/* Nobody has been asked for anything yet: what is refused here leaves nothing. */
+static int step_check_send(struct job *job, struct idl_error *error) {
+        const struct hypervisor *hypervisor = job->vm->backend->hypervisor;
+
+        if (!hypervisor->send)
+                return job_not_supported(job, "Migrate", error);
+        if (job->migrate.copy_disks)
+                return job_not_supported(job, "Copying disks", error);
+        return hypervisor->check_send ? job_begun(job, hypervisor->check_send(job->vm->guest, job_call(job), error)) : 1;
+}
+
 static int step_call_receive(struct job *job, struct idl_error *error) {
         AUTO(sd_bus_message_unrefp) sd_bus_message *call = NULL;
         struct xenopsd *xenopsd = job->vm->xenopsd;
         int r;
 
-        if (!job->vm->backend->hypervisor->send)
-                return job_not_supported(job, "Migrate", error);
-        if (job->migrate.copy_disks)
-                return job_not_supported(job, "Copying disks", error);
         r = sd_bus_message_new_method_call(xenopsd->bus, &call, job->text, "/org/xen/xcp/xenopsd", "org.xen.xcp.xenopsd1.Manager",
                                            "Receive");
         if (r >= 0)
@@ -249,6 +257,7 @@ static int step_away(struct job *job, struct idl_error *error) {
 }
 
 const struct step migrate_steps[] = {
+        { step_check_send },
         { step_call_receive, undo_call_receive },
         { step_send, undo_send },
         { step_wait_sign },

@@ -11,6 +11,7 @@ import termios
 import xencase
 from qemucase import Console, QemuTest
 from xenopsdcase import LONG, MIB, VDI, XenopsdTest
+from xenopsdclient import MANAGER, ROOT, VM_SPEC, pack
 
 OTHER = "org.xen.xcp.xenopsd2"
 
@@ -417,6 +418,20 @@ class Conformance:
         self.tell(console, "poweroff")
         there.wait_change("Running", "Halted", "GuestPowerOff")
         other.wait_until(lambda: self.leftovers() == [], "both guests to be cleared away")
+
+    def test_a_guest_that_does_not_come(self):
+        """Nobody writes to the socket, and nobody closes it: that is waited for until it is given up, and nothing is left."""
+        vm = self.make()
+        spec = vm.call("GetSpec")[0]
+        self.done(vm.begin("Destroy"))
+        (task,), fds = self.caller.call_fds(ROOT, MANAGER, "Receive", "(a{sv})", pack(VM_SPEC, spec))
+        task = self.caller.task(task)
+        with socket.socket(fileno=fds[0]):
+            self.caller.wait_until(lambda: task.get("State") == "Running", "the manager to receive")
+            task.cancel()
+            self.failed(task, "Cancelled", state="Cancelled")
+        self.assertEqual(self.caller.vm_paths(), [])
+        self.ended()
 
     def test_statistics(self):
         vm = self.make()

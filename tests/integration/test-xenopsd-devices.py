@@ -317,6 +317,8 @@ class Migration(XenopsdTest):
         self.failed(self.migrate(vm, copy_disks=True), "NotSupported")
         self.refused("InvalidArgument", self.migrate, vm, NAME)
         self.refused("InvalidArgument", self.migrate, vm, "no name")
+        # What its backend does not let go, is not talked of with another manager.
+        self.failed(self.migrate(self.running("kept", {"check-send": "fail"}), "org.xen.xcp.nobody"), "BackendFailed")
         self.other.create("one")
         self.failed(self.migrate(vm), "AlreadyExists")
         self.assertEqual(vm.get("State"), "Running")

@@ -9,7 +9,7 @@ import storageclient
 import xencase
 import xenopsdclient
 from harness import run
-from xenopsdcase import MIB
+from xenopsdcase import MIB, VDI
 
 OTHER = "org.xen.xcp.xenopsd2"
 KERNEL = "/lab/vmlinux"
@@ -74,8 +74,8 @@ class Linux(Guest):
     def test_a_life(self):
         whole, image, part, storage = self.start_storage()
         self.network()
-        vm = self.make(kind="Pv", kernel=KERNEL, initramfs=IMAGE, command_line=COMMAND_LINE, memory=160 * MIB, on_crash="Preserve",
-                       disks=[{"name": "file", "path": self.file("file", b"in a file")}, {"name": "whole", "vdi": whole},
+        vm = self.make(kind="Pv", kernel=KERNEL, initramfs=IMAGE, command_line=COMMAND_LINE, memory=160 * MIB, vcpus=2, vcpus_max=2, on_crash="Preserve",
+                       disks=[{"name": "file", "path": self.file("file", b"in a file"), "mode": "ReadOnly"}, {"name": "whole", "vdi": whole},
                               {"name": "image", "vdi": image}],
                        network_interfaces=[{"name": "net", "network": BRIDGE}])
         self.done(vm.start())
@@ -86,6 +86,10 @@ class Linux(Guest):
         self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Running", "Found"))
         console = self.console(vm)
         self.hotplug(vm, console, part)
+        self.fewer_cpus(vm, console)
+        self.failed(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.nobody", {}), "NotSupported", "disk 'image'", "qcow2", "Save()")
+        self.assertEqual(vm.get("State"), "Running")
+        self.snapshot(vm, console)
         self.tell_agent(console, "echo c >/proc/sysrq-trigger")
         vm.wait_change("Running", "Panicked", "GuestPanic")
         self.done(vm.begin("Kill"))
@@ -128,6 +132,19 @@ class Linux(Guest):
         self.done(vm.device("network", "more").begin("Unplug", "(b)", False))
         self.ask_agent(console, "until [ ! -b /dev/xvdd ] && [ ! -e /sys/class/net/eth1 ]; do sleep 0.1; done; echo gone")
 
+    def fewer_cpus(self, vm, console):
+        self.done(vm.begin("SetVcpus", "(u)", 1))
+        self.ask_agent(console, "until [ $(cat /sys/devices/system/cpu/online) = 0 ]; do sleep 0.1; done")
+        self.done(vm.begin("SetVcpus", "(u)", 2))
+        self.ask_agent(console, "until [ $(cat /sys/devices/system/cpu/online) = 0-1 ]; do sleep 0.1; done")
+
+    def snapshot(self, vm, console):
+        """With its memory: the guest is the same afterwards."""
+        here = self.ask_agent(console, "cat /proc/sys/kernel/random/boot_id")
+        self.done(vm.begin("Snapshot", "(sa{sv})", "now", {}))
+        self.assertEqual((vm.get("State"), [name for name, _, _ in vm.get("Snapshots")]), ("Running", ["now"]))
+        self.assertEqual(self.ask_agent(console, "cat /proc/sys/kernel/random/boot_id"), here)
+
     def test_moved_while_it_runs(self):
         """To another manager, where it is the same guest, with its disk and its network. PVH: Debian's Xen has no log of what PV guests write."""
         self.network()
@@ -148,6 +165,46 @@ class Linux(Guest):
         self.assertEqual(self.ask_agent(self.console(vm), f"echo 3 >/proc/sys/vm/drop_caches; {look}"), here)
         self.done(vm.begin("Kill"))
         self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left: {self.leftovers()}")
+
+
+class Tiny(xencase.XenBackend):
+    """Guests that are slow to do what is wanted of them."""
+
+    def test_a_save_that_is_given_up_before_the_guest_has_suspended(self):
+        self.storage("full")
+        vm = self.make()
+        self.done(vm.start())
+        console = self.console(vm)
+        node = f"/local/domain/{self.domid(vm)}/control/shutdown"
+        with open(self.root / "disk.pipe", "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)):
+            self.told(console, b"d")
+            save = vm.begin("Save", "(o)", VDI + "full")
+            self.caller.wait_until(lambda: run("xenstore-read", node).stdout.strip() == "suspend", "the guest to be asked to suspend")
+            self.given_up(save, vm)
+            self.assertEqual(run("xenstore-read", node).stdout.strip(), "")
+            self.told(console, b"l")
+            save = vm.begin("Save", "(o)", VDI + "full")
+            console.hear(b"n")  # it has taken notice
+            self.given_up(save, vm)
+        self.told(console, b"s")
+        self.told(console, b"a")  # it has gone on
+        self.assertEqual(vm.call("QueryState")[0], "Running")
+        # Without a save of the manager's, it is somebody else's.
+        self.told(console, b"s")
+        vm.wait_change("Running", "Suspended", "Found")
+        self.done(vm.begin("Resume"))
+        self.told(console, b"a")
+        self.done(vm.begin("Kill"))
+        self.assertEqual(self.leftovers(), [])
+
+    def told(self, console, key):
+        console.say(key)
+        console.hear(key)
+
+    def given_up(self, save, vm):
+        save.cancel()
+        self.failed(save, "Cancelled", state="Cancelled")
+        self.assertEqual(vm.call("QueryState")[0], "Running")
 
 
 class Xl(xencase.XenBackend):

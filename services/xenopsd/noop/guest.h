@@ -100,6 +100,7 @@ int noop_destroy(void *guest, struct hypervisor_call *call, struct idl_error *er
 int noop_power_button(void *guest, struct idl_error *error);
 int noop_save(void *guest, struct hypervisor_call *call, int fd, struct idl_error *error);
 int noop_restore(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error);
+int noop_check_send(void *guest, struct hypervisor_call *call, struct idl_error *error);
 int noop_send(void *guest, struct hypervisor_call *call, int fd, const struct xcp_migrate_options *options, struct idl_error *error);
 int noop_receive(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error);
 int noop_set_memory(void *guest, struct hypervisor_call *call, uint64_t memory, struct idl_error *error);

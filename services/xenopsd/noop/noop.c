@@ -94,6 +94,7 @@ const struct hypervisor noop_hypervisor = {
         .power_button = noop_power_button,
         .save = noop_save,
         .restore = noop_restore,
+        .check_send = noop_check_send,
         .send = noop_send,
         .receive = noop_receive,
         .set_memory = noop_set_memory,

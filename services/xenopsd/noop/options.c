@@ -12,7 +12,7 @@ static const char *const verb_names[] = {
         [NOOP_RESET] = "reset",     [NOOP_SUSPEND] = "suspend", [NOOP_RESUME] = "resume",     [NOOP_DESTROY] = "destroy",
         [NOOP_SAVE] = "save",       [NOOP_RESTORE] = "restore", [NOOP_SEND] = "send",         [NOOP_RECEIVE] = "receive",
         [NOOP_MEMORY] = "memory",   [NOOP_VCPUS] = "vcpus",     [NOOP_PLUG] = "plug",         [NOOP_UNPLUG] = "unplug",
-        [NOOP_QUERY] = "query",     [NOOP_STATISTICS] = "statistics",
+        [NOOP_QUERY] = "query",     [NOOP_STATISTICS] = "statistics", [NOOP_CHECK_SEND] = "check-send",
 };
 
 static const struct {
@@ -57,6 +57,7 @@ const struct hypervisor_option noop_option_list[] = {
         VERB_ABOUT("unplug"),
         VERB_ABOUT("query"),
         VERB_ABOUT("statistics"),
+        VERB_ABOUT("check-send"),
         { NULL, NULL },
 };
 

@@ -33,6 +33,7 @@ enum noop_verb {
         NOOP_UNPLUG,
         NOOP_QUERY,
         NOOP_STATISTICS,
+        NOOP_CHECK_SEND,                /* whether it may be sent */
         _NOOP_VERB_N,
 };
 

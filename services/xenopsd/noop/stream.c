@@ -180,6 +180,16 @@ int noop_restore(void *guest, struct hypervisor_call *call, const struct hypervi
 
 /* Streams */
 
+static int apply_nothing(struct noop_action *action, struct idl_error *error) {
+        return 0;
+}
+
+int noop_check_send(void *userdata, struct hypervisor_call *call, struct idl_error *error) {
+        struct noop_guest *guest = userdata;
+
+        return noop_begin(guest, call, &guest->record.options, NOOP_CHECK_SEND, "let its guest go", apply_nothing, NULL);
+}
+
 static int apply_send(struct noop_action *action, struct idl_error *error) {
         AUTO_FREE char *data = NULL;
         size_t size;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "log.h"
 
@@ -210,6 +211,8 @@ void xen_action_cancel(void *userdata, struct hypervisor_call *call) {
                 return;
         action->is_cancelled = true;
         if (action->is_working && !workers_take_back(action->guest->xen->workers, &action->work)) {
+                if (action->reads_stream)       /* of a file it has an end anyway */
+                        (void) shutdown(action->fd, SHUT_RDWR);
                 if (action->is_abortable)
                         xen_action_wait(action, 0, give_up);
                 return;
@@ -233,6 +236,13 @@ bool xen_actions_hear(struct xen_guest *guest) {
                 return true;
         }
         return is_quiet;
+}
+
+bool xen_actions_suspend(const struct xen_guest *guest) {
+        for (const struct xen_action *action = guest->actions; action; action = action->next)
+                if (action->has_it_suspend)
+                        return true;
+        return false;
 }
 
 void xen_actions_drop(struct xen_guest *guest) {

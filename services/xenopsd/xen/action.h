@@ -34,6 +34,8 @@ struct xen_action {
         bool is_quiet;                  /* what becomes of the domain is this operation's doing, and not told of */
         bool is_cancelled;
         bool is_abortable;              /* libxl gives up what it does for it, if it is cancelled */
+        bool reads_stream;              /* of fd, which is shut down then: nothing comes any more to wait for */
+        bool has_it_suspend;            /* that the domain shuts down so is its doing */
 
         /* What work is about, and what came of it */
         struct domain_id id;
@@ -50,6 +52,7 @@ struct xen_action {
         libxl_device_nic *nic;
         char name[FACTS_NAME_SIZE];     /* of a device */
         bool flag;                      /* paused; force */
+        bool may_suspend;               /* a guest that was asked to and is not to any more */
         bool is_disk;
         bool *ret_forced;
         uint64_t number;
@@ -86,4 +89,5 @@ void xen_action_cancel(void *guest, struct hypervisor_call *call);
 
 /* For guest.c */
 bool xen_actions_hear(struct xen_guest *guest);     /* whether it is some operation's */
+bool xen_actions_suspend(const struct xen_guest *guest);    /* whether some operation has it suspend */
 void xen_actions_drop(struct xen_guest *guest);

@@ -15,6 +15,7 @@
 #include "action.h"
 #include "cleanup.h"
 #include "console.h"
+#include "lateness.h"
 #include "log.h"
 #include "nearby.h"
 #include "recovery.h"
@@ -89,12 +90,15 @@ static void remove_files(const struct xen *xen, const char *uuid) {
 
 /* Its domain */
 
-/* One that is saved shuts down, too, and whoever saves it knows. */
 static void on_domain(void *userdata, int reason) {
         struct xen_guest *guest = userdata;
         enum hypervisor_event event = xen_status_event(reason);
 
-        if (event == HYPERVISOR_NO_EVENT || (guest->is_end_known && event != HYPERVISOR_EXITED))
+        if (event == HYPERVISOR_NO_EVENT) {
+                xen_lateness_hear(guest);
+                return;
+        }
+        if (guest->is_end_known && event != HYPERVISOR_EXITED)
                 return;
         if (!xen_actions_hear(guest))
                 xen_guest_tell(guest, event, xen_status_detail(event));

@@ -48,6 +48,7 @@ struct xen_guest {
         struct nearby_listener *neighbours;     /* NULL: it has no network interface */
         sd_event_source *attributes_timer;
         struct xen_action *actions;
+        uint64_t late_usec;             /* lateness.h: until when it may suspend without being wanted to; 0: it may not */
         bool is_end_known;              /* its domain had shut down when it was found: that is not told of as an event, too */
         bool is_recovering;             /* what an earlier manager left half done is being seen to: questions wait for that */
 };

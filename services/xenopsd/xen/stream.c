@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,56 +15,98 @@
 
 #include "action.h"
 #include "config.h"
+#include "lateness.h"
 #include "launch.h"
+#include "sharing.h"
+#include "stream-bytes.h"
 
 #define HEADER_FORMAT "xcp-xen-stream 1 %08x\n"
 #define HEADER_SIZE 26u
 #define ANY_BOOT "-"                    /* facts in a stream are of no boot */
 #define INCOMING "--incoming"           /* libxl wants names to be unique, and the guest is still where it comes from */
-#define PEEK_AGAIN_USEC 1000u
 #define STREAM_VERSION 2                /* libxl's, since Xen 4.6 */
 
-/* Bytes. The other end may take its time; libxl itself waits like this. */
+/* Before anything is done: whether a guest may be moved while it runs */
 
-static int wait_for(int fd, short events) {
-        struct pollfd poll_fd = { .fd = fd, .events = events };
+/* What it is called: by the manager, or by whoever made it. */
+static const char *name_disk(const struct xen_action *action, const libxl_device_disk *disk) {
+        char vdev[CONFIG_VDEV_SIZE];
 
-        return poll(&poll_fd, 1, -1) < 0 && errno != EINTR ? -errno : 0;
+        for (size_t i = 0; i < action->facts->n_devices; i++) {
+                xen_config_name_vdev(action->info.domain_type, action->facts->devices[i].index, vdev);
+                if (action->facts->devices[i].is_disk && strcmp(vdev, disk->vdev) == 0)
+                        return action->facts->devices[i].name;
+        }
+        return disk->vdev;
 }
 
-static int write_all(int fd, const char *data, size_t size) {
-        while (size > 0) {
-                ssize_t n = write(fd, data, size);
+/* What the disk's back-end was given, or NULL. */
+static char *read_params(const struct worker_tools *tools, uint32_t domid, libxl_device_disk *disk) {
+        libxl_diskinfo info;
+        char path[128];
+        char *params = NULL;
+        unsigned n;
 
-                if (n < 0 && errno == EAGAIN) {
-                        if (wait_for(fd, POLLOUT) < 0)
-                                return -EIO;
-                } else if (n < 0 && errno != EINTR)
-                        return -errno;
-                else if (n > 0) {
-                        data += n;
-                        size -= (size_t) n;
-                }
-        }
-        return 0;
+        libxl_diskinfo_init(&info);
+        if (tools->store && libxl_device_disk_getinfo(tools->ctx, domid, disk, &info) == 0 &&
+            (size_t) snprintf(path, sizeof path, "%s/params", info.backend) < sizeof path)
+                params = xs_read(tools->store, XBT_NULL, path, &n);
+        libxl_diskinfo_dispose(&info);
+        return params;
 }
 
-static int read_all(int fd, char *data, size_t size) {
-        while (size > 0) {
-                ssize_t n = read(fd, data, size);
+/* The domain is asked, as its disks may be another toolstack's. */
+static void look_at_disks(struct xen_action *action, const struct worker_tools *tools) {
+        libxl_device_disk *disks;
+        int n = 0;
 
-                if (n < 0 && errno == EAGAIN) {
-                        if (wait_for(fd, POLLIN) < 0)
-                                return -EIO;
-                } else if (n < 0 && errno != EINTR)
-                        return -errno;
-                else if (n == 0)
-                        return -EBADMSG;
-                else if (n > 0) {
-                        data += n;
-                        size -= (size_t) n;
+        action->rc = xen_domain_find(tools->ctx, &action->id, &action->info);
+        if (action->rc != 0)
+                return;
+        disks = libxl_device_disk_list(tools->ctx, action->id.domid, &n);
+        for (int i = 0; i < n && !action->flag; i++) {
+                char *params = read_params(tools, action->id.domid, disks + i);
+                char format[SHARING_FORMAT_SIZE];
+
+                if (!xen_disk_is_shareable(disks + i, params, format)) {
+                        action->flag = true;
+                        snprintf(action->work.why, sizeof action->work.why, "Migrating a VM that writes to disk '%s', whose format, %s, two QEMUs "
+                                 "must not have open at once (Stop() it, or Save() and Restore() it, instead),", name_disk(action, disks + i), format);
                 }
+                free(params);
         }
+        if (disks)
+                libxl_device_disk_list_free(disks, n);
+}
+
+static void on_disks_seen(struct xen_action *action) {
+        struct idl_error error = IDL_ERROR_NULL;
+        int r;
+
+        if (!action->flag) {
+                xen_action_end_with_work(action);
+                return;
+        }
+        r = idl_error_set_not_supported(&error, action->work.why);
+        xen_action_end(action, r, &error);
+        idl_error_done(&error);
+}
+
+int xen_stream_check_send(void *userdata, struct hypervisor_call *call, struct idl_error *error) {
+        struct xen_guest *guest = userdata;
+        struct xen_action *action;
+        int r;
+
+        r = xen_action_begin(guest, call, "look at its guest's disks", &action);
+        if (r < 0)
+                return r;
+        action->facts = malloc(sizeof *action->facts);
+        if (!action->facts) {
+                xen_action_free(action);
+                return -ENOMEM;
+        }
+        *action->facts = guest->facts;
+        xen_action_work(action, true, look_at_disks, on_disks_seen);
         return 0;
 }
 
@@ -76,9 +117,9 @@ static int write_header(struct xen_action *action) {
         int r;
 
         snprintf(header, sizeof header, HEADER_FORMAT, (unsigned) strlen(action->json));
-        r = write_all(action->fd, header, HEADER_SIZE);
+        r = xen_stream_write_all(action->fd, header, HEADER_SIZE);
         if (r >= 0)
-                r = write_all(action->fd, action->json, strlen(action->json));
+                r = xen_stream_write_all(action->fd, action->json, strlen(action->json));
         if (r < 0)
                 snprintf(action->work.why, sizeof action->work.why, "%s", strerrordesc_np(-r) ?: "unknown error");
         return r;
@@ -97,8 +138,11 @@ static int leave(struct xen_action *action, libxl_ctx *ctx) {
         return xen_action_await(action, ctx, rc);
 }
 
-/* What libxl gives up it does not take back from the guest, which would suspend later, whenever it takes notice. */
-static void take_back_request(struct xs_handle *store, uint32_t domid) {
+/*
+ * What libxl gives up it does not take back from the guest, which would suspend later, whenever it takes notice. False: the guest may have
+ * taken notice already, and suspend all the same.
+ */
+static bool take_back_request(struct xs_handle *store, uint32_t domid) {
         char path[64];
         bool is_wish;
 
@@ -109,13 +153,14 @@ static void take_back_request(struct xs_handle *store, uint32_t domid) {
                 char *wish;
 
                 if (transaction == XBT_NULL)
-                        return;
+                        return false;
                 wish = xs_read(store, transaction, path, &n);
                 is_wish = wish && strcmp(wish, "suspend") == 0 && xs_write(store, transaction, path, "", 0);
                 free(wish);
                 if (xs_transaction_end(store, transaction, !is_wish))
-                        return;
+                        return is_wish;
         } while (is_wish && errno == EAGAIN);
+        return false;
 }
 
 /* As it was. The words of what failed are kept. */
@@ -126,8 +171,7 @@ static void come_back(struct xen_action *action, const struct worker_tools *tool
         libxl_dominfo_init(&info);
         if (was_paused)
                 (void) libxl_domain_pause(tools->ctx, action->id.domid, NULL);
-        if (tools->store)
-                take_back_request(tools->store, action->id.domid);
+        action->may_suspend = !tools->store || !take_back_request(tools->store, action->id.domid);
         if (xen_domain_find(tools->ctx, &action->id, &info) == 0 && info.shutdown && info.shutdown_reason == LIBXL_SHUTDOWN_REASON_SUSPEND)
                 (void) libxl_domain_resume(tools->ctx, action->id.domid, 1, NULL);
         libxl_dominfo_dispose(&info);
@@ -146,8 +190,10 @@ static void depart(struct xen_action *action, const struct worker_tools *tools) 
 
 /* Libxl tells of one end of a domain only: after one that came to nothing, it has to be asked anew. */
 static void on_departed(struct xen_action *action) {
-        if (action->rc != 0)
+        if (action->rc != 0) {
+                xen_lateness_expect(action->guest, action->may_suspend);
                 xen_guest_take_domain(action->guest, action->id.domid);
+        }
         if (action->rc != 0 && action->is_cancelled)
                 xen_action_end(action, -ECANCELED, NULL);
         else
@@ -170,6 +216,8 @@ static int begin_departure(struct xen_guest *guest, struct hypervisor_call *call
         action->fd = fd;
         action->flag = is_live;
         action->is_abortable = true;
+        action->has_it_suspend = true;
+        xen_lateness_expect(guest, false);
         xen_action_work(action, true, depart, on_departed);
         return 0;
 }
@@ -184,25 +232,6 @@ int xen_stream_send(void *guest, struct hypervisor_call *call, int fd, const str
 
 /* Here: first what comes, and whether the guest is still on this host */
 
-/* Bytes that stay where they are, of a file or a socket. */
-static int peek_all(int fd, char *data, size_t size) {
-        off_t offset = lseek(fd, 0, SEEK_CUR);
-        ssize_t n;
-
-        if (offset >= 0)
-                return pread(fd, data, size, offset) == (ssize_t) size ? 0 : -EBADMSG;
-        for (;;) {
-                n = recv(fd, data, size, MSG_PEEK);
-                if (n >= (ssize_t) size)
-                        return 0;
-                if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-                        return n == 0 ? -EBADMSG : -errno;
-                /* A socket is readable already with less than all; what is on its way comes soon. */
-                if (n < 0 ? wait_for(fd, POLLIN) < 0 : usleep(PEEK_AGAIN_USEC) < 0)
-                        return -EIO;
-        }
-}
-
 /*
  * How libxl's part begins (xen, docs/specs/libxl-migration-stream.pandoc): "LibxlFmt", version 2, and the record after which libxc's part
  * comes. Libxl 4.17 calls a function that is not there if it finds anything else before its helper has started, so it must not.
@@ -213,7 +242,7 @@ static int check_begin(int fd) {
         char data[24];
         int r;
 
-        r = peek_all(fd, data, sizeof data);
+        r = xen_stream_peek_all(fd, data, sizeof data);
         if (r < 0)
                 return r;
         return memcmp(data, ident, 12) == 0 && memcmp(data + 16, record, 8) == 0 ? 0 : -EBADMSG;
@@ -224,7 +253,7 @@ static int read_header(struct xen_action *action) {
         unsigned size;
         int r;
 
-        r = read_all(action->fd, header, HEADER_SIZE);
+        r = xen_stream_read_all(action->fd, header, HEADER_SIZE);
         if (r < 0)
                 return r;
         if (sscanf(header, HEADER_FORMAT, &size) != 1 || size >= FACTS_SIZE_MAX)
@@ -236,7 +265,7 @@ static int read_header(struct xen_action *action) {
         action->facts = calloc(1, sizeof *action->facts);
         if (!action->json || !action->facts)
                 return -ENOMEM;
-        r = read_all(action->fd, action->json, size);
+        r = xen_stream_read_all(action->fd, action->json, size);
         if (r >= 0)
                 r = xen_facts_parse(action->facts, action->json, ANY_BOOT);
         return r < 0 ? r : check_begin(action->fd);
@@ -345,6 +374,7 @@ static int begin_arrival(struct xen_guest *guest, struct hypervisor_call *call, 
         }
         action->fd = fd;
         action->flag = true;
+        action->reads_stream = true;
         xen_action_work(action, true, arrive, on_arrived);
         return 0;
 }

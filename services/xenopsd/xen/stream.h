@@ -10,5 +10,6 @@
 
 int xen_stream_save(void *guest, struct hypervisor_call *call, int fd, struct idl_error *error);
 int xen_stream_restore(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error);
+int xen_stream_check_send(void *guest, struct hypervisor_call *call, struct idl_error *error);
 int xen_stream_send(void *guest, struct hypervisor_call *call, int fd, const struct xcp_migrate_options *options, struct idl_error *error);
 int xen_stream_receive(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error);

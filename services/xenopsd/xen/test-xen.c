@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -15,7 +16,9 @@
 
 #include "addresses.h"
 #include "config.h"
+#include "sharing.h"
 #include "status.h"
+#include "stream-bytes.h"
 
 #define MIB UINT64_C(1048576)
 #define UUID "01234567-89ab-cdef-0123-456789abcdef"
@@ -199,6 +202,60 @@ static void test_paths(void) {
         idl_error_done(&error);
 }
 
+/* Two back-ends of one disk */
+
+static void check_shareable(libxl_disk_backend backend, int readwrite, const char *params, const char *expected) {
+        const libxl_device_disk disk = { .backend = backend, .readwrite = readwrite };
+        char format[SHARING_FORMAT_SIZE] = "";
+
+        g_assert_cmpint(xen_disk_is_shareable(&disk, params, format), ==, expected == NULL);
+        if (expected)
+                g_assert_cmpstr(format, ==, expected);
+}
+
+static void test_sharing(void) {
+        check_shareable(LIBXL_DISK_BACKEND_PHY, 1, "/dev/loop0", NULL);
+        check_shareable(LIBXL_DISK_BACKEND_QDISK, 1, "aio:/srv/a.img", NULL);
+        check_shareable(LIBXL_DISK_BACKEND_QDISK, 1, "raw:/srv/a.img", NULL);
+        check_shareable(LIBXL_DISK_BACKEND_QDISK, 0, "qcow2:/srv/a.qcow2", NULL);
+        check_shareable(LIBXL_DISK_BACKEND_QDISK, 1, "qcow2:/srv/a.qcow2", "qcow2");
+        check_shareable(LIBXL_DISK_BACKEND_QDISK, 1, "vhd:raw:/srv/a.vhd", "vhd");
+        check_shareable(LIBXL_DISK_BACKEND_QDISK, 1, NULL, "unknown");
+        check_shareable(LIBXL_DISK_BACKEND_QDISK, 1, "aio", "unknown");
+        check_shareable(LIBXL_DISK_BACKEND_QDISK, 1, "an-image:/srv/a", "unknown");
+        check_shareable(LIBXL_DISK_BACKEND_QDISK, 1, "abcdefghijklmnopqrstuvwxyz:/srv/a", "unknown");
+        check_shareable(LIBXL_DISK_BACKEND_TAP, 1, "qcow2:/srv/a.qcow2", "qcow2");
+}
+
+/* Bytes of a stream */
+
+static int peek(const char *there, bool is_over) {
+        char data[8];
+        int fds[2], r;
+
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
+        g_assert_cmpint(xen_stream_write_all(fds[0], there, strlen(there)), ==, 0);
+        if (is_over)
+                close(fds[0]);
+        r = xen_stream_peek_all(fds[1], data, sizeof data);
+        if (r >= 0) {                   /* they stay */
+                g_assert_cmpint(xen_stream_read_all(fds[1], data, sizeof data), ==, 0);
+                g_assert_cmpmem(data, 8, there, 8);
+        }
+        if (!is_over)
+                close(fds[0]);
+        close(fds[1]);
+        return r;
+}
+
+/* A stream that ends in the middle of what is waited for ends the wait. */
+static void test_stream_bytes(void) {
+        g_assert_cmpint(peek("12345678", false), ==, 0);
+        g_assert_cmpint(peek("12345678 and more", true), ==, 0);
+        g_assert_cmpint(peek("1234567", true), ==, -EBADMSG);
+        g_assert_cmpint(peek("", true), ==, -EBADMSG);
+}
+
 /* Facts */
 
 static void test_facts(void) {
@@ -298,6 +355,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/xen/config/names-of-disks", test_vdevs);
         g_test_add_func("/xen/config/what-xen-cannot-do-is-refused", test_checks);
         g_test_add_func("/xen/config/ways-to-disks-that-xen-has-not", test_paths);
+        g_test_add_func("/xen/sharing/images-that-two-would-write", test_sharing);
+        g_test_add_func("/xen/stream/an-end-in-the-middle", test_stream_bytes);
         g_test_add_func("/xen/facts/come-back", test_facts);
         g_test_add_func("/xen/facts/damaged", test_bad_facts);
         g_test_add_func("/xen/status/what-a-domain-is", test_status);

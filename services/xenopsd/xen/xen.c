@@ -128,6 +128,7 @@ const struct hypervisor xen_hypervisor = {
         .power_button = xen_power_button,
         .save = xen_stream_save,
         .restore = xen_stream_restore,
+        .check_send = xen_stream_check_send,
         .send = xen_stream_send,
         .receive = xen_stream_receive,
         .set_memory = xen_set_memory,

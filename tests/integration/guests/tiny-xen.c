@@ -4,6 +4,7 @@
  * on QEMU. It says "tiny", echoes what is typed on its console, and a letter has it do something:
  *
  *         o  power off     r  reboot     p  crash     i  not to do what the toolstack asks for any more
+ *         l  when it is to suspend, to take notice and say n, and no more     d  to stay deaf to such a wish     s  to suspend
  *
  * It powers off, reboots and is saved when the toolstack asks for it in xenstore. No interrupt ever comes: it polls for events.
  */
@@ -46,7 +47,7 @@ static volatile uint32_t shared_info[PAGE_SIZE / 4] __attribute__((aligned(4096)
 static volatile struct console_ring *console;
 static volatile struct store_ring *store;
 static uint32_t console_port, store_port;
-static bool is_stubborn, has_to_look;
+static bool is_stubborn, is_late, is_deaf, has_to_look;
 
 #define PENDING (2048 / 4)              /* of the shared page of a 32-bit guest, in words */
 
@@ -135,6 +136,14 @@ static void say(char c) {
         notify(console_port);
 }
 
+static void begin(void);
+
+/* And to be elsewhere afterwards, or here after all. */
+static void suspend(void) {
+        end(SHUTDOWN_SUSPEND);
+        begin();
+}
+
 static void on_key(char key) {
         say(key);
         if (key == 'o')
@@ -145,6 +154,11 @@ static void on_key(char key) {
                 end(SHUTDOWN_CRASH);
         else if (key == 'i')
                 is_stubborn = true;
+        else if (key == 'l' || key == 'd') {
+                is_late = key == 'l';
+                is_deaf = key == 'd';
+        } else if (key == 's')
+                suspend();
 }
 
 static bool hear(void) {
@@ -215,8 +229,6 @@ static void ask(uint32_t type, const char *text, uint32_t size, char *answer, ui
         while (got == STORE_WATCH_EVENT);
 }
 
-static void begin(void);
-
 /* What the toolstack wants: the first letter tells, the second of suspend is not that of a reset. */
 static void look(void) {
         static const char path[] = "control/shutdown";
@@ -224,13 +236,14 @@ static void look(void) {
 
         has_to_look = false;
         ask(STORE_READ, path, sizeof path, wish, sizeof wish);
-        if (is_stubborn || (wish[0] != 'p' && wish[0] != 'h' && wish[0] != 'r' && wish[0] != 's'))
+        if (is_stubborn || (is_deaf && wish[0] == 's') || (wish[0] != 'p' && wish[0] != 'h' && wish[0] != 'r' && wish[0] != 's'))
                 return;
         ask(STORE_WRITE, path, sizeof path, done, sizeof done);
-        if (wish[0] == 's') {
-                end(SHUTDOWN_SUSPEND);
-                begin();                /* elsewhere, or here after all */
-        } else
+        if (wish[0] == 's' && !is_late)
+                suspend();
+        else if (wish[0] == 's')
+                say('n');
+        else
                 end(wish[0] == 'r' ? SHUTDOWN_REBOOT : SHUTDOWN_POWEROFF);
 }
 
