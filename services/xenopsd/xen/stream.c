@@ -55,7 +55,7 @@ static char *read_params(const struct worker_tools *tools, uint32_t domid, libxl
         return params;
 }
 
-/* The domain is asked, as its disks may be another toolstack's. */
+/* The domain is asked, as its disks may be another toolstack's. What is found: the disk's name, and as the reason why, its format. */
 static void look_at_disks(struct xen_action *action, const struct worker_tools *tools) {
         libxl_device_disk *disks;
         int n = 0;
@@ -70,8 +70,8 @@ static void look_at_disks(struct xen_action *action, const struct worker_tools *
 
                 if (!xen_disk_is_shareable(disks + i, params, format)) {
                         action->flag = true;
-                        snprintf(action->work.why, sizeof action->work.why, "Migrating a VM that writes to disk '%s', whose format, %s, two QEMUs "
-                                 "must not have open at once (Stop() it, or Save() and Restore() it, instead),", name_disk(action, disks + i), format);
+                        snprintf(action->name, sizeof action->name, "%s", name_disk(action, disks + i));
+                        snprintf(action->work.why, sizeof action->work.why, "%s", format);
                 }
                 free(params);
         }
@@ -81,13 +81,16 @@ static void look_at_disks(struct xen_action *action, const struct worker_tools *
 
 static void on_disks_seen(struct xen_action *action) {
         struct idl_error error = IDL_ERROR_NULL;
+        char what[CONTEXT_WHY_SIZE + FACTS_NAME_SIZE + 160];
         int r;
 
         if (!action->flag) {
                 xen_action_end_with_work(action);
                 return;
         }
-        r = idl_error_set_not_supported(&error, action->work.why);
+        snprintf(what, sizeof what, "Migrating a VM that writes to disk '%s', whose format, %s, two QEMUs must not have open at once (Stop() it, "
+                 "or Save() and Restore() it, instead),", action->name, action->work.why);
+        r = idl_error_set_not_supported(&error, what);
         xen_action_end(action, r, &error);
         idl_error_done(&error);
 }
