@@ -252,9 +252,11 @@ static int start(struct bus *bus) {
 /* Services first, so that they can end in order while there is still a bus. */
 static void end(struct bus *bus) {
         sd_notify(0, "STOPPING=1");
-        if (bus->broker > 0)
+        if (bus->broker > 0) {
                 processes_end(bus->broker, SERVICES_END_SECONDS);
-        processes_end(0, bus->broker > 0 ? BROKER_END_SECONDS : SERVICES_END_SECONDS);
+                processes_end(0, BROKER_END_SECONDS);
+        } else                          /* nobody has asked for the end: a broker's crash is not the guests' */
+                processes_end_session(SERVICES_END_SECONDS);
         controller_free(bus->controller);
         daemon_done(&bus->daemon);
         listener_done(&bus->listener);

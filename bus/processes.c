@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 
@@ -141,8 +142,15 @@ int processes_start(const struct program *program, pid_t *ret_pid) {
         return 0;
 }
 
-/* Sends a signal to every descendant of pid but the spared one; its own are not spared. Returns how many there are. */
-static unsigned signal_descendants(pid_t pid, pid_t spared, int number) {
+static bool is_of_session(pid_t pid, pid_t session) {
+        return session == 0 || getsid(pid) == session;
+}
+
+/*
+ * Sends a signal to every descendant of pid but the spared one; its own are not spared. session: only to those of this one; 0: of any.
+ * Returns how many there are.
+ */
+static unsigned signal_descendants(pid_t pid, pid_t spared, pid_t session, int number) {
         AUTO_FILE *f = NULL;
         char path[64];
         unsigned n = 0;
@@ -151,8 +159,8 @@ static unsigned signal_descendants(pid_t pid, pid_t spared, int number) {
         snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
         f = fopen(path, "re");
         while (f && fscanf(f, "%d", &child) == 1) {
-                n += signal_descendants(child, spared, number);
-                if (child == spared)
+                n += signal_descendants(child, spared, session, number);
+                if (child == spared || !is_of_session(child, session))
                         continue;
                 n++;
                 if (number)
@@ -175,7 +183,7 @@ static void reap(pid_t spared) {
 }
 
 /* Looks again when a child ends, and every 20 ms for those that are not our children. Returns whether none was left in time. */
-static bool wait_for_end(pid_t spared, unsigned milliseconds) {
+static bool wait_for_end(pid_t spared, pid_t session, unsigned milliseconds) {
         const struct timespec step = { .tv_nsec = 20 * 1000 * 1000 };
         struct timespec now, end;
         sigset_t signals;
@@ -186,7 +194,7 @@ static bool wait_for_end(pid_t spared, unsigned milliseconds) {
         end.tv_sec += milliseconds / 1000;
         for (;;) {
                 reap(spared);
-                if (signal_descendants(getpid(), spared, 0) == 0)
+                if (signal_descendants(getpid(), spared, session, 0) == 0)
                         return true;
                 clock_gettime(CLOCK_MONOTONIC, &now);
                 if (now.tv_sec > end.tv_sec || (now.tv_sec == end.tv_sec && now.tv_nsec > end.tv_nsec))
@@ -195,14 +203,22 @@ static bool wait_for_end(pid_t spared, unsigned milliseconds) {
         }
 }
 
-void processes_end(pid_t spared, unsigned seconds) {
-        signal_descendants(getpid(), spared, SIGTERM);
-        if (wait_for_end(spared, seconds * 1000))
+static void end(pid_t spared, pid_t session, unsigned seconds) {
+        signal_descendants(getpid(), spared, session, SIGTERM);
+        if (wait_for_end(spared, session, seconds * 1000))
                 return;
         /* Again and again, as what is killed may just have started something; but not for ever, as some processes cannot be killed. */
         for (unsigned i = 0; i < KILL_ROUNDS; i++) {
-                signal_descendants(getpid(), spared, SIGKILL);
-                if (wait_for_end(spared, 0))
+                signal_descendants(getpid(), spared, session, SIGKILL);
+                if (wait_for_end(spared, session, 0))
                         return;
         }
+}
+
+void processes_end(pid_t spared, unsigned seconds) {
+        end(spared, 0, seconds);
+}
+
+void processes_end_session(unsigned seconds) {
+        end(0, getsid(0), seconds);
 }

@@ -32,3 +32,6 @@ int processes_start(const struct program *program, pid_t *ret_pid);
  * none. May be called while none is left.
  */
 void processes_end(pid_t spared, unsigned seconds);
+
+/* The same of those that are in our session: what has begun one of its own, as a VM's QEMU has, is meant to outlive who started it. */
+void processes_end_session(unsigned seconds);

@@ -94,6 +94,19 @@ static void test_a_spared_one_that_has_ended_hides_nobody(void) {
         processes_end(0, 10);
 }
 
+static void test_another_session_is_left_alone(void) {
+        pid_t other = start_sleep(), guest;
+        char text[64];
+
+        run_shell("setsid sh -c 'echo $$ >&3; exec 3>&-; exec sleep 1000' &", (struct program) {}, text, sizeof text);
+        guest = g_ascii_strtoll(text, NULL, 10);
+        processes_end_session(10);
+        g_assert_cmpint(kill(other, 0), <, 0);
+        g_assert_cmpint(kill(guest, 0), ==, 0);
+        processes_end(0, 10);
+        g_assert_cmpint(kill(guest, 0), <, 0);
+}
+
 /* One that does not listen, and that has lost its parent. */
 static void test_what_does_not_want_to_end_is_killed(void) {
         char text[64];
@@ -115,6 +128,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/processes/a-program-that-is-not-there", test_a_program_that_is_not_there);
         g_test_add_func("/processes/all-are-ended-but-the-spared", test_all_are_ended_but_the_spared);
         g_test_add_func("/processes/a-spared-one-that-has-ended-hides-nobody", test_a_spared_one_that_has_ended_hides_nobody);
+        g_test_add_func("/processes/another-session-is-left-alone", test_another_session_is_left_alone);
         g_test_add_func("/processes/what-does-not-want-to-end-is-killed", test_what_does_not_want_to_end_is_killed);
         return g_test_run();
 }

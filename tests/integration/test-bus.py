@@ -80,6 +80,24 @@ wait
         self.assertFalse(os.path.exists(f"/proc/{service}"))
         self.assertFalse(bus.socket.exists())
 
+    def test_death_of_the_broker_is_not_that_of_what_has_a_session_of_its_own(self):
+        bus = self.bus()
+        script, note = bus.root / "service", bus.root / "guest"
+        script.write_text(f"""#!/bin/sh
+setsid sh -c 'echo $$ >{note}; exec sleep 1000' >/dev/null 2>&1 &
+exec {bus.peer_program} {bus.address} serve {NAME}
+""")
+        script.chmod(0o755)
+        bus.service(script)
+        bus.start()
+        service = bus.pid()
+        wait_until(lambda: note.exists() and note.read_text(), "the guest to be there")
+        guest = int(note.read_text())
+        self.addCleanup(os.kill, guest, signal.SIGKILL)
+        os.kill(bus.broker_pid(), signal.SIGKILL)
+        bus.process.wait().check(1)
+        self.assertEqual([os.path.exists(f"/proc/{pid}") for pid in (service, guest)], [False, True])
+
     def test_a_socket_left_behind_is_taken_over(self):
         bus = self.started()
         broker = bus.broker_pid()
