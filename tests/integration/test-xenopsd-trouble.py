@@ -323,6 +323,8 @@ class BadInput(XenopsdTest):
                 self.assertIn(word, message)
                 self.assertLess(len(message), 600)
         self.assertEqual(self.caller.vm_paths(), [])
+
+    def test_a_name_or_uuid_that_is_taken(self):
         self.create("good")
         self.refused("AlreadyExists", self.create, "good")
         self.refused("AlreadyExists", self.create, "other", uuid=self.caller.vm(self.caller.vm_paths()[0]).get("Uuid"))

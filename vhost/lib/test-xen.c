@@ -156,6 +156,24 @@ static void test_on_use(void) {
         }
 }
 
+/* One over two pages, one of its own, and one behind an indirect table. */
+static void put_requests(struct vhost_driver *driver, struct vhost_driver_memory *pages, uint8_t *buffer) {
+        memcpy(buffer + PAGE - 2, "over", 4);                   /* over two pages */
+        vhost_driver_describe(driver, 0, buffer + PAGE - 2, 4, false, false);
+        vhost_driver_describe(driver, 1, buffer + 2 * PAGE, 8, true, true);
+        vhost_driver_put(driver, 0);
+        vhost_driver_describe(driver, 2, buffer, 1, true, true);
+        vhost_driver_put(driver, 2);
+        /* A split ring has its flags where a packed one has an id: this is right for either. */
+        *(struct vhost_packed_descriptor *) (void *) (buffer + 3 * PAGE) = (struct vhost_packed_descriptor) {
+                .address = vhost_driver_memory_guest(pages, buffer), .length = 2, .id = VHOST_DESCRIPTOR_WRITE, .flags = VHOST_DESCRIPTOR_WRITE
+        };
+        vhost_driver_describe(driver, 3, buffer + 3 * PAGE, sizeof(struct vhost_descriptor), false, true);
+        driver->descriptors[3].flags |= VHOST_DESCRIPTOR_INDIRECT;
+        vhost_driver_put(driver, 3);
+        vhost_driver_publish(driver);
+}
+
 /* A request that cannot be is lent nothing, and one that is never answered does not keep it. */
 static void refuse(struct vhost_ring *ring, struct vhost_driver *driver, uint8_t *buffer) {
         uint32_t n_mapped = granted.n_mapped;
@@ -198,21 +216,7 @@ static void serve(bool is_packed) {
                                                 .features = VHOST_BIT(VHOST_F_INDIRECT) | (is_packed ? VHOST_BIT(VHOST_F_PACKED) : 0),
                                                 .base = vhost_driver_base(&driver) }), ==, 0);
 
-        memcpy(buffer + PAGE - 2, "over", 4);                   /* over two pages */
-        vhost_driver_describe(&driver, 0, buffer + PAGE - 2, 4, false, false);
-        vhost_driver_describe(&driver, 1, buffer + 2 * PAGE, 8, true, true);
-        vhost_driver_put(&driver, 0);
-        vhost_driver_describe(&driver, 2, buffer, 1, true, true);
-        vhost_driver_put(&driver, 2);
-        /* A split ring has its flags where a packed one has an id: this is right for either. */
-        *(struct vhost_packed_descriptor *) (void *) (buffer + 3 * PAGE) = (struct vhost_packed_descriptor) {
-                .address = vhost_driver_memory_guest(&pages, buffer), .length = 2, .id = VHOST_DESCRIPTOR_WRITE, .flags = VHOST_DESCRIPTOR_WRITE
-        };
-        vhost_driver_describe(&driver, 3, buffer + 3 * PAGE, sizeof(struct vhost_descriptor), false, true);
-        driver.descriptors[3].flags |= VHOST_DESCRIPTOR_INDIRECT;
-        vhost_driver_put(&driver, 3);
-        vhost_driver_publish(&driver);
-
+        put_requests(&driver, &pages, buffer);
         g_assert_cmpint(vhost_ring_take(&ring, iov[0], 4, &first), ==, 1);
         g_assert_cmpint(vhost_ring_take(&ring, iov[1], 4, &second), ==, 1);
         g_assert_cmpint(vhost_ring_take(&ring, iov[2], 4, &third), ==, 1);
