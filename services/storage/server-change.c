@@ -2,7 +2,7 @@
 
 /*
  * What changes of a disk while it is served. xcp-vhost-blk is told, and tells its guest. QEMU is told of limits; a size it has from its start, and neither of its
- * exports shows another later: it is started again as soon as nobody is connected.
+ * exports shows another later. Over vhost-user, the relay before it does, and tells the guest. Over NBD, it is started again as soon as nobody is connected.
  */
 
 #include <errno.h>
@@ -55,6 +55,13 @@ static void start_again(struct server *server, int r) {
                           strerrordesc_np(-r));
 }
 
+/* A signal with a value (sigqueue(3)): it waits for nobody, and waits for the relay while that waits for QEMU. False: there is no room for one more that waits. */
+static bool tell_relay_size(const struct server *server) {
+        const union sigval sectors = { .sival_ptr = (void *) (uintptr_t) (server->vdi->size / 512) };
+
+        return sigqueue(child_pid(server->child), SIGRTMIN, sectors) == 0;
+}
+
 void server_tell_size(struct server *server) {
         char command[64];
 
@@ -64,6 +71,8 @@ void server_tell_size(struct server *server) {
                 return;
         }
         if (!server->child || server->is_ending || server->is_leaving || server->is_stale || server->stands_by)
+                return;
+        if (server_is_relayed(server->vdi, &server->path) && tell_relay_size(server))
                 return;
         server->is_stale = true;
         server_when_unconnected(server, start_again);

@@ -7,6 +7,8 @@
  *         3       the listening socket, which has a path; the daemon's 3 is another
  *         4       the daemon's monitor, a socket. With an understudy, it is the relay's until a line "begin" has come, and with it, maybe, 6
  *         6       what has the lock of the disk, which the daemon keeps open
+ *
+ * A signal SIGRTMIN with a value, as sigqueue(3) sends it, says that the disk has become larger, and how many sectors it has.
  */
 
 #include <errno.h>
@@ -84,6 +86,15 @@ static int on_term(sd_event_source *source, const struct signalfd_siginfo *info,
         return 0;
 }
 
+/* From who may end this process as well. */
+static int on_resized(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        struct program *program = userdata;
+
+        if (info->ssi_code == SI_QUEUE && info->ssi_ptr != 0)
+                relay_resized(&program->relay, info->ssi_ptr);
+        return 0;
+}
+
 static int add_signals(struct program *program, sd_event *event) {
         sigset_t signals;
         int r;
@@ -92,10 +103,13 @@ static int add_signals(struct program *program, sd_event *event) {
         sigaddset(&signals, SIGTERM);
         sigaddset(&signals, SIGINT);
         sigaddset(&signals, SIGCHLD);
+        sigaddset(&signals, SIGRTMIN);
         sigprocmask(SIG_BLOCK, &signals, NULL);
         signal(SIGPIPE, SIG_IGN);
         r = sd_event_add_signal(event, NULL, SIGTERM, on_term, program);
-        return r < 0 ? r : sd_event_add_signal(event, NULL, SIGINT, on_term, program);
+        if (r >= 0)
+                r = sd_event_add_signal(event, NULL, SIGINT, on_term, program);
+        return r < 0 ? r : sd_event_add_signal(event, NULL, SIGRTMIN, on_resized, program);
 }
 
 /* Moves it to where no descriptor of the daemon's will be, and sees to it that no other of this program's will be one either. */

@@ -19,6 +19,8 @@
 #define PROTOCOL_FEATURES                                                                                                                              \
         (VHOST_BIT(VHOST_PROTOCOL_F_MQ) | VHOST_BIT(VHOST_PROTOCOL_F_LOG_SHMFD) | VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK) | VHOST_BIT(VHOST_PROTOCOL_F_CONFIG))
 
+#define OWN_FEATURES VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ)    /* offered whatever the daemon does, and not passed on: notice.h */
+
 static void complain(const char *what, int r) {
         fprintf(stderr, "xcp-vhost-relay: %s: %s\n", what, strerror(-r));
 }
@@ -32,6 +34,8 @@ static void drop(struct relay *relay) {
         vhost_message_done(&relay->waiting);
         relay->waiting.request = 0;
         session_done(&relay->session);
+        notice_end(&relay->notice);
+        relay->protocol_features = 0;
         if (!relay->is_ending)
                 sd_event_source_set_enabled(relay->accepting, SD_EVENT_ON);
 }
@@ -56,6 +60,36 @@ static int answer(struct relay *relay, const struct vhost_message *reply) {
         int r = vhost_channel_send(&relay->front, reply);
 
         return r == VHOST_CHANNEL_WAIT ? -ENOBUFS : r;  /* it asks, and does not read what it is answered */
+}
+
+/* Notices */
+
+/* "Suspended device state": a front-end is not sent anything while no ring runs; and nothing either while it waits for an answer, which a question of its own would cross. */
+static void send_notice(struct relay *relay) {
+        const uint64_t needed = VHOST_BIT(VHOST_PROTOCOL_F_BACKEND_REQ) | VHOST_BIT(VHOST_PROTOCOL_F_CONFIG);
+        bool runs = false;
+
+        for (uint32_t ring = 0; ring < SESSION_RINGS_MAX && !runs; ring++)
+                runs = session_ring_runs(&relay->session, ring);
+        if (runs && relay->waiting.request == 0 && (relay->protocol_features & needed) == needed)
+                notice_send(&relay->notice);
+}
+
+void relay_resized(struct relay *relay, uint64_t capacity) {
+        notice_resized(&relay->notice, capacity);
+        send_notice(relay);
+}
+
+static int take_channel(struct relay *relay, struct vhost_message *message) {
+        const struct vhost_message done = {
+                .request = message->request,
+                .flags = VHOST_FLAG_VERSION | VHOST_FLAG_REPLY,
+                .size = sizeof done.payload.u64,
+        };
+        bool is_asked = message->flags & VHOST_FLAG_NEED_REPLY && relay->protocol_features & VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK);
+        int r = notice_open(&relay->notice, message);
+
+        return r < 0 || !is_asked ? r : answer(relay, &done);
 }
 
 /* Stopping a ring */
@@ -94,6 +128,7 @@ static int on_back_closed(sd_event_source *source, int fd, uint32_t events, void
         }
         relay->waiting.request = 0;
         sd_event_source_set_enabled(relay->front_io, SD_EVENT_ON);
+        send_notice(relay);
         return 0;
 }
 
@@ -127,7 +162,7 @@ static int stop_ring(struct relay *relay, uint32_t ring) {
 
 static bool has_reply(const struct relay *relay, const struct vhost_message *message) {
         return vhost_request_kind(message->request)->has_reply ||
-               (message->flags & VHOST_FLAG_NEED_REPLY && relay->session.protocol_features & VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK));
+               (message->flags & VHOST_FLAG_NEED_REPLY && relay->protocol_features & VHOST_BIT(VHOST_PROTOCOL_F_REPLY_ACK));
 }
 
 static int check(const struct relay *relay, const struct vhost_message *message) {
@@ -136,9 +171,9 @@ static int check(const struct relay *relay, const struct vhost_message *message)
 
         if (r < 0)
                 return r;
-        if (kind->is_gated && !(relay->session.protocol_features & VHOST_BIT(kind->feature)))
+        if (kind->is_gated && !(relay->protocol_features & VHOST_BIT(kind->feature)))
                 return -EBADMSG;
-        if (message->request == VHOST_USER_SET_PROTOCOL_FEATURES && message->payload.u64 & ~PROTOCOL_FEATURES)
+        if (message->request == VHOST_USER_SET_PROTOCOL_FEATURES && message->payload.u64 & ~(PROTOCOL_FEATURES | OWN_FEATURES))
                 return -EBADMSG;
         return 0;
 }
@@ -159,24 +194,36 @@ static bool is_for_the_disk(uint32_t request) {
         }
 }
 
-static int pass_on(struct relay *relay, const struct vhost_message *message) {
+static int receive_reply(struct relay *relay, uint32_t request) {
         VHOST_AUTO_MESSAGE reply = {};
         int r;
 
+        r = vhost_frontend_receive(&relay->back, &reply);
+        if (r < 0)
+                return r;
+        if (request == VHOST_USER_GET_PROTOCOL_FEATURES)
+                reply.payload.u64 = (reply.payload.u64 & PROTOCOL_FEATURES) | OWN_FEATURES;
+        if (request == VHOST_USER_GET_CONFIG)
+                notice_correct(&relay->notice, &reply);
+        return answer(relay, &reply);
+}
+
+static int pass_on(struct relay *relay, struct vhost_message *message) {
+        int r;
+
+        if (message->request == VHOST_USER_SET_BACKEND_REQ_FD)
+                return take_channel(relay, message);
+        if (message->request == VHOST_USER_SET_PROTOCOL_FEATURES) {
+                relay->protocol_features = message->payload.u64;
+                message->payload.u64 &= PROTOCOL_FEATURES;
+        }
         if (message->request == VHOST_USER_GET_VRING_BASE && session_ring_runs(&relay->session, message->payload.state.index))
                 return stop_ring(relay, message->payload.state.index);
         r = vhost_frontend_send(&relay->back, message->request, message->flags & VHOST_FLAG_NEED_REPLY, &message->payload, message->size, message->fds,
                                 message->n_fds);
         if (r >= 0)
                 r = session_keep(&relay->session, message);
-        if (r < 0 || !has_reply(relay, message))
-                return r;
-        r = vhost_frontend_receive(&relay->back, &reply);
-        if (r < 0)
-                return r;
-        if (message->request == VHOST_USER_GET_PROTOCOL_FEATURES)
-                reply.payload.u64 &= PROTOCOL_FEATURES;
-        return answer(relay, &reply);
+        return r < 0 || !has_reply(relay, message) ? r : receive_reply(relay, message->request);
 }
 
 /* One. 0, or an outcome of the channel. */
@@ -207,6 +254,8 @@ static int on_front(sd_event_source *source, int fd, uint32_t events, void *user
                 drop(relay);
         else if (r < 0)
                 fail(relay, "a front-end is sent away", r);
+        else
+                send_notice(relay);
         return 0;
 }
 
@@ -230,6 +279,7 @@ static int on_connect(sd_event_source *source, int listen_fd, uint32_t events, v
         r = vhost_channel_open(&relay->front, fd);
         if (r < 0)
                 close(fd);
+        notice_begin(&relay->notice);
         sd_event_source_set_enabled(source, SD_EVENT_OFF);      /* a vhost-user socket is one device: the next one waits until this one has gone */
         if (r >= 0)
                 r = sd_event_add_io(relay->event, &relay->front_io, fd, EPOLLIN, on_front, relay);
@@ -256,6 +306,7 @@ int relay_start(struct relay *relay, sd_event *event, int listen_fd, char **argv
                 .daemon = { .event = event, .place_fd = -1, .ended = on_daemon_ended, .userdata = relay },
                 .front = VHOST_CHANNEL_NONE,
                 .back = VHOST_FRONTEND_NONE,
+                .notice = NOTICE_NONE,
         };
         r = daemon_start(&relay->daemon, listen_fd, understudy ?: argv);
         if (r >= 0)
@@ -289,8 +340,10 @@ int relay_begin(struct relay *relay) {
                 r = pass_on(relay, &waiting);
         if (r < 0)
                 fail(relay, "a front-end that has waited is sent away", r);
-        else
+        else {
                 sd_event_source_set_enabled(relay->front_io, SD_EVENT_ON);
+                send_notice(relay);
+        }
         return 0;
 }
 

@@ -10,6 +10,7 @@
  *     what it has begun before it closes a connection. So that one is closed, and when it is, the next is told all that was said (session.h).
  *   - Somebody answers before there is a daemon that has the disk: an understudy, which is the same program with the same export, of nothing. As soon as a ring is
  *     to be begun, the front-end waits until relay_begin(). So in a migration QEMU can be made where the guest goes, while the disk is another daemon's.
+ *   - When the disk has become larger, the front-end hears of it (notice.h).
  */
 
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 #include "channel.h"
 #include "daemon.h"
 #include "frontend.h"
+#include "notice.h"
 #include "session.h"
 
 struct relay {
@@ -35,6 +37,8 @@ struct relay {
         struct vhost_frontend back;
         sd_event_source *front_io, *back_io;
         struct session session;
+        struct notice notice;
+        uint64_t protocol_features;     /* negotiated; those that the daemon is told are the session's */
         struct vhost_message waiting;   /* request 0: none. What is passed on when the daemon is there, or answered when it has done what it has taken */
 };
 
@@ -44,6 +48,9 @@ void relay_done(struct relay *relay);
 
 /* The disk is there. */
 int relay_begin(struct relay *relay);
+
+/* The disk has become larger, which the daemon knows: so many sectors. */
+void relay_resized(struct relay *relay, uint64_t capacity);
 
 /* Asks the daemon to end, which answers what it has taken; the event loop ends when it has. */
 void relay_end(struct relay *relay);
