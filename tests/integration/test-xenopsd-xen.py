@@ -2,7 +2,9 @@
 """The VM manager's guests on real Xen: what tests of every backend do not ask. For the lab, which has a kernel and an image for guests."""
 
 import base64
+import contextlib
 import os
+import pathlib
 import re
 
 import storageclient
@@ -14,6 +16,7 @@ from xenopsdcase import MIB, VDI
 OTHER = "org.xen.xcp.xenopsd2"
 KERNEL = "/lab/vmlinux"
 IMAGE = "/lab/guest.img"
+HVM = "/usr/local/bin/tiny-hvm"
 COMMAND_LINE = "console=hvc0 rdinit=/init panic=-1 mitigations=off cryptomgr.notests"
 BRIDGE, HOST, GUEST = "xcpbr0", "10.121.0.1", "10.121.0.2"
 BOOT_SECONDS = 60  # times what makes up for an emulated processor
@@ -190,6 +193,42 @@ class Tiny(xencase.XenBackend):
         save.cancel()
         self.failed(save, "Cancelled", state="Cancelled")
         self.assertEqual(vm.call("QueryState")[0], "Running")
+
+
+class Hvm(xencase.XenBackend):
+    """A guest that a BIOS boots from a disk, with devices that Xen's QEMU emulates: the boot sector of guests/tiny.S."""
+
+    def leftovers(self):
+        """Besides domains and files, the processes of QEMU, and loop devices."""
+        return super().leftovers() + [name for name in self.processes() if "qemu" in name] + run("losetup", "-a").stdout.splitlines()
+
+    @staticmethod
+    def processes():
+        for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
+            with contextlib.suppress(OSError):  # it has just ended
+                yield path.read_text().strip()
+
+    def test_a_life(self):
+        disk = self.root / "disk"
+        disk.write_bytes(pathlib.Path(HVM).read_bytes() + bytes(MIB - 512))
+        vm = self.create(backend="xen", kind="Hvm", firmware="Bios", memory=xencase.MEMORY, disks=[{"name": "boot", "path": str(disk), "boot_index": 0}])
+        self.done(vm.start())
+        console = self.console(vm)
+        self.begun(console)
+        self.assertEqual((vm.call("QueryState")[0], vm.get("StateReason")), ("Running", "Requested"))
+        console.say(b"w")
+        console.hear(b"W")
+        self.assertEqual(disk.read_bytes()[1022:1024], b"\x55\xaa")
+        self.done(vm.begin("Suspend"))
+        self.done(vm.begin("Resume"))
+        console.say(b"r")
+        self.caller.wait_until(lambda: bytes(vm.call("GetConsoleLog", "(su)", "serial0", 65536)[0]).count(self.banner) >= 2,
+                               "the guest to boot once more")
+        self.restart()
+        self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Running", "Found"))
+        self.done(vm.stop(60000))
+        self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Halted", "Requested"))
+        self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left: {self.leftovers()}")
 
 
 class Xl(xencase.XenBackend):

@@ -31,9 +31,12 @@ DOM0_PACKAGES = [
     "xenstore-utils",
 ]
 # And of these only what is named: what Xen's hotplug scripts call, and busybox has not, or with another output; what disks that are qcow2
-# are made with, and the QEMU that libxl starts for them, which does not start without its keymap.
-DOM0_TOOL_PACKAGES = ["mount", "qemu-system-data", "qemu-system-xen", "qemu-utils", "util-linux"]
-DOM0_TOOLS = ["usr/bin/flock", "usr/bin/qemu-img", "usr/libexec/xen-qemu-system-i386", "usr/sbin/losetup", "usr/share/qemu/keymaps/en-us"]
+# are made with, and the QEMU that libxl starts for them and for HVM guests, which does not start without its keymap; the BIOS of those.
+DOM0_TOOL_PACKAGES = ["mount", "qemu-system-data", "qemu-system-xen", "qemu-utils", "seabios", "util-linux"]
+DOM0_TOOLS = [
+    "usr/bin/flock", "usr/bin/qemu-img", "usr/libexec/xen-qemu-system-i386", "usr/sbin/losetup", "usr/share/qemu/keymaps/en-us",
+    "usr/share/seabios/bios-256k.bin",
+]
 # What tests do without: modules, and those that bring libraries along.
 PYTHON_DROP = [
     "distutils", "ensurepip", "idlelib", "lib2to3", "pydoc_data", "sqlite3", "tkinter", "venv", "wsgiref", "xmlrpc",
@@ -43,7 +46,7 @@ PYTHON_DROP = [
 ]
 DOM0_DROP = [
     "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian", "usr/share/bash-completion", "usr/share/info",
-    "usr/share/python3", f"usr/lib/xen-{XEN}/lib/python", f"usr/lib/xen-{XEN}/boot", "usr/lib/debug",
+    "usr/share/python3", f"usr/lib/xen-{XEN}/lib/python", f"usr/lib/xen-{XEN}/boot/xen-shim", "usr/lib/debug",
     *(f"usr/lib/python{PYTHON}/{name}" for name in PYTHON_DROP), f"{XEN_BIN}/oxenstored", "usr/lib/systemd", "etc/init.d", "etc/grub.d",
 ]
 

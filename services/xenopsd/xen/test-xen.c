@@ -58,6 +58,23 @@ static void test_pvh(void) {
         libxl_domain_config_dispose(&config);
 }
 
+/* Xen's device model gets the kernel, and its firmware starts it. */
+static void test_kernel_of_hvm(void) {
+        struct xcp_vm_spec spec = pvh;
+        struct xen_facts facts = {};
+        libxl_domain_config config;
+
+        spec.kind = XCP_VM_KIND_HVM;
+        make(&config, &spec, NULL, &facts);
+        g_assert_cmpint(config.c_info.type, ==, LIBXL_DOMAIN_TYPE_HVM);
+        g_assert_cmpint(config.b_info.type, ==, LIBXL_DOMAIN_TYPE_HVM);
+        g_assert_cmpint(config.b_info.u.hvm.bios, ==, LIBXL_BIOS_TYPE_SEABIOS);
+        g_assert_cmpstr(config.b_info.kernel, ==, "/k");
+        g_assert_cmpstr(config.b_info.ramdisk, ==, "/i");
+        g_assert_cmpstr(config.b_info.cmdline, ==, "quiet");
+        libxl_domain_config_dispose(&config);
+}
+
 static void test_hvm(void) {
         const struct xcp_disk_spec specs[] = {
                 { .name = "root", .has_boot_index = true, .boot_index = 2 },
@@ -351,6 +368,7 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/xen/config/a-kernel-is-a-pvh-guest", test_pvh);
         g_test_add_func("/xen/config/firmware-is-an-hvm-guest", test_hvm);
+        g_test_add_func("/xen/config/a-kernel-of-an-hvm-guest", test_kernel_of_hvm);
         g_test_add_func("/xen/config/devices-are-where-they-were", test_devices);
         g_test_add_func("/xen/config/names-of-disks", test_vdevs);
         g_test_add_func("/xen/config/what-xen-cannot-do-is-refused", test_checks);

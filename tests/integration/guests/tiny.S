@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * A guest of one sector, for tests of the QEMU backend: a BIOS boots it in a fraction of a second, also in software emulation.
+ * A guest of one sector, for tests of the QEMU backend: a BIOS boots it in a fraction of a second, also in software emulation. Assembled
+ * with XEN defined, it is one for HVM guests of Xen.
  *
  * It says "tiny" on its serial line, and then does what it is told there, a letter each: o switches itself off, r reboots, p panics
  * (pvpanic), d lets its watchdog (ib700) run out, w writes its second sector, e lets go of devices that are to be unplugged, x says
@@ -13,8 +14,12 @@
 
 .set SERIAL, 0x3f8
 .set SERIAL_STATUS, 0x3fd
-.set POWER_STATUS, 0x600                /* where SeaBIOS puts ACPI's PM1a event block; the enable register is 2 further */
-.set POWER_CONTROL, 0x604
+.ifdef XEN
+.set POWER_STATUS, 0xb000               /* where Xen has ACPI's PM1a event block; the enable register is 2 further */
+.else
+.set POWER_STATUS, 0x600                /* where SeaBIOS puts it */
+.endif
+.set POWER_CONTROL, POWER_STATUS + 4
 .set POWER_BUTTON, 0x100
 .set SLEEP_S5, 0x2000                   /* SLP_EN; QEMU's S5 is sleep type 0 */
 .set PANIC, 0x505
@@ -29,9 +34,11 @@ _start:
         mov     %ax, %ss
         mov     $0x7c00, %sp
         mov     %dl, drive
+.ifndef XEN                             /* the button is seen there without, and an interrupt that is not wanted would come */
         mov     $POWER_STATUS + 2, %dx
         mov     $POWER_BUTTON, %ax
         out     %ax, %dx
+.endif
         mov     $hello, %si
 1:      lodsb
         test    %al, %al
@@ -40,6 +47,11 @@ _start:
         jmp     1b
 
 wait:
+.ifdef XEN                              /* to look all the time would take the processor from the device model that is to answer */
+        sti
+        hlt                             /* until the BIOS has counted its clock on */
+        cli
+.endif
         mov     $SERIAL_STATUS, %dx
         in      %dx, %al
         test    $1, %al
@@ -124,6 +136,9 @@ eject:
         jmp     2b
 
 halt:
+.ifdef XEN                              /* a processor that halts for good is a guest that is off, whatever it has asked for */
+        sti
+.endif
         hlt
         jmp     halt
 
