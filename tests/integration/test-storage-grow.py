@@ -74,7 +74,7 @@ class Grow(StorageTest):
             return pathlib.Path(f"/proc/{self.relay()}/task/{self.relay()}/children").read_text()
 
     def test_one_that_hears_of_nothing(self):
-        """It asks, on the connection that it has, or on the next; and so does who stands by to take over."""
+        """It asks, on the connection that it has, or on the next; and so does who stands by to take over, and has the disk then."""
         front_end = self.connect(CONFIG)
         before, daemon = front_end.config(), self.daemon()
         self.assertEqual(front_end.size(), 4 * M)
@@ -84,10 +84,15 @@ class Grow(StorageTest):
         front_end.close()
         self.assertEqual(self.connect(CONFIG).size(), 6 * M)
         self.assertEqual(self.daemon(), daemon)
-        there = self.client.attach(self.vdi, "there", kinds=("VhostUser",))
-        self.assertEqual(self.connect(CONFIG, there["path"]).size(), 6 * M)
+        there = self.connect(CONFIG, self.client.attach(self.vdi, "there", kinds=("VhostUser",))["path"])
+        self.assertEqual(there.size(), 6 * M)
         with self.refused("Busy"):
             self.resize(8 * M)
+        self.client.step(self.vdi, "Deactivate", "vm")
+        self.client.step(self.vdi, "Activate", "there")
+        self.assertEqual(there.size(), 6 * M)
+        self.resize(8 * M)
+        wait_until(lambda: there.size() == 8 * M, "the capacity to be the new one")
 
     def test_one_that_does_not_read_what_it_is_sent(self):
         """Its channel is the relay's, which waits for nobody; and nothing is sent before a ring runs."""
