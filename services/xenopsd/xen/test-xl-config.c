@@ -113,10 +113,31 @@ static void test_bad(void) {
         }
 }
 
+/* A terminal is what the serial line is anyway. */
+static void test_serial(void) {
+        static const struct {
+                const char *serial, *left;
+        } cases[] = {
+                { "'pty'", "" }, { "['pty']", "" }, { "'/dev/ttyS0'", "serial\n" }, { "'tcp::4444,server'", "serial\n" }, { "''", "serial\n" },
+                { "['file:/tmp/a']", "serial\n" }, { "['pty', 'pty']", "serial\n" }, { "[]", "serial\n" }, { "[['pty']]", "serial\n" },
+        };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+                g_autofree char *text = g_strdup_printf("name='a'\ntype='hvm'\nserial=%s\nvnc=1", cases[i].serial);
+                g_autofree char *left = g_strdup_printf("vnc\n%s", cases[i].left);
+                struct fixture f;
+
+                g_assert_cmpint(import(&f, text), ==, 0);
+                g_assert_cmpstr(f.left, ==, left);
+                done(&f);
+        }
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/xl-config/all-that-a-vm-has-is-taken-over-and-the-rest-is-named", test_all);
         g_test_add_func("/xl-config/what-is-absent-is-as-xl-has-it", test_little);
         g_test_add_func("/xl-config/what-cannot-be-is-refused-with-what-it-is", test_bad);
+        g_test_add_func("/xl-config/a-serial-line-is-named-unless-it-is-a-terminal", test_serial);
         return g_test_run();
 }

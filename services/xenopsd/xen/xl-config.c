@@ -269,7 +269,7 @@ static void name_left(struct reader *reader) {
                 "acpi", "apic", "audio", "boot", "channel", "claim_mode", "console", "cpu_weight", "cpuid", "cpus", "device_model_args",
                 "device_model_override", "device_tree", "driver_domain", "dtdev", "hap", "hpet", "init_seclabel", "ioports", "irqs",
                 "iomem", "keymap", "localtime", "max_grant_frames", "memory_hotplug", "nestedhvm", "nics", "nomigrate", "numa_placement",
-                "on_poweroff", "on_watchdog", "p9", "passthrough", "pci", "pool", "rdm", "rtc_timeoffset", "sdl", "seclabel", "serial",
+                "on_poweroff", "on_watchdog", "p9", "passthrough", "pci", "pool", "rdm", "rtc_timeoffset", "sdl", "seclabel",
                 "shadow_memory", "soundhw", "spice", "stdvga", "tsc_mode", "usb", "usbctrl", "usbdev", "usbdevice", "vfb", "vga",
                 "videoram", "viridian", "vkb", "vnc", "vnuma", "vscsi", "vtpm",
         };
@@ -281,6 +281,18 @@ static void name_left(struct reader *reader) {
                 if (get(reader, keys[i]) || xlu_cfg_get_list(reader->config, keys[i], &list, &n, 1) == 0)
                         fprintf(reader->left, "%s\n", keys[i]);
         }
+}
+
+/* One serial line that is a terminal is what an HVM guest has anyway. */
+static void name_serial(struct reader *reader) {
+        const char *serial = get(reader, "serial");
+        XLU_ConfigList *list;
+        int n;
+
+        if (!serial && xlu_cfg_get_list(reader->config, "serial", &list, &n, 1) == 0)
+                serial = n == 1 ? xlu_cfg_get_listitem(list, 0) ?: "" : "";
+        if (serial && strcmp(serial, "pty") != 0)
+                fputs("serial\n", reader->left);
 }
 
 static int read_all(struct reader *reader) {
@@ -305,6 +317,7 @@ static int read_all(struct reader *reader) {
         spec->on_crash = read_action(reader, "on_crash", XCP_GUEST_ACTION_HALT);
         spec->on_reboot = read_action(reader, "on_reboot", XCP_GUEST_ACTION_RESTART);
         name_left(reader);
+        name_serial(reader);
         return r;
 }
 
