@@ -157,13 +157,10 @@ static int open_tty(struct console_relay *console, const char *path) {
         return r;
 }
 
-/* The serial line of an HVM guest is its console; it has another one for Xen's drivers, as the others have. */
-static void on_node(void *userdata) {
-        struct console_relay *console = userdata;
-        AUTO_FREE char *path = read_path(console, "serial/0/tty") ?: read_path(console, "console/tty");
+static void take_tty(struct console_relay *console, const char *path) {
         int r;
 
-        if (!path || (console->path && strcmp(console->path, path) == 0))
+        if (console->path && strcmp(console->path, path) == 0)
                 return;
         close_tty(console);
         r = open_tty(console, path);
@@ -173,11 +170,30 @@ static void on_node(void *userdata) {
         wait_for(console);
 }
 
-static int watch_node(struct console_relay *console, const char *name, struct store_node **ret_node) {
+/* The serial line of an HVM guest is its console; it has another one for Xen's drivers, as the others have. */
+static void on_serial_node(void *userdata) {
+        struct console_relay *console = userdata;
+        AUTO_FREE char *path = read_path(console, "serial/0/tty");
+
+        if (path)
+                take_tty(console, path);
+}
+
+/* It says nothing about the serial line's terminal, whose node outlives it when the domain goes: by then its name may be that of another's. */
+static void on_console_node(void *userdata) {
+        struct console_relay *console = userdata;
+        AUTO_FREE char *serial = read_path(console, "serial/0/tty");
+        AUTO_FREE char *path = serial ? NULL : read_path(console, "console/tty");
+
+        if (path)
+                take_tty(console, path);
+}
+
+static int watch_node(struct console_relay *console, const char *name, store_on_change_t on_change, struct store_node **ret_node) {
         char path[64];
 
         snprintf(path, sizeof path, "/local/domain/%" PRIu32 "/%s", console->domid, name);
-        return store_node_new(ret_node, console->watch, path, on_node, console);
+        return store_node_new(ret_node, console->watch, path, on_change, console);
 }
 
 int console_relay_follow(struct console_relay *console, uint32_t domid) {
@@ -185,8 +201,8 @@ int console_relay_follow(struct console_relay *console, uint32_t domid) {
 
         console_relay_leave(console);
         console->domid = domid;
-        r = watch_node(console, "console/tty", &console->console_node);
-        return r < 0 ? r : watch_node(console, "serial/0/tty", &console->serial_node);
+        r = watch_node(console, "console/tty", on_console_node, &console->console_node);
+        return r < 0 ? r : watch_node(console, "serial/0/tty", on_serial_node, &console->serial_node);
 }
 
 static void pass_last_words(struct console_relay *console) {
