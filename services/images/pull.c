@@ -86,10 +86,20 @@ static void on_line(const char *line, void *userdata) {
 }
 
 static int set_no_space(const struct pull *pull, struct idl_error *error) {
+        unsigned long long needed, available;
         struct statvfs st = {};
 
+        if (sscanf(pull->said, "%llu %llu", &needed, &available) == 2)
+                return idl_error_set_not_enough_space(error, needed, available);
         fstatvfs(pull->images->directory, &st);
         return idl_error_set_not_enough_space(error, pull->total, (uint64_t) st.f_bavail * st.f_frsize);
+}
+
+static int set_too_large(const struct pull *pull, struct idl_error *error) {
+        unsigned long long size = 0, limit = 0;
+
+        sscanf(pull->said, "%llu %llu", &size, &limit);
+        return idl_error_set_limit_exceeded(error, "bytes of image", size, limit);
 }
 
 static int set_failure(const struct pull *pull, const struct child_end *end, struct idl_error *error) {
@@ -105,6 +115,8 @@ static int set_failure(const struct pull *pull, const struct child_end *end, str
                 return idl_error_set_not_supported(error, pull->said);
         if (strcmp(pull->failure, "space") == 0)
                 return set_no_space(pull, error);
+        if (strcmp(pull->failure, "limit") == 0)
+                return set_too_large(pull, error);
         if (!*pull->said)
                 child_end_describe(end, text, sizeof text);
         return idl_error_set_backend_failed(error, "xcp-images-fetch", "pull the image", *pull->said ? pull->said : text);
@@ -246,7 +258,8 @@ static int check_others(struct images *images, const char *source, struct idl_er
 /* The program's arguments: what is known of the source saves the download. */
 static int start_child(struct pull *pull) {
         static const struct child_listener listener = { on_line, on_end };
-        const char *ca_file = getenv("XCP_CA_FILE"), *auth_file = getenv("XCP_REGISTRY_AUTH_FILE"), *etag, *checksum, *wanted = pull->checksum ?: "-";
+        const char *ca_file = getenv("XCP_CA_FILE"), *auth_file = getenv("XCP_REGISTRY_AUTH_FILE"), *limits = getenv("XCP_IMAGES_LIMITS"),
+                   *etag, *checksum, *wanted = pull->checksum ?: "-";
         int r;
 
         r = images_source(pull->images, &pull->arena, pull->source, &pull->known_hex, &etag, &checksum);
@@ -259,7 +272,8 @@ static int start_child(struct pull *pull) {
         return child_start(&pull->child, service_event(pull->images->service),
                            &(struct child_spec) {
                                    .argv = (const char *const[]) { pull->images->fetch_program, pull->source, wanted,
-                                                                   pull->known_hex && *etag && !pull->checksum ? etag : "-", ca_file ?: "-", auth_file ?: "-", NULL },
+                                                                   pull->known_hex && *etag && !pull->checksum ? etag : "-", ca_file ?: "-", auth_file ?: "-",
+                                                                   limits ?: "-", NULL },
                                    .fds = &pull->images->directory,
                                    .n_fds = 1,
                            },

@@ -25,7 +25,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.lengths:
+            self.send_header("Content-Length", str(len(body)))
+        else:
+            self.send_header("Connection", "close")
         self.end_headers()
         return body
 
@@ -72,6 +75,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(body[: server.cuts.pop(0)])
             self.close_connection = True
             return
+        if server.drips:
+            self.drip(body, server.drips.pop(0))
+            self.close_connection = True
+            return
         if server.stand_still_after is not None:
             self.wfile.write(body[: server.stand_still_after])
             self.wfile.flush()
@@ -79,6 +86,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.wfile.write(body)
+
+    def drip(self, body, at):
+        """All but the last byte, which does not come; from a place on, slowly."""
+        self.wfile.write(body[:at])
+        for i in range(at, len(body) - 1):
+            self.wfile.write(body[i : i + 1])
+            self.wfile.flush()
+            if self.server.go_on.wait(0.1):
+                return
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -91,6 +107,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.token = False
         self.password = None  # USER:PASSWORD, without which there is no token, or, if none is wanted, nothing
         self.cuts = []  # after how many bytes the next answers break off
+        self.drips = []  # after how many bytes the next answers come at ten bytes a second
+        self.lengths = True  # the answers say how long they are
         self.stand_still_after = None
         self.go_on = threading.Event()
         self.port = self.server_address[1]

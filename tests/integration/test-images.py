@@ -204,9 +204,56 @@ class Full(ImagesTest):
         self.assertEqual(self.partial_size(), 0)
         self.server.files["/disk.raw.zst"] = subprocess.run(["zstd", "-qc"], input=self.data[:MIB] * 3, stdout=subprocess.PIPE, check=True).stdout
         self.failed(self.begin(self.source + ".zst"), "NotEnoughSpace")
+        self.server.lengths = False
+        self.failed(self.begin(self.source), "NotEnoughSpace")
+        self.server.lengths = True
         self.assertEqual((self.partial_size(), list(self.inside("images/images").iterdir())), (0, []))
         self.server.files["/disk.raw"] = self.data[:MIB]
         self.assertEqual(self.content(self.pull(self.source)[0]), self.data[:MIB])
+
+
+class Limits(ImagesTest):
+    def use(self, limits):
+        os.environ["XCP_IMAGES_LIMITS"] = limits
+        self.addCleanup(os.environ.pop, "XCP_IMAGES_LIMITS", None)
+        self.manager.kill()
+        self.start_images()
+
+    def test_a_server_that_drips_is_left(self):
+        """And asked again, for the rest."""
+        self.use("speed=1000,seconds=1")
+        self.server.drips = [MIB]
+        self.assertEqual(self.content(self.pull(self.source)[0]), self.data)
+        (first, second) = [requested for _, requested in self.requests()]
+        self.assertIsNone(first)
+        self.assertRegex(second, r"^bytes=1\d{6}-$")
+        self.server.add_layer(self.data)
+        self.server.drips = [0]
+        self.failed(self.begin(f"oci+http://127.0.0.1:{self.server.port}/vm:1"), "Unreachable", "Less than 1000 bytes/sec transferred the last 1 seconds")
+
+    def test_what_is_larger_than_an_image_may_be(self):
+        """By what the server says, without that, and by what comes out of it."""
+        self.use(f"size={2 * MIB}")
+        zeros = bytes(5 * MIB)
+        tar = io.BytesIO()
+        with tarfile.open(fileobj=tar, mode="w:gz") as archive:
+            info = tarfile.TarInfo("disk/vm.img")
+            info.size = len(zeros)
+            archive.addfile(info, io.BytesIO(zeros))
+        self.server.files["/bomb.zst"] = subprocess.run(["zstd", "-qc"], input=zeros, stdout=subprocess.PIPE, check=True).stdout
+        self.server.add_layer(tar.getvalue(), media_type="application/vnd.oci.image.layer.v1.tar+gzip")
+        for lengths, source in ((True, self.source), (False, self.source), (True, self.server.url + "/bomb.zst"),
+                                (True, f"oci+http://127.0.0.1:{self.server.port}/vm:1")):
+            with self.subTest(source=source, lengths=lengths):
+                self.server.lengths = lengths
+                self.failed(self.begin(source), "LimitExceeded", f"more than {2 * MIB}")
+                self.assertEqual((self.partial_size(), self.files("images")), (0, []))
+        self.server.files["/disk.raw"] = self.data[: 2 * MIB]
+        self.assertEqual(self.content(self.pull(self.source)[0]), self.data[: 2 * MIB])
+
+    def test_limits_that_are_none(self):
+        self.use("speed=fast")
+        self.failed(self.begin(self.source), "BackendFailed", "limits 'speed=fast'")
 
 
 class Formats(ImagesTest):

@@ -15,6 +15,7 @@
 #include <archive_entry.h>
 
 #include "fetch.h"
+#include "limits.h"
 
 #define BLOCK (256u * 1024u)
 #define FOLDER "disk/"
@@ -55,6 +56,8 @@ static int write_entry(struct archive *archive, struct archive_entry *entry, int
                 return fail_archive(archive);
         if (archive_entry_size(entry) > (la_int64_t) end)       /* it ends with a hole */
                 end = (uint64_t) archive_entry_size(entry);
+        if (limits_check_size(end) < 0)
+                return -1;
         return ftruncate(to, (off_t) end) < 0 ? fail_errno("write the image") : 0;
 }
 

@@ -12,7 +12,8 @@
  *         image DIGEST FORMAT SIZE FILE-SIZE CACHED       at the end; FORMAT: raw or qcow2; SIZE: of the disk; CACHED: 0 or 1
  *         etag TEXT                                       before it, if the server has given one that can be relied on
  *         unchanged                                       at the end: the server still has what the service knows by its etag
- *         failed KIND WHAT                                once, before exit status 1; KIND: enum failure's names
+ *         failed KIND WHAT                                once, before exit status 1; KIND: enum failure's names. WHAT is words, but of
+ *                                                         limit and, if it is known, of space: two numbers, what it would need and what there is
  */
 
 #include <stdbool.h>
@@ -29,12 +30,14 @@ enum failure {
         FAILURE_UNREACHABLE,
         FAILURE_UNSUPPORTED,
         FAILURE_SPACE,
+        FAILURE_LIMIT,                  /* it is larger than an image may be */
         FAILURE_OTHER,
 };
 
 /* Tells the service. Returns -1, for whoever fails by that. */
 int fail(enum failure failure, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int fail_errno(const char *what);       /* by errno */
+int fail_numbers(enum failure failure, uint64_t needed, uint64_t limit);
 
 /* Checksums */
 

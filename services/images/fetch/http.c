@@ -20,18 +20,26 @@
 #include <curl/curl.h>
 
 #include "fetch.h"
+#include "limits.h"
 
 #define BODY_MAX (4u * 1024u * 1024u)   /* what the OCI distribution specification asks registries to take for a manifest */
 #define REDIRECTS_MAX 10L
 #define CONNECT_SECONDS 30L
-#define IDLE_SECONDS 60L                /* without a byte */
-#define ATTEMPTS_MAX 6u                 /* one after the other without a byte */
+#define ATTEMPTS_MAX 6u                 /* one after the other that bring too little */
 
-static CURL *handle_new(const struct download *download, const char *url) {
+/* What went wrong, in libcurl's words: with the numbers, if it has them. */
+static const char *words(CURLcode code, const char *said) {
+        return *said ? said : curl_easy_strerror(code);
+}
+
+/* said: CURL_ERROR_SIZE bytes, for words(). */
+static CURL *handle_new(const struct download *download, const char *url, char *said) {
         CURL *curl = curl_easy_init();
 
         if (!curl)
                 return NULL;
+        *said = '\0';
+        curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, said);
         curl_easy_setopt(curl, CURLOPT_URL, url);
         curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
         /* Who asked for https does not get http. */
@@ -39,8 +47,8 @@ static CURL *handle_new(const struct download *download, const char *url) {
         curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
         curl_easy_setopt(curl, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
         curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, IDLE_SECONDS);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, (long) limits.speed);
+        curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long) limits.seconds);
         curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(curl, CURLOPT_USERAGENT, "xcp-images");
         if (download->ca_file)
@@ -111,7 +119,8 @@ static size_t on_body_header(char *line, size_t one, size_t n, void *userdata) {
 
 int http_get(const struct download *download, const char *url, const char *accept, struct response *ret_response) {
         struct response response = { .body = calloc(1, 1) };
-        CURL *curl = handle_new(download, url);
+        char said[CURL_ERROR_SIZE] = "";
+        CURL *curl = handle_new(download, url, said);
         struct curl_slist *headers = accept ? curl_slist_append(NULL, accept) : NULL;
         CURLcode code = CURLE_OUT_OF_MEMORY;
 
@@ -131,7 +140,7 @@ int http_get(const struct download *download, const char *url, const char *accep
                 return 0;
         }
         response_done(&response);
-        return fail(FAILURE_UNREACHABLE, "%s: %s", url, curl_easy_strerror(code));
+        return fail(FAILURE_UNREACHABLE, "%s: %s", url, words(code, said));
 }
 
 void response_done(struct response *response) {
@@ -151,7 +160,8 @@ struct transfer {
         bool begun;                     /* the answer's first byte was seen, and the file is what it should be for it */
         bool refused;                   /* the answer is not where we are */
         bool is_too_long;               /* it goes on beyond what it was said to be */
-        char etag[ETAG_MAX], range[96], length[32];
+        bool is_over_limit;             /* it is too large for us, which has been said */
+        char etag[ETAG_MAX], range[96], length[32], said[CURL_ERROR_SIZE];
         int write_errno;
 };
 
@@ -182,6 +192,15 @@ static void write_etag(int directory, const char *name, const char *etag) {
         close(fd);
 }
 
+/* What is too large by what the server says of it is not begun. */
+static bool check_size(struct transfer *transfer) {
+        uint64_t size = transfer->download->size;
+
+        if (limits_check_size(size) < 0 || (size > transfer->offset && limits_check_room(transfer->fd, size - transfer->offset) < 0))
+                transfer->is_over_limit = true;
+        return !transfer->is_over_limit;
+}
+
 /* With the first byte of an answer: does it go on where we are, or begin anew? */
 static bool begin_body(struct transfer *transfer) {
         unsigned long long first = 0, last = 0, total = 0;
@@ -196,7 +215,7 @@ static bool begin_body(struct transfer *transfer) {
                 }
                 if (total > 0)
                         transfer->download->size = total;
-                return true;
+                return check_size(transfer);
         }
         transfer->offset = 0;
         if (*transfer->length)
@@ -206,7 +225,7 @@ static bool begin_body(struct transfer *transfer) {
                 return false;
         }
         write_etag(transfer->directory, transfer->etag_name, transfer->etag);
-        return true;
+        return check_size(transfer);
 }
 
 static size_t on_data(char *data, size_t one, size_t n, void *userdata) {
@@ -217,6 +236,10 @@ static size_t on_data(char *data, size_t one, size_t n, void *userdata) {
                 return 0;
         if (transfer->download->size_max > 0 && transfer->offset + n > transfer->download->size_max) {
                 transfer->is_too_long = true;
+                return 0;
+        }
+        if (limits_check_size(transfer->offset + n) < 0 || limits_take_room(transfer->fd, n) < 0) {
+                transfer->is_over_limit = true;
                 return 0;
         }
         while (done < n) {
@@ -249,7 +272,7 @@ static CURLcode attempt(struct transfer *transfer, const char *partial_etag, lon
         char range[32];
         CURLcode code;
 
-        transfer->curl = handle_new(download, download->url);
+        transfer->curl = handle_new(download, download->url, transfer->said);
         if (!transfer->curl)
                 return CURLE_OUT_OF_MEMORY;
         transfer->begun = transfer->refused = false;
@@ -296,8 +319,10 @@ static void read_etag(int directory, const char *name, char *ret_etag) {
                 close(fd);
 }
 
-/* After a request that was not answered in full: 0 to try again, or -1. */
-static int after(struct transfer *transfer, CURLcode code, long status, unsigned *n_attempts, uint64_t before) {
+/* After a request that was not answered in full: 0 to try again, or -1. is_fast: it brought what it has to in its time. */
+static int after(struct transfer *transfer, CURLcode code, long status, unsigned *n_attempts, bool is_fast) {
+        if (transfer->is_over_limit)    /* what is too large is not to fill the disk */
+                return ftruncate(transfer->fd, 0) < 0 ? -errno : -1;
         if (transfer->write_errno) {
                 if (transfer->write_errno == ENOSPC && ftruncate(transfer->fd, 0) < 0)  /* a disk that is full is not to stay so */
                         return fail_errno("write what comes");
@@ -314,15 +339,22 @@ static int after(struct transfer *transfer, CURLcode code, long status, unsigned
         }
         if (!is_worth_another(code, status))
                 return code == CURLE_HTTP_RETURNED_ERROR ? fail_status(transfer->download, status)
-                                                         : fail(FAILURE_UNREACHABLE, "%s: %s", transfer->download->url, curl_easy_strerror(code));
-        if (transfer->offset > before)
+                                                         : fail(FAILURE_UNREACHABLE, "%s: %s", transfer->download->url, words(code, transfer->said));
+        if (is_fast)
                 *n_attempts = 0;
         if (++*n_attempts >= ATTEMPTS_MAX)
                 return code == CURLE_HTTP_RETURNED_ERROR ? fail_status(transfer->download, status)
                                                          : fail(FAILURE_UNREACHABLE, "%s: %s, %u times", transfer->download->url,
-                                                                curl_easy_strerror(code), ATTEMPTS_MAX);
+                                                                words(code, transfer->said), ATTEMPTS_MAX);
         nanosleep(&(struct timespec) { .tv_nsec = 100000000L * (1L << *n_attempts) % 1000000000L, .tv_sec = (100L << *n_attempts) / 1000 }, NULL);
         return 0;
+}
+
+static uint64_t now_msec(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
 }
 
 /* Until it is whole. */
@@ -331,9 +363,10 @@ static int transfer_all(struct transfer *transfer) {
         unsigned n_attempts = 0;
 
         for (;;) {
-                uint64_t before = transfer->offset;
+                uint64_t before = transfer->offset, begun = now_msec();
                 long status = 0;
                 CURLcode code;
+                bool is_fast;
 
                 read_etag(transfer->directory, transfer->etag_name, partial_etag);
                 if (transfer->offset > 0 && !is_strong(partial_etag) && !*transfer->download->checksum.algorithm)
@@ -345,10 +378,11 @@ static int transfer_all(struct transfer *transfer) {
                 }
                 if (code == CURLE_OK && !transfer->refused) {
                         if (!transfer->begun && !begin_body(transfer))          /* nothing at all came: it is empty */
-                                return fail_errno("write what comes");
+                                return transfer->is_over_limit ? -1 : fail_errno("write what comes");
                         return 0;
                 }
-                if (after(transfer, code, status, &n_attempts, before) < 0)
+                is_fast = transfer->offset > before && limits_is_fast(transfer->offset - before, now_msec() - begun);
+                if (after(transfer, code, status, &n_attempts, is_fast) < 0)
                         return -1;
         }
 }

@@ -14,13 +14,15 @@
 #include <curl/curl.h>
 
 #include "fetch.h"
+#include "limits.h"
 
 #define DIRECTORY 3
 #define PROGRESS_STEP (UINT64_C(1) << 20)
 
 static const char *const failures[] = {
         [FAILURE_MISSING] = "missing",         [FAILURE_CORRUPT] = "corrupt", [FAILURE_UNREACHABLE] = "unreachable",
-        [FAILURE_UNSUPPORTED] = "unsupported", [FAILURE_SPACE] = "space",     [FAILURE_OTHER] = "other",
+        [FAILURE_UNSUPPORTED] = "unsupported", [FAILURE_SPACE] = "space",     [FAILURE_LIMIT] = "limit",
+        [FAILURE_OTHER] = "other",
 };
 
 int fail(enum failure failure, const char *format, ...) {
@@ -38,6 +40,10 @@ int fail_errno(const char *what) {
         int e = errno;
 
         return fail(e == ENOSPC || e == EDQUOT ? FAILURE_SPACE : FAILURE_OTHER, "could not %s: %s", what, strerror(e));
+}
+
+int fail_numbers(enum failure failure, uint64_t needed, uint64_t limit) {
+        return fail(failure, "%llu %llu", (unsigned long long) needed, (unsigned long long) limit);
 }
 
 void progress(uint64_t done, uint64_t total) {
@@ -167,8 +173,8 @@ int main(int argc, char **argv) {
 
         setvbuf(stdout, NULL, _IOLBF, 0);
         signal(SIGPIPE, SIG_IGN);
-        if (argc != 6) {
-                fputs("Usage: xcp-images-fetch SOURCE CHECKSUM|- ETAG|- CA-FILE|- AUTH-FILE|-\n\n"
+        if (argc != 7) {
+                fputs("Usage: xcp-images-fetch SOURCE CHECKSUM|- ETAG|- CA-FILE|- AUTH-FILE|- LIMITS|-\n\n"
                       "Gets an image for xcp-images, which starts it.\n", argc == 2 && strcmp(argv[1], "--help") == 0 ? stdout : stderr);
                 return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
         }
@@ -180,6 +186,8 @@ int main(int argc, char **argv) {
         }
         if (strcmp(argv[4], "-") != 0)
                 download.ca_file = argv[4];
+        if (strcmp(argv[6], "-") != 0 && limits_parse(argv[6]) < 0)
+                return -fail(FAILURE_OTHER, "could not understand the limits '%s'", argv[6]);
         curl_global_init(CURL_GLOBAL_DEFAULT);
         r = run(argv[1], strcmp(argv[5], "-") != 0 ? argv[5] : NULL, &download);
         curl_global_cleanup();

@@ -18,6 +18,7 @@
 #include <zstd.h>
 
 #include "fetch.h"
+#include "limits.h"
 #include "qcow2-header.h"
 
 #define BLOCK 65536u                    /* a hole is looked for in pieces of this size */
@@ -30,12 +31,16 @@ static bool is_zero(const uint8_t *data, size_t n) {
 int image_write(int fd, const void *bytes, size_t n, uint64_t *offset) {
         const uint8_t *data = bytes;
 
+        if (limits_check_size(*offset + n) < 0)
+                return -1;
         for (size_t done = 0, part; done < n; done += part) {
                 ssize_t written;
 
                 part = n - done < BLOCK ? n - done : BLOCK;
                 if (is_zero(data + done, part))
                         continue;
+                if (limits_take_room(fd, part) < 0)
+                        return -1;
                 written = pwrite(fd, data + done, part, (off_t) (*offset + done));
                 if (written < 0)
                         return fail_errno("write the image");
