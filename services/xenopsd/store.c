@@ -37,8 +37,9 @@ static const struct database_schema live_schema = {
                 "CREATE TABLE attachment (vm TEXT NOT NULL, disk TEXT NOT NULL, vdi TEXT NOT NULL, reader TEXT NOT NULL,"
                 " PRIMARY KEY (vm, disk)) WITHOUT ROWID;"
                 "CREATE TABLE boot (id TEXT NOT NULL);",
+                "CREATE TABLE restart (vm TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (vm, at)) WITHOUT ROWID;",
         },
-        1,
+        2,
 };
 
 /* Whether live.db is of this boot. What VMs were before it, they are not any more. */
@@ -69,6 +70,8 @@ static int check_boot(struct store *store) {
         r = database_begin(store->live, &transaction);
         if (r >= 0)
                 r = database_run(store->live, "DELETE FROM life", NULL);
+        if (r >= 0)             /* its times are of the boot's clock */
+                r = database_run(store->live, "DELETE FROM restart", NULL);
         if (r >= 0)
                 r = database_run(store->live, "DELETE FROM boot", NULL);
         if (r >= 0)
@@ -214,6 +217,8 @@ int store_remove_vm(struct store *store, const char *uuid, struct idl_error *err
         if (r < 0)
                 return database_set_error(store->db, r, error);
         r = database_run(store->live, "DELETE FROM life WHERE vm = ?", "s", uuid);
+        if (r >= 0)
+                r = database_run(store->live, "DELETE FROM restart WHERE vm = ?", "s", uuid);
         if (r < 0)              /* what nobody has is not looked at any more */
                 database_set_error(store->live, r, NULL);
         return 0;
@@ -240,6 +245,28 @@ void store_set_life(struct store *store, const char *uuid, const struct store_li
                          (int) life->state, (int) life->reason, life->detail ?: "");
         if (r < 0)
                 database_set_error(store->live, r, NULL);
+}
+
+void store_add_restart(struct store *store, const char *uuid, uint64_t at_usec, uint64_t since_usec) {
+        int r;
+
+        r = database_run(store->live, "DELETE FROM restart WHERE vm = ? AND at < ?", "sx", uuid, (int64_t) since_usec);
+        if (r >= 0)
+                r = database_run(store->live, "INSERT OR REPLACE INTO restart (vm, at) VALUES (?, ?)", "sx", uuid, (int64_t) at_usec);
+        if (r < 0)
+                database_set_error(store->live, r, NULL);
+}
+
+int store_load_restarts(struct store *store, const char *uuid, store_restart_t callback, void *userdata) {
+        AUTO_ROWS struct database_rows *rows = NULL;
+        int r;
+
+        r = database_query(store->live, &rows, "SELECT at FROM restart WHERE vm = ? ORDER BY at", "s", uuid);
+        if (r < 0)
+                return database_set_error(store->live, r, NULL);
+        while ((r = database_next(rows)) > 0)
+                callback(userdata, (uint64_t) database_integer(rows, 0));
+        return r < 0 ? database_set_error(store->live, r, NULL) : 0;
 }
 
 int store_read_spec(const void *data, size_t size, struct idl_arena *arena, sd_bus_message *message, struct xcp_vm_spec *ret_spec) {

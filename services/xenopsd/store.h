@@ -5,7 +5,7 @@
  * The store: what the manager keeps.
  *
  * Two databases. xenopsd.db is durable: the VMs, and where the memory of those that are Saved is. live.db does not wait for the disk:
- * what VMs were when that was last written down, and what of the storage service they have attached. Power loss ends both.
+ * what VMs were when that was last written down, when they were restarted, and what of the storage service they have attached. Power loss ends both.
  *
  * Failures are those of database.h, made into errors.
  */
@@ -57,6 +57,13 @@ struct store_life {
 };
 
 void store_set_life(struct store *store, const char *uuid, const struct store_life *life);
+
+/* When a VM was restarted because of what its guest did, and what was before since_usec is forgotten. Failures are logged. */
+void store_add_restart(struct store *store, const char *uuid, uint64_t at_usec, uint64_t since_usec);
+
+typedef void (*store_restart_t)(void *userdata, uint64_t at_usec);
+
+int store_load_restarts(struct store *store, const char *uuid, store_restart_t callback, void *userdata);      /* the oldest first */
 
 /* Loading: calls back for each VM. What is passed is valid until the callback returns. */
 typedef int (*store_vm_t)(void *userdata, const struct xcp_vm_spec *spec, const struct store_fate *fate, const struct store_life *life);

@@ -269,6 +269,16 @@ void vm_set_state(struct vm *vm, enum xcp_vm_state state, enum xcp_vm_state_reas
         tell_state(vm, old, changed);
 }
 
+/* Counted, and written down: a manager that crashes as its guests do would not end their loops otherwise. */
+static bool may_restart(struct vm *vm) {
+        uint64_t now = clock_now_usec(CLOCK_BOOTTIME);
+
+        if (!restarts_allow(&vm->restarts, now))
+                return false;
+        store_add_restart(vm->xenopsd->store, vm->uuid, now, now > RESTARTS_WINDOW_USEC ? now - RESTARTS_WINDOW_USEC : 0);
+        return true;
+}
+
 /* An event, with what the configuration wants done, and no restart too many. */
 static struct lifecycle_outcome outcome_of(struct vm *vm, enum hypervisor_event event, const char **detail) {
         bool is_reboot = lifecycle_event_is_reboot(event);
@@ -278,7 +288,7 @@ static struct lifecycle_outcome outcome_of(struct vm *vm, enum hypervisor_event 
                 return outcome;
         if (vm->is_away)
                 *detail = VM_MAY_RUN_ELSEWHERE;
-        else if (!restarts_allow(&vm->restarts, clock_now_usec(CLOCK_BOOTTIME)))
+        else if (!may_restart(vm))
                 *detail = "not restarted: it was, 5 times within 10 minutes";
         else
                 return outcome;

@@ -116,6 +116,12 @@ struct loading {
         struct finding *first;
 };
 
+static void on_restart(void *userdata, uint64_t at_usec) {
+        struct vm *vm = userdata;
+
+        restarts_allow(&vm->restarts, at_usec);
+}
+
 static int on_vm(void *userdata, const struct xcp_vm_spec *spec, const struct store_fate *fate, const struct store_life *life) {
         struct loading *loading = userdata;
         struct xenopsd *xenopsd = loading->xenopsd;
@@ -138,6 +144,9 @@ static int on_vm(void *userdata, const struct xcp_vm_spec *spec, const struct st
         vm->is_away = fate->is_away;
         vm->saved_vdi = fate->saved_vdi ? strdup(fate->saved_vdi) : NULL;
         vm->passing = fate->passing;
+        r = store_load_restarts(xenopsd->store, vm->uuid, on_restart, vm);
+        if (r < 0)
+                return r;
         finding = calloc(1, sizeof *finding);
         if (!finding || (fate->saved_vdi && !vm->saved_vdi)) {
                 free(finding);

@@ -121,6 +121,12 @@ class Misbehaviour(XenopsdTest):
         vm.wait_change("Panicked", "Halted", "GuestPanic")
         self.assertEqual(vm.changes().count(("Panicked", "Running", "GuestPanic")), 5)
         self.assertIn("not restarted", vm.get("StateDetail"))
+        # Another manager goes on counting: its own restarts do not prolong the loop.
+        self.restart()
+        self.done(vm.start())
+        vm.wait_change("Panicked", "Halted", "GuestPanic")
+        self.assertEqual(vm.changes().count(("Panicked", "Running", "GuestPanic")), 0)
+        self.assertIn("not restarted", vm.get("StateDetail"))
 
     def test_a_backend_that_does_not_answer(self):
         vm = self.running(options={"statistics": "stuck"})
