@@ -23,12 +23,12 @@
 #include "objects.h"
 #include "service.h"
 #include "uuid.h"
+#include "vdi-limits.h"
 #include "xcp-types.h"
 
 #define SRS_MAX 256u
 #define VDIS_PER_SR_MAX 100000u
 #define OPERATIONS_MAX 8192u            /* some kB each; tasks have a limit of their own, which is lower */
-#define VDI_SIZE_MAX (UINT64_C(64) << 40)       /* what QEMU is known to work with */
 #define CHAIN_MAX 32u                   /* images that one has to go through to read a disk: beyond, a snapshot is a full copy */
 #define DOOMED_MAX 64u                  /* images that go with one disk: the rest of a longer chain goes with the storage repository */
 #define QUICK_OPERATIONS_MAX 4u         /* at once: each is a process */

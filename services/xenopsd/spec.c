@@ -302,7 +302,7 @@ static int check_network(const struct xcp_network_interface_spec *network, const
                 r = check_mac(argument(text, "%s.mac", name), network->mac, error);
         if (r >= 0 && network->name)
                 r = check_device_name(argument(text, "%s.name", name), network->name, error);
-        if (r >= 0 && network->has_mtu && (network->mtu < 68 || network->mtu > 65535))
+        if (r >= 0 && network->has_mtu && (network->mtu < SPEC_MTU_MIN || network->mtu > SPEC_MTU_MAX))
                 r = refuse_number(error, argument(text, "%s.mtu", name), network->mtu, "has to be 68 to 65535");
         return r < 0 ? r : check_addresses(network, name, error);
 }

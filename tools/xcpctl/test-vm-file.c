@@ -93,6 +93,37 @@ static void test_values_are_of_their_types(void) {
         check_vm("disks: a", "f:3:10: this has to be a list, and is a single value\n    each begins with - on a line of its own");
 }
 
+/* Those of the manager and of storage. */
+static void test_limits(void) {
+        g_autofree char *text = g_strnfill(4097, 'x'), *description = g_strconcat("description: ", text, NULL);
+        g_autoptr(GString) disks = g_string_new("disks: [ a0");
+        g_autoptr(GString) nics = g_string_new("network_interfaces: [ user");
+
+        check_vm("memory: 16TiB", "");
+        check_vm("memory: 8EiB", "f:3:11: memory: 9223372036854775808 is more than there can be\n    16TiB at most");
+        check_vm("memory_max: 16777217MiB", "f:3:15: memory_max: 17592187092992 is more than there can be\n    16TiB at most");
+        check_vm("memory: 17592186044417", "f:3:11: memory: 17592186044417 is more than there can be\n    16TiB at most");
+        check_vm("memory: 2GiB\n  memory_max: 1GiB", "f:4:15: memory_max has to be at least memory");
+        check_vm("vcpus: 512", "");
+        check_vm("vcpus: 4294967295", "f:3:10: vcpus: 4294967295 is more than there can be\n    512 at most");
+        check_vm("vcpus: 2\n  vcpus_max: 1", "f:4:14: vcpus_max has to be at least vcpus");
+        check_vm("autostart_delay_ms: 3600001", "f:3:23: autostart_delay_ms: 3600001 is more than there can be\n    3600000 at most");
+        check_vm(description, "f:3:16: description has 4097 bytes, and at most 4096 are taken");
+        check_vm("disks: [ { size: 65TiB } ]", "f:3:20: size: 71468255805440 is more than there can be\n    64TiB at most");
+        check_vm("disks: [ { vdi: a, iops_limit: 0 } ]", "f:3:34: iops_limit has to be at least 1");
+        check_vm("network_interfaces: [ { network: n, mtu: 67 } ]", "f:3:44: mtu has to be at least 68");
+        for (unsigned i = 1; i < 64; i++)
+                g_string_append_printf(disks, ",a%u", i);
+        for (unsigned i = 1; i < 17; i++)
+                g_string_append(nics, ",user");
+        g_string_append(disks, "]");
+        g_string_append(nics, "]");
+        check_vm(disks->str, "");
+        g_string_append(disks, "\n  cloud_init: {}");
+        check_vm(disks->str, "f:3:254: there are 65 disks with cloud_init's, and at most 64 are taken");
+        check_vm(nics->str, "f:3:105: there are 17 network interfaces, and at most 16 are taken");
+}
+
 static void test_what_belongs_together(void) {
         check_vm("disks: [ { name: a } ]",
                  "f:3:12: the disk has neither vdi nor path nor size nor image\n    vdi: a disk that there is, path: a file, or size or image: of one that is made");
@@ -180,6 +211,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/vm-file/what-is-read", test_what_is_read);
         g_test_add_func("/vm-file/names-that-are-nearly-right-get-a-hint", test_names_that_are_nearly_right_get_a_hint);
         g_test_add_func("/vm-file/values-are-of-their-types", test_values_are_of_their_types);
+        g_test_add_func("/vm-file/limits", test_limits);
         g_test_add_func("/vm-file/what-belongs-together", test_what_belongs_together);
         g_test_add_func("/vm-file/names-for-cloud-init", test_names_for_cloud_init);
         g_test_add_func("/vm-file/all-problems-are-told-in-the-order-of-the-file", test_all_problems_are_told_in_the_order_of_the_file);

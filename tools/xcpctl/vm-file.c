@@ -6,14 +6,13 @@
 
 #include "document.h"
 #include "node-value.h"
+#include "spec-limits.h"
+#include "vm-limits.h"
 
 #define NAME_CHARACTERS G_CSET_a_2_z G_CSET_A_2_Z G_CSET_DIGITS "-"
-#define VM_NAME_MAX 64u
-#define DEVICE_NAME_MAX 32u
 #define USER_MAX 32u
 #define LABEL_MAX 63u
 #define HOSTNAME_MAX 253u
-#define MIB (UINT64_C(1) << 20)
 
 const struct contract_value vm_file_vm_keys[] = {
         { "start", "b", "Whether up starts it.", "true", false },
@@ -181,9 +180,9 @@ static void name_devices(GPtrArray *wishes, const char *prefix, struct problems 
                         wish_set_text(wish, "name", wish->place, fallback);
                 name = wish_text(wish, "name");
                 n = strspn(name, NAME_CHARACTERS);
-                if (n == 0 || n > DEVICE_NAME_MAX || name[n])
+                if (n == 0 || n > SPEC_DEVICE_NAME_MAX || name[n])
                         problems_add(problems, wish_place(wish, "name"), NULL, "'%.64s' is no name of a device: that is 1 to %u letters, digits and dashes",
-                                     name, DEVICE_NAME_MAX);
+                                     name, SPEC_DEVICE_NAME_MAX);
                 check_once(lines, wish, "name", name, problems);
         }
 }
@@ -202,9 +201,9 @@ static void read_devices(GPtrArray *wishes, const struct document_node *node, co
 static void check_vm_name(const struct document_entry *entry, struct problems *problems) {
         size_t n = strspn(entry->key, NAME_CHARACTERS "._");
 
-        if (n == 0 || n > VM_NAME_MAX || entry->key[n] || strcmp(entry->key, ".") == 0 || strcmp(entry->key, "..") == 0)
+        if (n == 0 || n > SPEC_NAME_MAX || entry->key[n] || strcmp(entry->key, ".") == 0 || strcmp(entry->key, "..") == 0)
                 problems_add(problems, entry->place, NULL, "'%.70s' is no name of a VM: that is 1 to %u letters, digits, dots, dashes and underscores",
-                             entry->key, VM_NAME_MAX);
+                             entry->key, SPEC_NAME_MAX);
 }
 
 static void check_disk(const struct wish *disk, GHashTable *vdis, struct problems *problems) {
@@ -221,19 +220,8 @@ static void check_disk(const struct wish *disk, GHashTable *vdis, struct problem
                 problems_add(problems, wish_place(disk, "sr"), NULL, "sr is for a disk that is made, with size or image");
         if (wish_get(disk, "checksum") && !wish_get(disk, "image"))
                 problems_add(problems, wish_place(disk, "checksum"), NULL, "checksum is an image's");
-        if (wish_get(disk, "size") && g_variant_get_uint64(wish_get(disk, "size")) == 0)
-                problems_add(problems, wish_place(disk, "size"), NULL, "size has to be more than 0");
         if (wish_text(disk, "vdi"))
                 check_once(vdis, disk, "vdi", wish_text(disk, "vdi"), problems);
-}
-
-static void check_memory(const struct wish *vm, const char *key, struct problems *problems) {
-        GVariant *value = wish_get(vm, key);
-        uint64_t bytes = value ? g_variant_get_uint64(value) : MIB;
-
-        if (bytes == 0 || bytes % MIB != 0)
-                problems_add(problems, wish_place(vm, key), bytes > 0 && bytes < MIB ? g_strdup("a number alone is in bytes: 512MiB, for instance") : NULL,
-                             "%s has to be a multiple of 1 MiB, and not 0", key);
 }
 
 static void check_vm(const struct wish *vm, struct problems *problems) {
@@ -241,10 +229,7 @@ static void check_vm(const struct wish *vm, struct problems *problems) {
         bool has_kernel = g_strcmp0(wish_text(vm, "firmware"), "Kernel") == 0;
         const char *const kernel_keys[] = { "kernel", "initramfs", "command_line" };
 
-        check_memory(vm, "memory", problems);
-        check_memory(vm, "memory_max", problems);
-        if (wish_get(vm, "vcpus") && g_variant_get_uint32(wish_get(vm, "vcpus")) == 0)
-                problems_add(problems, wish_place(vm, "vcpus"), NULL, "vcpus has to be at least 1");
+        vm_limits_check(vm, problems);
         if (has_kernel && !wish_get(vm, "kernel"))
                 problems_add(problems, wish_place(vm, "firmware"), NULL, "firmware: Kernel needs a kernel");
         for (size_t i = 0; i < G_N_ELEMENTS(kernel_keys) && !has_kernel; i++)
