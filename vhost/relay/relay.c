@@ -25,17 +25,22 @@ static void complain(const char *what, int r) {
         fprintf(stderr, "xcp-vhost-relay: %s: %s\n", what, strerror(-r));
 }
 
+static void close_back(struct relay *relay) {
+        relay->back_io = sd_event_source_disable_unref(relay->back_io);
+        vhost_frontend_close(&relay->back);
+}
+
 /* The front-end has gone, or is sent away. What it has under way the daemon sees to. */
 static void drop(struct relay *relay) {
         relay->front_io = sd_event_source_disable_unref(relay->front_io);
-        relay->back_io = sd_event_source_disable_unref(relay->back_io);
         vhost_channel_close(&relay->front);
-        vhost_frontend_close(&relay->back);
+        close_back(relay);
         vhost_message_done(&relay->waiting);
         relay->waiting.request = 0;
         session_done(&relay->session);
         notice_end(&relay->notice);
         relay->protocol_features = 0;
+        relay->is_stopping = false;
         if (!relay->is_ending)
                 sd_event_source_set_enabled(relay->accepting, SD_EVENT_ON);
 }
@@ -45,15 +50,41 @@ static void fail(struct relay *relay, const char *what, int r) {
         drop(relay);
 }
 
+static int on_back(sd_event_source *source, int fd, uint32_t events, void *userdata);
+
 static int open_back(struct relay *relay) {
         int fd = daemon_connect(&relay->daemon), r;
 
         if (fd < 0)
                 return fd;
         r = vhost_frontend_open(&relay->back, fd, TIMEOUT_MS);
-        if (r < 0)
+        if (r < 0) {
                 close(fd);
+                return r;
+        }
+        r = sd_event_add_io(relay->event, &relay->back_io, fd, EPOLLIN, on_back, relay);
+        if (r < 0)
+                close_back(relay);
         return r;
+}
+
+/* And what the guard has to know, which can be asked before all else. */
+static int open_new_back(struct relay *relay) {
+        uint64_t n_rings;
+        int r;
+
+        r = open_back(relay);
+        if (r < 0)
+                return r;
+        r = vhost_frontend_ask_u64(&relay->back, VHOST_USER_GET_FEATURES, &relay->offer.features);
+        if (r >= 0)
+                r = vhost_frontend_ask_u64(&relay->back, VHOST_USER_GET_QUEUE_NUM, &n_rings);
+        if (r < 0) {
+                close_back(relay);
+                return r;
+        }
+        relay->offer.n_rings = n_rings < SESSION_RINGS_MAX ? (uint32_t) n_rings : SESSION_RINGS_MAX;
+        return 0;
 }
 
 static int answer(struct relay *relay, const struct vhost_message *reply) {
@@ -105,17 +136,12 @@ static int ask_base(struct relay *relay, uint32_t ring, struct vhost_message *re
 }
 
 /* All that was taken is done: the next connection goes on. */
-static int on_back_closed(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-        struct relay *relay = userdata;
-        struct vhost_message none;
+static void go_on(struct relay *relay) {
         int r;
 
-        r = vhost_channel_receive(&relay->back.channel, &none);
-        if (r == VHOST_CHANNEL_WAIT)
-                return 0;
-        relay->back_io = sd_event_source_disable_unref(relay->back_io);
-        vhost_frontend_close(&relay->back);
-        r = r == VHOST_CHANNEL_END || r == -ECONNRESET ? open_back(relay) : -EPROTO;
+        close_back(relay);
+        relay->is_stopping = false;
+        r = open_back(relay);
         if (r >= 0)
                 r = session_tell(&relay->session, &relay->back);
         if (r >= 0) {
@@ -124,11 +150,30 @@ static int on_back_closed(sd_event_source *source, int fd, uint32_t events, void
         }
         if (r < 0) {
                 fail(relay, "cannot go on after a ring was stopped", r);
-                return 0;
+                return;
         }
         relay->waiting.request = 0;
         sd_event_source_set_enabled(relay->front_io, SD_EVENT_ON);
         send_notice(relay);
+}
+
+/* Its answers are waited for, so here it has closed the connection, or says what nobody has asked for. Unless a ring is to stop, the front-end would be left with nobody. */
+static int on_back(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        VHOST_AUTO_MESSAGE unasked = {};
+        struct relay *relay = userdata;
+        int r;
+
+        r = vhost_channel_receive(&relay->back.channel, &unasked);
+        if (r == VHOST_CHANNEL_WAIT)
+                return 0;
+        if (r != VHOST_CHANNEL_END && r != -ECONNRESET)
+                fail(relay, "the daemon breaks the protocol", r < 0 ? r : -EPROTO);
+        else if (relay->is_stopping)
+                go_on(relay);
+        else if (relay->is_ending)
+                drop(relay);
+        else
+                fail(relay, "the daemon has sent a front-end away", -ECONNRESET);
         return 0;
 }
 
@@ -150,12 +195,12 @@ static int stop_ring(struct relay *relay, uint32_t ring) {
         if (r >= 0)
                 r = session_ring_stopped(&relay->session, ring, relay->waiting.payload.state.num);
         if (r >= 0)
-                r = sd_event_add_io(relay->event, &relay->back_io, relay->back.channel.fd, EPOLLIN, on_back_closed, relay);
-        if (r >= 0 && shutdown(relay->back.channel.fd, SHUT_WR) < 0)
-                r = -errno;
-        if (r >= 0)
-                sd_event_source_set_enabled(relay->front_io, SD_EVENT_OFF);
-        return r;
+                r = shutdown(relay->back.channel.fd, SHUT_WR) < 0 ? -errno : 0;
+        if (r < 0)
+                return r;
+        relay->is_stopping = true;
+        sd_event_source_set_enabled(relay->front_io, SD_EVENT_OFF);
+        return 0;
 }
 
 /* Messages */
@@ -175,7 +220,7 @@ static int check(const struct relay *relay, const struct vhost_message *message)
                 return -EBADMSG;
         if (message->request == VHOST_USER_SET_PROTOCOL_FEATURES && message->payload.u64 & ~(PROTOCOL_FEATURES | OWN_FEATURES))
                 return -EBADMSG;
-        return 0;
+        return guard_check(&relay->session, &relay->offer, message);
 }
 
 /* What an understudy is not told, as it would begin to serve. */
@@ -201,10 +246,30 @@ static int receive_reply(struct relay *relay, uint32_t request) {
         r = vhost_frontend_receive(&relay->back, &reply);
         if (r < 0)
                 return r;
+        if (reply.request != request)
+                return -EPROTO;
         if (request == VHOST_USER_GET_PROTOCOL_FEATURES)
                 reply.payload.u64 = (reply.payload.u64 & PROTOCOL_FEATURES) | OWN_FEATURES;
-        if (request == VHOST_USER_GET_CONFIG)
-                notice_correct(&relay->notice, &reply);
+        return answer(relay, &reply);
+}
+
+/* The daemon (as of 7.2) does not look at the offset, and answers with the beginning of the space. So it is asked for all up to what is wanted. */
+static int ask_config(struct relay *relay, const struct vhost_message *message) {
+        const uint32_t offset = message->payload.config.offset, n = message->size - VHOST_CONFIG_HEADER;
+        const union vhost_payload all = { .config.size = offset + n };
+        VHOST_AUTO_MESSAGE reply = { .request = VHOST_USER_GET_CONFIG, .flags = VHOST_FLAG_VERSION | VHOST_FLAG_REPLY };
+        int r;
+
+        if (offset > VHOST_CONFIG_MAX - n)
+                return answer(relay, &reply);           /* empty: there is no such place */
+        r = vhost_frontend_ask(&relay->back, VHOST_USER_GET_CONFIG, &all, VHOST_CONFIG_HEADER + offset + n, &reply);
+        if (r < 0)
+                return r;
+        reply.size = reply.size == VHOST_CONFIG_HEADER + offset + n ? VHOST_CONFIG_HEADER + n : 0;
+        reply.payload.config.offset = offset;
+        reply.payload.config.size = n;
+        memmove(reply.payload.config.bytes, reply.payload.config.bytes + offset, n);
+        notice_correct(&relay->notice, &reply);
         return answer(relay, &reply);
 }
 
@@ -213,6 +278,8 @@ static int pass_on(struct relay *relay, struct vhost_message *message) {
 
         if (message->request == VHOST_USER_SET_BACKEND_REQ_FD)
                 return take_channel(relay, message);
+        if (message->request == VHOST_USER_GET_CONFIG)
+                return ask_config(relay, message);
         if (message->request == VHOST_USER_SET_PROTOCOL_FEATURES) {
                 relay->protocol_features = message->payload.u64;
                 message->payload.u64 &= PROTOCOL_FEATURES;
@@ -266,14 +333,16 @@ static int on_connect(sd_event_source *source, int listen_fd, uint32_t events, v
         struct relay *relay = userdata;
         int fd, r;
 
-        r = open_back(relay);
+        r = open_new_back(relay);
+        if (r == -ECONNRESET || r == -ETIMEDOUT)        /* it is about to end, or has too much to do: once more */
+                return 0;
         if (r < 0) {
                 sd_event_source_set_enabled(source, SD_EVENT_OFF);      /* it has just ended: on_daemon_ended() */
                 return 0;
         }
         fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0) {
-                vhost_frontend_close(&relay->back);
+                close_back(relay);
                 return 0;
         }
         r = vhost_channel_open(&relay->front, fd);
@@ -332,7 +401,7 @@ int relay_begin(struct relay *relay) {
         r = daemon_start(&relay->daemon, relay->listen_fd, relay->argv);
         if (r < 0 || relay->front.fd < 0)
                 return r;
-        vhost_frontend_close(&relay->back);
+        close_back(relay);
         r = open_back(relay);
         if (r >= 0)
                 r = session_tell(&relay->session, &relay->back);

@@ -10,6 +10,7 @@
  *     what it has begun before it closes a connection. So that one is closed, and when it is, the next is told all that was said (session.h).
  *   - Somebody answers before there is a daemon that has the disk: an understudy, which is the same program with the same export, of nothing. As soon as a ring is
  *     to be begun, the front-end waits until relay_begin(). So in a migration QEMU can be made where the guest goes, while the disk is another daemon's.
+ *   - What it would believe of a front-end that its guest has taken over, it is not told (guard.h).
  *   - When the disk has become larger, the front-end hears of it (notice.h).
  */
 
@@ -20,6 +21,7 @@
 #include "channel.h"
 #include "daemon.h"
 #include "frontend.h"
+#include "guard.h"
 #include "notice.h"
 #include "session.h"
 
@@ -38,6 +40,8 @@ struct relay {
         sd_event_source *front_io, *back_io;
         struct session session;
         struct notice notice;
+        struct guard_offer offer;       /* what the daemon has told of itself */
+        bool is_stopping;               /* the daemon is to close its connection */
         uint64_t protocol_features;     /* negotiated; those that the daemon is told are the session's */
         struct vhost_message waiting;   /* request 0: none. What is passed on when the daemon is there, or answered when it has done what it has taken */
 };

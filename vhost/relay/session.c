@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "now.h"
+
 static const uint32_t of_whole[SESSION_WHOLE_N] = {
         VHOST_USER_SET_OWNER,   VHOST_USER_SET_PROTOCOL_FEATURES, VHOST_USER_SET_FEATURES,
         VHOST_USER_SET_LOG_BASE, VHOST_USER_SET_LOG_FD,           VHOST_USER_SET_MEM_TABLE,
@@ -20,7 +22,8 @@ static const uint32_t of_ring[SESSION_RING_N] = {
         VHOST_USER_SET_VRING_ERR, VHOST_USER_SET_VRING_ENABLE, VHOST_USER_SET_VRING_KICK,
 };
 
-enum { BASE = 1, CALL = 3, KICK = 6 };  /* places in of_ring */
+enum { FEATURES = 2, TABLE = 5 };       /* places in of_whole */
+enum { NUM, BASE, ADDRESS, CALL, KICK = 6 };    /* places in of_ring */
 
 void session_done(struct session *session) {
         for (size_t i = 0; i < SESSION_WHOLE_N; i++)
@@ -73,6 +76,18 @@ bool session_ring_runs(const struct session *session, uint32_t ring) {
         return ring < SESSION_RINGS_MAX && session->rings[ring][KICK].request != 0;
 }
 
+const struct vhost_message *session_table(const struct session *session) {
+        return &session->whole[TABLE];
+}
+
+const struct vhost_message *session_address(const struct session *session, uint32_t ring) {
+        return &session->rings[ring][ADDRESS];
+}
+
+uint32_t session_ring_size(const struct session *session, uint32_t ring) {
+        return session->rings[ring][NUM].payload.state.num;
+}
+
 int session_ring_at(struct session *session, uint32_t ring, uint32_t base) {
         const struct vhost_message message = {
                 .request = VHOST_USER_SET_VRING_BASE,
@@ -109,7 +124,7 @@ static int tell_one(const struct session *session, struct vhost_frontend *backen
 }
 
 int session_tell(const struct session *session, struct vhost_frontend *backend) {
-        uint64_t offered, features = session->whole[2].payload.u64, protocol_offered = 0;
+        uint64_t offered, features = session->whole[FEATURES].payload.u64, protocol_offered = 0;
         int r;
 
         r = vhost_frontend_ask_u64(backend, VHOST_USER_GET_FEATURES, &offered);
@@ -131,7 +146,7 @@ static void wake(const struct vhost_message *message) {
         const uint64_t one = 1;
 
         /* It can fail only if there is more to be seen already than anybody has counted. */
-        if (message->request != 0 && message->n_fds > 0 && write(message->fds[0], &one, sizeof one) < 0)
+        if (message->request != 0 && message->n_fds > 0 && vhost_write_now(message->fds[0], &one, sizeof one) < 0)
                 return;
 }
 

@@ -31,6 +31,11 @@ int session_keep(struct session *session, const struct vhost_message *message);
 /* Whether a ring was begun, and not stopped since. */
 bool session_ring_runs(const struct session *session, uint32_t ring);
 
+/* What is kept: request 0 if nothing is. A ring's size is 0 if it was not told. The ring is one that there is. */
+const struct vhost_message *session_table(const struct session *session);
+const struct vhost_message *session_address(const struct session *session, uint32_t ring);
+uint32_t session_ring_size(const struct session *session, uint32_t ring);
+
 /* A ring was stopped, and goes on from here when it is begun anew; or goes on from here as soon as another back-end is told. */
 int session_ring_stopped(struct session *session, uint32_t ring, uint32_t base);
 int session_ring_at(struct session *session, uint32_t ring, uint32_t base);
@@ -38,5 +43,5 @@ int session_ring_at(struct session *session, uint32_t ring, uint32_t base);
 /* Tells a back-end that knows nothing. -EPROTO: it is not such a one as the front-end was told that it is. */
 int session_tell(const struct session *session, struct vhost_frontend *backend);
 
-/* Wakes both sides of each ring: what one has done while the other could not be told. */
+/* Wakes both sides of each ring: what one has done while the other could not be told. Does not wait, whatever the front-end has given for it. */
 void session_wake(const struct session *session);
