@@ -274,6 +274,7 @@ static int ask_config(struct relay *relay, const struct vhost_message *message) 
 }
 
 static int pass_on(struct relay *relay, struct vhost_message *message) {
+        bool replies;
         int r;
 
         if (message->request == VHOST_USER_SET_BACKEND_REQ_FD)
@@ -286,11 +287,12 @@ static int pass_on(struct relay *relay, struct vhost_message *message) {
         }
         if (message->request == VHOST_USER_GET_VRING_BASE && session_ring_runs(&relay->session, message->payload.state.index))
                 return stop_ring(relay, message->payload.state.index);
-        r = vhost_frontend_send(&relay->back, message->request, message->flags & VHOST_FLAG_NEED_REPLY, &message->payload, message->size, message->fds,
-                                message->n_fds);
+        replies = has_reply(relay, message);            /* libvhost-user answers whoever asks for it, negotiated or not */
+        r = vhost_frontend_send(&relay->back, message->request, replies ? message->flags & VHOST_FLAG_NEED_REPLY : 0, &message->payload, message->size,
+                                message->fds, message->n_fds);
         if (r >= 0)
                 r = session_keep(&relay->session, message);
-        return r < 0 || !has_reply(relay, message) ? r : receive_reply(relay, message->request);
+        return r < 0 || !replies ? r : receive_reply(relay, message->request);
 }
 
 /* One. 0, or an outcome of the channel. */
