@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The results of unittest as TAP, one line for each test when it ends."""
+"""The results of unittest as TAP, one line for each test when it ends, and a comment when it begins: a run that is killed has told where it was."""
 
 import unittest
 
@@ -19,6 +19,7 @@ class TapResult(unittest.TestResult):
         super().startTest(test)
         self._directive = ""
         self._errors = []
+        print(f"# begin {self._name(test)}", file=self._file, flush=True)
 
     def stopTest(self, test):
         super().stopTest(test)
@@ -72,8 +73,11 @@ class TapResult(unittest.TestResult):
 
     def _write(self, test, errors, directive):
         self._number += 1
-        name = test.id().partition(".")[2] if isinstance(test, unittest.TestCase) else str(test)
         for text in errors:
             for line in text.rstrip().splitlines():
                 print(f"# {line}", file=self._file)
-        print(f"{'not ok' if errors else 'ok'} {self._number} - {name.replace('#', ' ')}{directive}", file=self._file, flush=True)
+        print(f"{'not ok' if errors else 'ok'} {self._number} - {self._name(test).replace('#', ' ')}{directive}", file=self._file, flush=True)
+
+    @staticmethod
+    def _name(test):
+        return test.id().partition(".")[2] if isinstance(test, unittest.TestCase) else str(test)

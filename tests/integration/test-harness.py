@@ -152,7 +152,7 @@ class Runner(TestCase):
                         self.assertEqual(subprocess.run(["sh", "-c", f"ulimit -c 0; kill -{number.value} $$; echo lives"]).returncode, -number)
             """))
         said = run("sh", "-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh", sys.executable, "-m", "harness", path).stdout
-        self.assertEqual(said, "ok 1 - Sample.test_a\n1..1\n")
+        self.assertEqual(said, "# begin Sample.test_a\nok 1 - Sample.test_a\n1..1\n")
 
     def test_a_process_left_behind_is_killed_and_fails_its_test(self):
         tap = self.harness(
@@ -184,7 +184,19 @@ class Runner(TestCase):
             """,
             status=128 + 9,
         )
-        self.assertEqual(tap, "")
+        self.assertEqual(tap, "# begin Sample.test_a\n")
+
+    def test_a_run_that_is_killed_has_told_what_it_was_at(self):
+        tap = self.harness(
+            """
+            import signal
+            class Sample(TestCase):
+                def test_a(self): pass
+                def test_b(self): os.kill(os.getpid(), signal.SIGKILL)
+            """,
+            status=128 + 9,
+        )
+        self.assertEqual(tap.splitlines(), ["# begin Sample.test_a", "ok 1 - Sample.test_a", "# begin Sample.test_b"])
 
 
 class Emulated(TestCase):
