@@ -15,9 +15,9 @@ import time
 from harness import Process, run, wait_listening, wait_until
 from vhostcase import BLK, BUILD, CHECK, MIB, Backend
 
+CAP_DAC_OVERRIDE = 1
 TREE = pathlib.Path(__file__).resolve().parents[2]
 DRIVER = BUILD / "blk/vhost-toy-driver"
-RELAY = BUILD / "relay/xcp-vhost-relay"
 
 # Clauses that qemu-storage-daemon 7.2 of Debian 12 fails, and why. H-16 is not asked of it: it does not survive that.
 QEMU_FAILS = {
@@ -94,23 +94,6 @@ class Conformance(Backend):
         with self.qemu():
             result = run(CHECK, "--socket", self.socket, "--timeout", "5000", "H-15", deadline=60, check=None)
         self.assertIn(result.status, (0, 1), result)
-
-    def relay(self):
-        """As the storage service starts it: 3 is the socket, and 4 the daemon's monitor."""
-        listener = self.enterContext(socket.socket(socket.AF_UNIX))
-        listener.bind(self.socket)
-        listener.listen()
-        ours, theirs = socket.socketpair()
-        self.enterContext(ours)
-        with theirs:
-            relay = Process([
-                "sh", "-c", 'exec "$@" 3<&0 4<&1', "sh", RELAY, "qemu-storage-daemon",
-                "--blockdev", f"driver=file,filename={self.file},node-name=file,discard=unmap",
-                "--chardev", "socket,id=control,fd=4", "--monitor", "chardev=control",
-                "--export", "type=vhost-user-blk,id=e,node-name=file,addr.type=fd,addr.str=3,writable=on,num-queues=2",
-            ], stdin=listener.fileno(), stdout=theirs.fileno())
-        self.addCleanup(relay.kill)
-        return relay
 
     def test_the_relay_passes_on_nothing_that_its_daemon_would_believe(self):
         relay = self.relay()
@@ -221,21 +204,32 @@ class Death(Backend):
 
 
 class Sandbox(Backend):
-    def status(self, backend):
-        lines = pathlib.Path(f"/proc/{backend.pid}/status").read_text().splitlines()
-        return dict(line.split(":", 1) for line in lines)
+    def status(self, pid):
+        lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+        return {name: value.split() for name, value in (line.split(":", 1) for line in lines)}
 
     def test_what_it_gives_up(self):
         user = ("--user", "nobody") if os.geteuid() == 0 else ()
         for options in (), ("--no-io-uring",):
             backend = self.blk(*user, *options)
-            status = {name: value.split() for name, value in self.status(backend).items()}
+            status = self.status(backend.pid)
             self.assertEqual((status["Seccomp"], status["NoNewPrivs"]), (["2"], ["1"]))
             self.assertEqual((int(status["CapEff"][0], 16), int(status["CapPrm"][0], 16)), (0, 0))
             if user:
                 self.assertNotIn("0", status["Uid"] + status["Gid"] + status["Groups"])
             self.assertEqual(self.check("B", "R-1", "I-2")[0].keys(), {"passed"})
             self.end(backend)
+
+    def test_what_the_relay_and_its_daemon_give_up(self):
+        relay = self.relay()
+        self.assertEqual(self.check("R-7", "B")[0].keys(), {"passed"})
+        daemon = int(pathlib.Path(f"/proc/{relay.pid}/task/{relay.pid}/children").read_text())
+        for pid, capabilities in (relay.pid, 0), (daemon, 1 << CAP_DAC_OVERRIDE):
+            status = self.status(pid)
+            self.assertEqual((status["Seccomp"], status["NoNewPrivs"]), (["2"], ["1"]))
+            for name in "CapEff", "CapPrm":
+                self.assertEqual(int(status[name][0], 16) & ~capabilities, 0)
+        self.end(relay)
 
     def test_a_user_that_is_not_there(self):
         """Only root becomes somebody else: to all others the option says nothing."""

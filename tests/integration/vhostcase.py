@@ -5,11 +5,13 @@ import os
 import pathlib
 import re
 import signal
+import socket
 
 from harness import Process, TestCase, run
 
 BUILD = pathlib.Path(os.environ["XCP_BUILDDIR"]) / "vhost"
 BLK, CHECK = BUILD / "blk/xcp-vhost-blk", BUILD / "check/xcp-vhost-check"
+RELAY = BUILD / "relay/xcp-vhost-relay"
 MIB = 1 << 20
 
 
@@ -26,6 +28,23 @@ class Backend(TestCase):
         self.addCleanup(backend.kill)
         backend.wait_output("ready\n")
         return backend
+
+    def relay(self):
+        """As the storage service starts it: 3 is the socket, and 4 the daemon's monitor."""
+        listener = self.enterContext(socket.socket(socket.AF_UNIX))
+        listener.bind(self.socket)
+        listener.listen()
+        ours, theirs = socket.socketpair()
+        self.enterContext(ours)
+        with theirs:
+            relay = Process([
+                "sh", "-c", 'exec "$@" 3<&0 4<&1', "sh", RELAY, "qemu-storage-daemon",
+                "--blockdev", f"driver=file,filename={self.file},node-name=file,discard=unmap",
+                "--chardev", "socket,id=control,fd=4", "--monitor", "chardev=control",
+                "--export", "type=vhost-user-blk,id=e,node-name=file,addr.type=fd,addr.str=3,writable=on,num-queues=2",
+            ], stdin=listener.fileno(), stdout=theirs.fileno())
+        self.addCleanup(relay.kill)
+        return relay
 
     def check(self, *options, status=0):
         """The clauses by verdict: {"passed": [...], ...}."""

@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "confine.h"
+
 #define AUTO_CLOSE __attribute__((cleanup(close_fd)))
 #define SOCKET 3
 #define EXIT_NOT_STARTED 127
@@ -99,12 +101,18 @@ static int on_end(sd_event_source *source, const siginfo_t *info, void *userdata
 
 static void become(int listen_fd, char *const argv[], pid_t parent) {
         sigset_t none;
+        int r;
 
         sigemptyset(&none);
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || dup2(listen_fd, SOCKET) < 0)
                 return;
         signal(SIGPIPE, SIG_DFL);
         sigprocmask(SIG_SETMASK, &none, NULL);
+        r = confine_daemon();
+        if (r < 0) {
+                fprintf(stderr, "xcp-vhost-relay: cannot give up for %s what is not needed: %s\n", argv[0], strerror(-r));
+                return;
+        }
         execvp(argv[0], argv);
         fprintf(stderr, "xcp-vhost-relay: cannot start %s: %s\n", argv[0], strerror(errno));
 }

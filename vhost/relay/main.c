@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "confine.h"
 #include "relay.h"
 
 enum { LISTEN = 3, CONTROL = 4, LOCK = 6, OWN_MIN = 16 };
@@ -72,6 +73,8 @@ static int on_control(sd_event_source *source, int fd, uint32_t events, void *us
         sd_event_source_set_enabled(source, SD_EVENT_OFF);
         if (r > 0)
                 r = relay_begin(&program->relay);
+        if (r >= 0)
+                r = confine_relay(program->relay.daemon.pid);
         if (r < 0) {
                 fprintf(stderr, "xcp-vhost-relay: cannot begin: %s\n", strerror(-r));
                 sd_event_exit(program->relay.event, EXIT_FAILURE);
@@ -139,6 +142,8 @@ static int run(struct program *program, char **argv, char **understudy) {
                 r = relay_start(&program->relay, event, fd, argv, understudy);
         if (r >= 0 && understudy)
                 r = sd_event_add_io(event, NULL, CONTROL, EPOLLIN, on_control, program);
+        else if (r >= 0)
+                r = confine_relay(program->relay.daemon.pid);
         if (r < 0) {
                 fprintf(stderr, "xcp-vhost-relay: cannot serve: %s\n", strerror(-r));
                 return EXIT_FAILURE;
