@@ -152,4 +152,4 @@ static void on_gone(void *userdata, bool violated, const char *why) {
                 break_guest(guest, why);
 }
 
-const struct qmp_listener event_listener = { on_event, on_gone };
+const struct qmp_listener event_listener = { on_event, on_gone, GUEST_ANSWER_MS };

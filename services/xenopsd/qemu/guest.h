@@ -91,6 +91,7 @@ void guest_trim_log(const struct qemu_guest *guest);
  * resets stay resets until the last of them has been so long ago; then the guest's wish to reboot is told of again.
  */
 #define GUEST_RESET_WINDOW_MS 10000u
+#define GUEST_ANSWER_MS 90000u          /* of its monitor to a command: longer than what has a time of its own, which says more */
 
 void guest_open_reset_window(struct qemu_guest *guest);
 

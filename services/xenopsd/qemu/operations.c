@@ -283,7 +283,7 @@ static bool hear_shutdown(struct qemu_action *action, const char *event, struct 
 }
 
 static void on_asked(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0)                      /* then it is not to be asked */
+        if (r < 0 && r != -ETIMEDOUT)   /* then it is not to be asked; but one that is slow has its time */
                 switch_off(action);
 }
 

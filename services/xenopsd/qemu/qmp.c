@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,11 +19,14 @@
 #define READS_MAX 16u                   /* of one wake-up, so that a monitor that never stops talking is not all there is */
 #define EVENTS_MAX 1024u                /* in a window, as each may end up on the bus and in a log; a guest's life has some ten */
 #define WINDOW_USEC UINT64_C(1000000)
+#define LATENESS_USEC UINT64_C(100000)  /* with which a deadline may be told, so that it wakes up nobody by itself */
 #define REQUESTS_MAX 1024u              /* that wait: four times what may be asked of a VM at once */
 
 struct request {
         struct request *next;
         uint64_t id;
+        const char *command;
+        uint64_t until_usec;
         char *line;
         size_t n, n_sent;
         int fd;
@@ -42,6 +47,7 @@ struct qmp {
         sd_event_source *source;
         sd_event_source *window;        /* while it is on, events are counted; NULL: there was none yet */
         unsigned n_events;
+        sd_event_source *deadline;      /* of the first that has somebody who waits, or before it; NULL: there was none yet */
 };
 
 static struct request *request_free(struct request *request) {
@@ -67,6 +73,7 @@ static void destroy(struct qmp *qmp) {
                 request_free(take_first(qmp));
         sd_event_source_disable_unref(qmp->source);
         sd_event_source_disable_unref(qmp->window);
+        sd_event_source_disable_unref(qmp->deadline);
         qmp_reader_free(qmp->reader);
         if (qmp->fd >= 0)
                 close(qmp->fd);
@@ -92,6 +99,7 @@ static void gone(struct qmp *qmp, bool violated, const char *why) {
         qmp->is_gone = true;
         qmp->source = sd_event_source_disable_unref(qmp->source);
         qmp->window = sd_event_source_disable_unref(qmp->window);
+        qmp->deadline = sd_event_source_disable_unref(qmp->deadline);
         while (qmp->first && !qmp->freed) {
                 struct request *request = take_first(qmp);
 
@@ -140,7 +148,82 @@ static void send_first(struct qmp *qmp) {
                 sd_event_source_set_io_events(qmp->source, EPOLLIN | (qmp->greeted && request && request->n_sent < request->n ? EPOLLOUT : 0));
 }
 
-static int make_line(struct request *request, const char *command, struct json_object *arguments) {
+/* Deadlines. All have the same time, and so end in the order in which they came. */
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata);
+static void receive(struct qmp *qmp);
+
+static struct request *first_awaited(const struct qmp *qmp) {
+        struct request *request = qmp->first;
+
+        while (request && !request->reply)
+                request = request->next;
+        return request;
+}
+
+/* One that is on stays: it may be early, and is put right then, which costs less than to set it for each command. */
+static void set_deadline(struct qmp *qmp) {
+        const struct request *request = first_awaited(qmp);
+        int enabled = SD_EVENT_OFF;
+
+        if (!request || qmp->is_gone || (qmp->deadline && sd_event_source_get_enabled(qmp->deadline, &enabled) > 0))
+                return;
+        if (!qmp->deadline) {           /* without memory, there is none */
+                (void) sd_event_add_time(qmp->event, &qmp->deadline, CLOCK_MONOTONIC, request->until_usec, LATENESS_USEC, on_deadline, qmp);
+                return;
+        }
+        sd_event_source_set_time(qmp->deadline, request->until_usec);
+        sd_event_source_set_enabled(qmp->deadline, SD_EVENT_ONESHOT);
+}
+
+static void unlink_request(struct qmp *qmp, const struct request *request) {
+        struct request **p = &qmp->first;
+
+        while (*p != request)
+                p = &(*p)->next;
+        *p = request->next;
+        if (!*p)
+                qmp->end = p;
+        qmp->n_waiting--;
+}
+
+/* What QEMU has a part of has to be sent to its end, and the answer to it is taken and dropped. */
+static void expire(struct qmp *qmp, struct request *request) {
+        qmp_reply_t reply = request->reply;
+        void *userdata = request->userdata;
+        char why[128];
+
+        snprintf(why, sizeof why, "its monitor has not answered %.64s within %" PRIu64 " ms", request->command, qmp->listener->answer_ms);
+        request->reply = NULL;
+        if (request->n_sent == 0) {
+                unlink_request(qmp, request);
+                request_free(request);
+        }
+        reply(userdata, -ETIMEDOUT, NULL, why);
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *userdata) {
+        struct qmp *qmp = userdata;
+        struct request *request;
+        uint64_t now;
+
+        if (sd_event_now(qmp->event, CLOCK_MONOTONIC, &now) < 0)
+                now = usec;
+        qmp->in_callback = true;
+        receive(qmp);                   /* who was held up is the manager, perhaps, and the answer is there */
+        while (!qmp->freed && (request = first_awaited(qmp)) && request->until_usec <= now)
+                expire(qmp, request);
+        qmp->in_callback = false;
+        if (qmp->freed) {
+                destroy(qmp);
+                return 0;
+        }
+        send_first(qmp);
+        set_deadline(qmp);
+        return 0;
+}
+
+static int make_line(struct request *request, struct json_object *arguments) {
         struct json_object *root = json_object_new_object();
         const char *text;
 
@@ -148,7 +231,7 @@ static int make_line(struct request *request, const char *command, struct json_o
                 json_object_put(arguments);
                 return -ENOMEM;
         }
-        json_object_object_add(root, "execute", json_object_new_string(command));
+        json_object_object_add(root, "execute", json_object_new_string(request->command));
         json_object_object_add(root, "id", json_object_new_uint64(request->id));
         if (arguments)
                 json_object_object_add(root, "arguments", arguments);
@@ -167,6 +250,7 @@ int qmp_execute(struct qmp *qmp, const char *command, struct json_object *argume
                 uint64_t *ret_id) {
         bool has_room = qmp->n_waiting < REQUESTS_MAX;
         struct request *request = qmp->is_gone || !has_room ? NULL : malloc(sizeof *request);
+        uint64_t now;
         int r;
 
         if (!request) {
@@ -175,8 +259,11 @@ int qmp_execute(struct qmp *qmp, const char *command, struct json_object *argume
                         return -ENOTCONN;
                 return has_room ? -ENOMEM : -EBUSY;
         }
-        *request = (struct request) { .id = ++qmp->n_requests, .fd = -1, .reply = reply, .userdata = userdata };
-        r = make_line(request, command, arguments);
+        *request = (struct request) { .id = ++qmp->n_requests, .command = command, .until_usec = UINT64_MAX, .fd = -1, .reply = reply,
+                                      .userdata = userdata };
+        if (sd_event_now(qmp->event, CLOCK_MONOTONIC, &now) >= 0)
+                request->until_usec = now + qmp->listener->answer_ms * 1000;
+        r = make_line(request, arguments);
         if (r >= 0 && fd >= 0) {
                 request->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
                 r = request->fd < 0 ? -errno : 0;
@@ -190,6 +277,8 @@ int qmp_execute(struct qmp *qmp, const char *command, struct json_object *argume
         qmp->n_waiting++;
         if (ret_id)
                 *ret_id = request->id;
+        if (reply)
+                set_deadline(qmp);
         if (qmp->first == request)
                 send_first(qmp);
         return 0;

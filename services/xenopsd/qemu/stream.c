@@ -129,6 +129,9 @@ static bool hear_migration(struct qemu_action *action, const char *event, struct
 }
 
 static void on_begun(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        /* It may begin yet, when nobody is there for it. */
+        if (r == -ETIMEDOUT && !action->stream->is_incoming && action->guest->qmp)
+                (void) qmp_execute(action->guest->qmp, "migrate_cancel", NULL, -1, NULL, NULL, NULL);
         if (r < 0)
                 end_badly(action, -EIO, why);
 }

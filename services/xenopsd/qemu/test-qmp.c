@@ -42,14 +42,17 @@ static void on_reply(void *userdata, int r, struct json_object *value, const cha
         if (r == 0)
                 note(userdata, "0", json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN));
         else
-                note(userdata, r == -EIO ? "EIO" : "ENOTCONN", why);
+                note(userdata, r == -EIO ? "EIO" : r == -ETIMEDOUT ? "ETIMEDOUT" : "ENOTCONN", why);
 }
 
-static const struct qmp_listener listener = { on_event, on_gone };
+#define ANSWER_MS 600000u               /* more than any test takes */
+
+static struct qmp_listener listener = { on_event, on_gone, ANSWER_MS };
 
 static void set_up(struct fixture *f, gconstpointer data) {
         int fds[2];
 
+        listener.answer_ms = ANSWER_MS;
         g_assert_cmpint(sd_event_new(&f->event), ==, 0);
         g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), ==, 0);
         g_assert_cmpint(qmp_new(&f->qmp, f->event, fds[0], &listener, f), ==, 0);
@@ -226,6 +229,66 @@ static void test_no_answer(struct fixture *f, gconstpointer data) {
         execute(f, "stop", NULL);
 }
 
+static void wait_until_said(struct fixture *f, const char *expected) {
+        while (f->said->len < strlen(expected))
+                g_assert_cmpint(sd_event_run(f->event, PATIENCE_USEC), >, 0);
+        assert_said(f, expected);
+}
+
+/* Who asked hears of it; what was not sent is not done later, and what is said to what was is nobody's. */
+static void test_late(struct fixture *f, gconstpointer data) {
+        greet(f);
+        listener.answer_ms = 20;
+        execute(f, "stop", NULL);
+        execute(f, "cont", NULL);
+        g_assert_cmpint(qmp_execute(f->qmp, "set-action", NULL, -1, NULL, NULL, NULL), ==, 0);      /* nobody waits for it */
+        wait_until_said(f, "ETIMEDOUT its monitor has not answered stop within 20 ms;ETIMEDOUT its monitor has not answered cont within 20 ms;");
+        listener.answer_ms = ANSWER_MS;
+        execute(f, "query-status", NULL);
+        settle(f);
+        assert_hears(f, "{\"execute\":\"stop\",\"id\":2}\n");
+        say(f, "{\"event\": \"STOP\"}\n{\"return\": {}, \"id\": 2}\n");
+        assert_said(f, "STOP -;");
+        assert_hears(f, "{\"execute\":\"set-action\",\"id\":4}\n");
+        say(f, "{\"return\": {}, \"id\": 4}\n");
+        assert_hears(f, "{\"execute\":\"query-status\",\"id\":5}\n");
+        say(f, "{\"return\": {}, \"id\": 5}\n");
+        assert_said(f, "0 {};");
+}
+
+/* Before the greeting nothing is sent, and nothing is left to be. */
+static void test_late_greeting(struct fixture *f, gconstpointer data) {
+        listener.answer_ms = 20;
+        execute(f, "stop", NULL);
+        wait_until_said(f, "ETIMEDOUT its monitor has not answered stop within 20 ms;");
+        greet(f);
+        assert_hears(f, "");
+}
+
+/* An answer that is there counts, however late it is looked at. */
+static void test_answer_in_time(struct fixture *f, gconstpointer data) {
+        static const char answer[] = "{\"return\": {}, \"id\": 2}\n";
+
+        greet(f);
+        listener.answer_ms = 20;
+        execute(f, "stop", NULL);
+        g_assert_cmpint(send(f->peer, answer, strlen(answer), MSG_NOSIGNAL), ==, strlen(answer));
+        g_usleep(300000);               /* past the deadline, and what it may be late */
+        settle(f);
+        assert_said(f, "0 {};");
+}
+
+static void test_freed_when_late(struct fixture *f, gconstpointer data) {
+        greet(f);
+        listener.answer_ms = 20;
+        execute(f, "stop", NULL);
+        execute(f, "cont", NULL);
+        f->frees = true;
+        while (f->qmp)
+                g_assert_cmpint(sd_event_run(f->event, PATIENCE_USEC), >, 0);
+        assert_said(f, "ETIMEDOUT its monitor has not answered stop within 20 ms;");
+}
+
 #define ADD(name, data, test) g_test_add("/qmp/" name, struct fixture, data, set_up, test, tear_down)
 
 int main(int argc, char **argv) {
@@ -236,6 +299,10 @@ int main(int argc, char **argv) {
         ADD("a-forgotten-command-says-nothing", NULL, test_forgotten);
         ADD("all-commands-hear-of-the-end", NULL, test_hang_up);
         ADD("a-reply-that-nobody-asked-for", "{\"return\": {}, \"id\": 2}\n", test_uncalled_for);
+        ADD("a-reply-that-is-late", NULL, test_late);
+        ADD("a-greeting-that-is-late", NULL, test_late_greeting);
+        ADD("a-reply-that-is-looked-at-late", NULL, test_answer_in_time);
+        ADD("freed-when-a-reply-is-late", NULL, test_freed_when_late);
         ADD("a-second-greeting", "{\"QMP\": {}}\n", test_uncalled_for);
         ADD("garbage", "\x01\x02\x03\n", test_uncalled_for);
         ADD("no-greeting", NULL, test_no_greeting);
