@@ -31,6 +31,9 @@
 
 #define HYPERVISOR_CANCEL_MS 5000u      /* a guest's agent, or a monitor, may have to answer first */
 #define HYPERVISOR_VCPU_MS 30000u        /* for a guest's kernel to let go of a virtual CPU: it moves what runs there elsewhere */
+#define HYPERVISOR_MEMORY_MS 60000u      /* for a guest's balloon to be as it should be: memory has to be found, page by page */
+#define HYPERVISOR_UNPLUG_MS 30000u      /* for a guest's kernel to let go of a device */
+#define HYPERVISOR_FORCED_UNPLUG_MS 5000u
 #define HYPERVISOR_DETAIL_MAX 256u      /* bytes of a sentence about a guest */
 #define HYPERVISOR_DOMAINS_MAX 2u       /* a guest on its way elsewhere has two */
 #define HYPERVISOR_ADDRESSES_MAX 64u    /* of a guest that are looked at */
@@ -91,6 +94,7 @@ struct hypervisor_call {
                 struct xcp_vm_statistics statistics;
                 struct xcp_disk_statistics disk_statistics;
                 struct xcp_network_statistics network_statistics;
+                uint64_t memory;                        /* of set_memory() that has failed with -ETIMEDOUT: what the guest came to, in bytes */
         };
 };
 
@@ -191,10 +195,12 @@ struct hypervisor {
 
         /* While it runs */
         int (*set_memory)(void *guest, struct hypervisor_call *call, uint64_t memory, struct idl_error *error);
+                /* -ETIMEDOUT: the guest has not come to it within HYPERVISOR_MEMORY_MS, and has what it had. */
         int (*set_vcpus)(void *guest, struct hypervisor_call *call, uint32_t vcpus, struct idl_error *error);
                 /* -ETIMEDOUT: the guest has not let go of one within HYPERVISOR_VCPU_MS. It may have of others, and may yet: query() says. */
         int (*plug_disk)(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);
         int (*unplug_disk)(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error);
+                /* -ETIMEDOUT, also of unplug_network(): the guest has not let go of it within HYPERVISOR_UNPLUG_MS, or with force the shorter time. */
         int (*change_medium)(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);
         int (*refresh_disk)(void *guest, struct hypervisor_call *call, const char *name, struct idl_error *error);
         int (*plug_network)(void *guest, struct hypervisor_call *call, const struct xcp_network_interface_spec *spec,

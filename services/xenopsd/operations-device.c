@@ -11,8 +11,6 @@
 #include "xenopsd1-disk.h"
 #include "xenopsd1-network-interface.h"
 
-#define UNPLUG_SAID_MS 30000u           /* what an error says when a backend did not say how long the guest had */
-
 static const struct hypervisor *hypervisor_of(const struct job *job) {
         return job->vm->backend->hypervisor;
 }
@@ -148,7 +146,8 @@ static void on_unplugged(struct hypervisor_call *call, int r, struct idl_error *
         struct job *job = call->userdata;
 
         if (r == -ETIMEDOUT && !error->name)
-                idl_error_set_guest_not_responding(error, job->vm->path, "let go of the device", UNPLUG_SAID_MS);
+                idl_error_set_guest_not_responding(error, job->vm->path, "let go of the device",
+                                                 job->flag ? HYPERVISOR_FORCED_UNPLUG_MS : HYPERVISOR_UNPLUG_MS);
         job_done(job, r, error);
 }
 

@@ -5,6 +5,8 @@
 #include "operations.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,9 +292,22 @@ const struct step resume_steps[] = { { step_is_here, undo_is_here }, { step_resu
 
 /* Memory and virtual CPUs */
 
+/* Without a driver for its balloon, a guest has what its machine has. */
+static void on_memory(struct hypervisor_call *call, int r, struct idl_error *error) {
+        struct job *job = call->userdata;
+        char what[128];
+
+        if (r == -ETIMEDOUT && !error->name) {
+                snprintf(what, sizeof what, "come to %" PRIu64 " bytes of memory (it came to %" PRIu64 ")", job->number, call->memory);
+                idl_error_set_guest_not_responding(error, job->vm->path, what, HYPERVISOR_MEMORY_MS);
+        }
+        job_done(job, r, error);
+}
+
 static int step_memory(struct job *job, struct idl_error *error) {
         const struct vm *vm = job->vm;
         uint64_t max = spec_memory_max(&vm->spec);
+        struct hypervisor_call *call;
 
         if (!lifecycle_is_alive(vm->state))
                 return 1;
@@ -300,7 +315,9 @@ static int step_memory(struct job *job, struct idl_error *error) {
                 return idl_error_set_limit_exceeded(error, "memory", job->number, max);
         if (!hypervisor_of(job)->set_memory)
                 return job_not_supported(job, "SetMemory", error);
-        return job_begun(job, hypervisor_of(job)->set_memory(vm->guest, job_call(job), job->number, error));
+        call = job_call(job);
+        call->done = on_memory;
+        return job_begun(job, hypervisor_of(job)->set_memory(vm->guest, call, job->number, error));
 }
 
 static int step_keep_memory(struct job *job, struct idl_error *error) {

@@ -35,6 +35,15 @@ class Misbehaviour(XenopsdTest):
         self.assertEqual(vm.get("State"), "Running")
         self.assertEqual(len(vm.call("GetSpec")[0]["network_interfaces"]), 1)
 
+    def test_a_guest_that_does_not_heed(self):
+        vm = self.running(options=dict.fromkeys(("memory", "vcpus", "unplug"), "unheeded"), memory=64 * MIB, memory_max=128 * MIB, vcpus_max=2,
+                          network_interfaces=[{"network": "br0"}])
+        details = self.failed(vm.begin("SetMemory", "(t)", 128 * MIB), "GuestNotResponding", f"come to {128 * MIB} bytes of memory (it came to {64 * MIB})")
+        self.assertEqual((details["vm"], details["limit_ms"]), (vm.path, 60000))
+        self.failed(vm.begin("SetVcpus", "(u)", 2), "GuestNotResponding")
+        self.failed(vm.device("network", "net0").begin("Unplug", "(b)", False), "GuestNotResponding")
+        self.assertEqual((vm.get("Memory"), vm.get("Vcpus")), (64 * MIB, 1))
+
     def test_resume_and_stop_that_fail(self):
         vm = self.running(options={"resume": "fail", "stop": "fail"})
         self.failed(vm.stop(1000), "BackendFailed")

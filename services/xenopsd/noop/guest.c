@@ -246,6 +246,8 @@ static int on_action(sd_event_source *timer, uint64_t usec, void *userdata) {
 
         if (action->cancelled)
                 r = -ECANCELED;
+        else if (action->way == NOOP_UNHEEDED)
+                r = -ETIMEDOUT;
         else if (action->way == NOOP_FAIL)
                 r = refuse(action, &error);
         else if (gone < whole) {

@@ -282,9 +282,11 @@ int noop_set_memory(void *userdata, struct hypervisor_call *call, uint64_t memor
         int r;
 
         r = noop_begin(guest, call, &guest->record.options, NOOP_MEMORY, "change its guest's memory", apply_memory, &action);
-        if (r >= 0)
-                action->number = memory;
-        return r;
+        if (r < 0)
+                return r;
+        action->number = memory;
+        call->memory = guest->record.memory;    /* if it is not heeded */
+        return 0;
 }
 
 static int apply_vcpus(struct noop_action *action, struct idl_error *error) {

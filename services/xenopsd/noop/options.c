@@ -25,6 +25,7 @@ static const struct {
         { "break-after-ms", HYPERVISOR_BROKEN },
 };
 
+#define KERNEL_ABOUT(verb) { verb, "How " verb " goes: fail, unheeded (by the guest's kernel, and late), stuck, or milliseconds that it takes." }
 #define VERB_ABOUT(verb) { verb, "How " verb " goes: fail, stuck (it ends only when cancelled), or milliseconds that it takes." }
 
 const struct hypervisor_option noop_option_list[] = {
@@ -51,10 +52,10 @@ const struct hypervisor_option noop_option_list[] = {
         VERB_ABOUT("restore"),
         VERB_ABOUT("send"),
         VERB_ABOUT("receive"),
-        VERB_ABOUT("memory"),
-        VERB_ABOUT("vcpus"),
+        KERNEL_ABOUT("memory"),
+        KERNEL_ABOUT("vcpus"),
         VERB_ABOUT("plug"),
-        VERB_ABOUT("unplug"),
+        KERNEL_ABOUT("unplug"),
         VERB_ABOUT("query"),
         VERB_ABOUT("statistics"),
         VERB_ABOUT("check-send"),
@@ -108,6 +109,11 @@ static int read_shutdown(struct noop_options *options, const struct xcp_dict_s_s
         return refuse(error, entry, "has to be clean, slow, ignore or crash");
 }
 
+/* Whether it takes the guest's kernel, which may do nothing. */
+static bool is_of_kernel(enum noop_verb verb) {
+        return verb == NOOP_MEMORY || verb == NOOP_VCPUS || verb == NOOP_UNPLUG;
+}
+
 /* 1 if the entry is about an operation, 0 if it is not. */
 static int read_verb(struct noop_options *options, const struct xcp_dict_s_s_entry *entry, struct idl_error *error) {
         for (enum noop_verb verb = 0; verb < _NOOP_VERB_N; verb++) {
@@ -115,6 +121,8 @@ static int read_verb(struct noop_options *options, const struct xcp_dict_s_s_ent
                         continue;
                 if (strcmp(entry->value, "fail") == 0)
                         options->verbs[verb].way = NOOP_FAIL;
+                else if (strcmp(entry->value, "unheeded") == 0 && is_of_kernel(verb))
+                        options->verbs[verb].way = NOOP_UNHEEDED;
                 else if (strcmp(entry->value, "stuck") == 0)
                         options->verbs[verb].way = NOOP_STUCK;
                 else if (read_ms(entry->value, &options->verbs[verb].ms) < 0)

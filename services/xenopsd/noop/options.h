@@ -40,6 +40,7 @@ enum noop_verb {
 enum noop_way {
         NOOP_OK,                        /* after ms */
         NOOP_FAIL,
+        NOOP_UNHEEDED,                  /* the guest's time for it has run out: of what takes its kernel */
         NOOP_STUCK,                     /* never ends, unless it is cancelled */
 };
 

@@ -42,7 +42,7 @@ struct qemu_action {
         bool flag;                      /* paused; force; running before */
         bool *ret_forced;
         uint32_t timeout_ms;
-        uint64_t amount, before;        /* bytes of memory, or virtual CPUs */
+        uint64_t amount, before, reached;       /* bytes of memory, or virtual CPUs */
         int fd;
         sd_event_source *io;
         struct json_object *first, *second;     /* descriptions of what is to be added */

@@ -16,8 +16,6 @@
 #include "operations.h"
 #include "tap.h"
 
-#define UNPLUG_MS 30000u                /* for the guest to let go of a device: its kernel has to take part */
-#define FORCED_UNPLUG_MS 5000u
 
 static int has_machine(const struct qemu_guest *guest, struct idl_error *error) {
         if (!guest->qmp)
@@ -283,12 +281,7 @@ static bool hear_deleted(struct qemu_action *action, const char *event, struct j
 }
 
 static void on_not_deleted(struct qemu_action *action) {
-        struct idl_error error = IDL_ERROR_NULL;
-        int r;
-
-        r = idl_error_set_timed_out(&error, "Until the guest lets go of the device, it", action->timeout_ms);
-        action_end(action, r, &error);
-        idl_error_done(&error);
+        action_end(action, -ETIMEDOUT, NULL);
 }
 
 static void on_delete_begun(struct qemu_action *action, int r, struct json_object *value, const char *why) {
@@ -308,7 +301,7 @@ static int unplug(struct qemu_guest *guest, struct hypervisor_call *call, const 
                 return r;
         device_id(is_disk, name, action->id);
         (is_disk ? source_chardev : device_netdev)(name, action->node);
-        action->timeout_ms = force ? FORCED_UNPLUG_MS : UNPLUG_MS;
+        action->timeout_ms = force ? HYPERVISOR_FORCED_UNPLUG_MS : HYPERVISOR_UNPLUG_MS;
         action->hear = hear_deleted;
         action_wait(action, action->timeout_ms, on_not_deleted);
         action_execute(action, "device_del", arguments_1("id", action->id), -1, on_delete_begun);

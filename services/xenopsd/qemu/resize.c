@@ -12,17 +12,11 @@
 
 #include "operations.h"
 
-#define MEMORY_MS 60000u                /* for the balloon to be as it should be: memory has to be found, page by page */
 #define BALLOON_SLACK (UINT64_C(1) << 20)       /* bytes: what a balloon cannot get or give at once is no failure */
 
 static void end_late(struct qemu_action *action) {
-        struct idl_error error = IDL_ERROR_NULL;
-        int r = -ECANCELED;
-
-        if (!action->is_cancelled)
-                r = idl_error_set_timed_out(&error, "Until the guest's balloon is as large as it should be, it", action->timeout_ms);
-        action_end(action, r, &error);
-        idl_error_done(&error);
+        action->call->memory = action->reached;
+        action_end(action, action->is_cancelled ? -ECANCELED : -ETIMEDOUT, NULL);
 }
 
 /* Memory */
@@ -33,7 +27,7 @@ static bool is_near(struct qemu_action *action, struct json_object *value) {
 
         if (!json_object_is_type(value, json_type_object) || !json_object_object_get_ex(value, "actual", &actual))
                 return false;
-        bytes = json_object_get_uint64(actual);
+        bytes = action->reached = json_object_get_uint64(actual);
         return bytes < action->amount + BALLOON_SLACK && action->amount < bytes + BALLOON_SLACK;
 }
 
@@ -83,7 +77,7 @@ static void on_balloon_before(struct qemu_action *action, int r, struct json_obj
                 action_fail(action, r < 0 ? why : "its balloon does not say how large it is");
                 return;
         }
-        action->before = json_object_get_uint64(actual);
+        action->before = action->reached = json_object_get_uint64(actual);
         action->on_cancel = take_back;
         action->hear = hear_balloon;
         action_wait(action, action->timeout_ms, take_back);
@@ -98,7 +92,7 @@ int resize_set_memory(void *guest, struct hypervisor_call *call, uint64_t memory
         if (r < 0)
                 return r;
         action->amount = memory;
-        action->timeout_ms = MEMORY_MS;
+        action->timeout_ms = HYPERVISOR_MEMORY_MS;
         action_execute(action, "query-balloon", NULL, -1, on_balloon_before);
         return 0;
 }
