@@ -17,6 +17,7 @@
 
 #include "action.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "event.h"
 #include "log.h"
 #include "stream.h"
@@ -259,14 +260,22 @@ static int forget_migration(struct qemu_guest *guest) {
         return r < 0 ? r : qmp_execute(guest->qmp, "closefd", arguments_1("fdname", STREAM_FD), -1, NULL, NULL, NULL);
 }
 
+static bool is_half(const struct facts *facts) {
+        return facts->phase == FACTS_BEGUN || facts->phase == FACTS_ENDING;
+}
+
+static int end_process(struct qemu *qemu, const struct process_identity *process) {
+        return process_kill_identity(process, process_patience(&qemu->patience_usec, clock_now_usec(CLOCK_MONOTONIC)));
+}
+
 /* What an earlier manager had begun to bring up, or to take away, is taken away; what had been brought up is taken over. */
 static int take_over(struct qemu_guest *guest) {
         AUTO_FREE char *log = NULL;
         size_t size;
         int r;
 
-        if (guest->facts.phase == FACTS_BEGUN || guest->facts.phase == FACTS_ENDING) {
-                r = process_kill_identity(&guest->facts.process);
+        if (is_half(&guest->facts)) {
+                r = end_process(guest->qemu, &guest->facts.process);
                 if (r < 0)
                         return r;
                 log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", guest->uuid }), "The QEMU of %s was being %s when the manager ended, "
@@ -352,7 +361,50 @@ void guest_forget(void *userdata) {
         variables_remove(guest->qemu->directory_fd, guest->uuid);
 }
 
+/* All that has to end is told before the first is waited for */
+
+typedef bool (*guest_choice_t)(const char *uuid, const struct facts *facts, void *userdata);
+
+static void kill_chosen(struct qemu *qemu, guest_choice_t is_chosen, void *userdata) {
+        int fd = openat(qemu->directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+        struct dirent *entry;
+
+        if (!dir) {                     /* then each is told when it is waited for */
+                if (fd >= 0)
+                        close(fd);
+                return;
+        }
+        while ((entry = readdir(dir))) {
+                AUTO_CLOSE int guest_fd = entry->d_name[0] != '.' ? open_directory(qemu, entry->d_name) : -1;
+                struct facts facts = {};
+
+                if (guest_fd >= 0 && facts_load(&facts, qemu->boot_id, guest_fd) >= 0 && is_chosen(entry->d_name, &facts, userdata))
+                        (void) process_kill_identity(&facts.process, 0);
+        }
+        closedir(dir);
+}
+
+static bool choose_half(const char *uuid, const struct facts *facts, void *userdata) {
+        return is_half(facts);
+}
+
+void guest_kill_halves(struct qemu *qemu) {
+        kill_chosen(qemu, choose_half, NULL);
+}
+
 /* Guests of nobody */
+
+struct known {
+        bool (*is_known)(void *userdata, const char *uuid);
+        void *userdata;
+};
+
+static bool choose_unknown(const char *uuid, const struct facts *facts, void *userdata) {
+        const struct known *known = userdata;
+
+        return strlen(uuid) == sizeof((struct qemu_guest *) NULL)->uuid - 1 && !known->is_known(known->userdata, uuid);
+}
 
 static void sweep_one(struct qemu *qemu, const char *uuid) {
         struct qemu_guest guest = { .qemu = qemu, .directory_fd = open_directory(qemu, uuid) };
@@ -360,7 +412,7 @@ static void sweep_one(struct qemu *qemu, const char *uuid) {
         if (guest.directory_fd < 0)
                 return;
         snprintf(guest.uuid, sizeof guest.uuid, "%s", uuid);
-        if (facts_load(&guest.facts, qemu->boot_id, guest.directory_fd) >= 0 && process_kill_identity(&guest.facts.process) < 0) {
+        if (facts_load(&guest.facts, qemu->boot_id, guest.directory_fd) >= 0 && end_process(qemu, &guest.facts.process) < 0) {
                 log_event(LOG_ERR, LOG_FIELDS({ "XCP_VM", uuid }), "Cannot end the QEMU of %s, which is no VM", uuid);
                 close(guest.directory_fd);
                 return;
@@ -382,6 +434,8 @@ int guest_sweep(void *backend, bool (*is_known)(void *userdata, const char *uuid
                         close(fd);
                 return r;
         }
+        kill_chosen(qemu, choose_unknown, &(struct known) { is_known, userdata });
+        qemu->patience_usec = 0;
         while ((entry = readdir(dir)))
                 if (strlen(entry->d_name) != sizeof((struct qemu_guest *) NULL)->uuid - 1 || entry->d_name[0] == '.')
                         variables_sweep(qemu->directory_fd, entry->d_name, is_known, userdata);

@@ -33,6 +33,7 @@ struct qemu {
         char version[32];
         struct accelerator *accelerator;
         struct ticks ticks;
+        uint64_t patience_usec;         /* with processes that do not end: process_patience() */
 };
 
 struct qemu_guest {
@@ -59,6 +60,9 @@ void guest_free(void *guest);
 
 /* The VM is gone: so is what it kept. */
 void guest_forget(void *guest);
+
+/* When the service starts: what an earlier manager had begun to bring up, or to take away, is told to end, all of it at once. */
+void guest_kill_halves(struct qemu *qemu);
 
 /* Takes away what is no VM's. */
 int guest_sweep(void *backend, bool (*is_known)(void *userdata, const char *uuid), void *userdata);

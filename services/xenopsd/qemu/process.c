@@ -18,7 +18,7 @@
 #include "cleanup.h"
 
 #define EXIT_NOT_STARTED 127
-#define KILL_MS 5000                    /* for a process that was sent SIGKILL to be gone */
+#define KILL_USEC UINT64_C(5000000)     /* for processes that were sent SIGKILL to be gone */
 
 struct process {
         struct process_identity identity;
@@ -244,12 +244,18 @@ int process_adopt(struct process **ret_process, sd_event *event, const struct pr
         return 0;
 }
 
-int process_kill_identity(const struct process_identity *identity) {
+uint64_t process_patience(uint64_t *until_usec, uint64_t now_usec) {
+        if (*until_usec == 0 || now_usec >= *until_usec + KILL_USEC)
+                *until_usec = now_usec + KILL_USEC;
+        return now_usec < *until_usec ? (*until_usec - now_usec + 999) / 1000 : 0;
+}
+
+int process_kill_identity(const struct process_identity *identity, uint64_t wait_ms) {
         AUTO_CLOSE int fd = open_identity(identity);
 
         if (fd < 0)
                 return fd == -ESRCH ? 0 : fd;
         if (pidfd_send_signal(fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
                 return -errno;
-        return poll(&(struct pollfd) { .fd = fd, .events = POLLIN }, 1, KILL_MS) == 1 ? 0 : -ETIMEDOUT;
+        return poll(&(struct pollfd) { .fd = fd, .events = POLLIN }, 1, (int) wait_ms) == 1 ? 0 : -ETIMEDOUT;
 }

@@ -54,5 +54,12 @@ void process_kill(struct process *process);
 /* It goes on; nobody hears of it any more. */
 struct process *process_free(struct process *process);
 
-/* Kills one that nobody holds, and waits for its end, which is not long. 0 also if it is gone. */
-int process_kill_identity(const struct process_identity *identity);
+/* Kills one that nobody holds, and waits for its end, which is not long. 0 also if it is gone; -ETIMEDOUT if it is still there after that time. */
+int process_kill_identity(const struct process_identity *identity, uint64_t wait_ms);
+
+/*
+ * For how long to wait for the end of another one now, in ms: the manager does nothing else meanwhile. One that cannot be killed, since a disk
+ * holds it, takes 5 s; those after it were killed by then if they were told before, and get no time of their own until as long has passed again.
+ * until_usec: 0 at first.
+ */
+uint64_t process_patience(uint64_t *until_usec, uint64_t now_usec);

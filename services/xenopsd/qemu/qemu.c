@@ -71,6 +71,7 @@ static int qemu_open(const struct hypervisor_host *host, void **ret_backend) {
                 qemu_close(qemu);
                 return r;
         }
+        guest_kill_halves(qemu);
         *ret_backend = qemu;
         return 0;
 }

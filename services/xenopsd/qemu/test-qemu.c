@@ -410,7 +410,7 @@ static void test_not_released(void) {
 
         process_free(process);          /* as if the manager had ended */
         g_assert_cmpint(kill(identity.pid, 0), ==, -1);
-        g_assert_cmpint(process_kill_identity(&identity), ==, 0);
+        g_assert_cmpint(process_kill_identity(&identity, 60000), ==, 0);
         sd_event_unref(run.event);
 }
 
@@ -422,13 +422,24 @@ static void test_adopted(void) {
         g_assert_cmpint(process_release(process), ==, 0);
         other.start++;                  /* another that had the number before */
         g_assert_cmpint(process_adopt(&adopted, run.event, &other, on_end, &run), ==, -ESRCH);
-        g_assert_cmpint(process_kill_identity(&other), ==, 0);
+        g_assert_cmpint(process_kill_identity(&other, 60000), ==, 0);
         g_assert_cmpint(kill(identity.pid, 0), ==, 0);
         g_assert_cmpint(process_adopt(&adopted, run.event, &identity, on_end, &run), ==, 0);
         process_free(process);
-        g_assert_cmpint(process_kill_identity(&identity), ==, 0);
+        g_assert_cmpint(process_kill_identity(&identity, 60000), ==, 0);
         finish(&run, adopted, "ended while another manager than the one that had started it was there to see");
         g_assert_cmpint(waitpid(identity.pid, NULL, 0), ==, identity.pid);
+}
+
+/* Many that do not end take no longer than one. */
+static void test_patience(void) {
+        uint64_t until = 0;
+
+        g_assert_cmpuint(process_patience(&until, 1000000), ==, 5000);
+        g_assert_cmpuint(process_patience(&until, 3000000), ==, 3000);
+        g_assert_cmpuint(process_patience(&until, 6000000), ==, 0);
+        g_assert_cmpuint(process_patience(&until, 10999999), ==, 0);
+        g_assert_cmpuint(process_patience(&until, 11000000), ==, 5000);
 }
 
 int main(int argc, char **argv) {
@@ -450,5 +461,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/qemu/process/is-killed", test_killed);
         g_test_add_func("/qemu/process/that-was-not-released-ends", test_not_released);
         g_test_add_func("/qemu/process/is-adopted", test_adopted);
+        g_test_add_func("/qemu/process/patience", test_patience);
         return g_test_run();
 }
