@@ -14,10 +14,11 @@
 #include "idl-errors.h"
 #include "kinds.h"
 #include "operations.h"
-#include "server.h"
+#include "server-private.h"
 #include "spec.h"
 #include "store.h"
 #include "storage1-vdi.h"
+#include "xen-block.h"
 
 static int start(const struct operation_kind *kind, struct vdi *vdi, bool exclusive, struct idl_error *error,
                  struct operation **ret_operation) {
@@ -67,6 +68,9 @@ static int resize_begin(struct operation *operation, struct idl_error *error) {
         r = vdi->sr->driver->grow(&operation->plan, vdi, size, error);
         if (r < 0)
                 return r;
+        for (size_t i = 0; i < vdi->paths.n; i++)
+                if (!server_find(vdi, vdi->paths.items[i].reader))      /* else a keeper has it, which is told */
+                        xen_block_resize(&operation->plan, vdi, &vdi->paths.items[i], size);
         operation->wish.is_growing = true;
         intent = operation_intend(operation, INTENT_RESIZE, vdi, error);
         if (!intent)

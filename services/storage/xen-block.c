@@ -25,25 +25,33 @@ int xen_block_describe(const struct vdi *vdi, const char *reader, struct idl_are
         return path->path ? 0 : -ENOMEM;
 }
 
-static void add(struct plan *plan, const struct vdi *vdi, const struct data_path *path, const char *what, const char *verb) {
+bool xen_block_has_device(const struct vdi *vdi, const struct data_path *path) {
+        return path->kind == XCP_DATA_PATH_KIND_XEN_BLOCK && vdi->format == XCP_VDI_FORMAT_RAW;
+}
+
+static void add(struct plan *plan, const struct vdi *vdi, const struct data_path *path, uint64_t size, unsigned flags, const char *what, const char *verb) {
         AUTO_FREE char *link = server_make_path(vdi, path->reader);
         struct place place = {};
 
-        if (path->kind != XCP_DATA_PATH_KIND_XEN_BLOCK || vdi->format != XCP_VDI_FORMAT_RAW)
+        if (!xen_block_has_device(vdi, path))
                 return;
         if (!link) {
                 plan->r = -ENOMEM;
                 return;
         }
         vdi->sr->driver->place(plan, vdi, false, &place);
-        plan_io(plan, what, STEP_COMMIT, verb, place.directory, place.name, plan_number(plan, place.offset),
-                plan_number(plan, place.is_range ? vdi->size : 0), path->mode == XCP_DISK_MODE_READ_ONLY ? "ro" : "rw", link, NULL);
+        plan_io(plan, what, STEP_COMMIT | flags, verb, place.directory, place.name, plan_number(plan, place.offset),
+                plan_number(plan, place.is_range ? size : 0), path->mode == XCP_DISK_MODE_READ_ONLY ? "ro" : "rw", link, NULL);
 }
 
 void xen_block_attach(struct plan *plan, const struct vdi *vdi, const struct data_path *path) {
-        add(plan, vdi, path, "put a loop device before the disk", "loop-attach");
+        add(plan, vdi, path, vdi->size, 0, "put a loop device before the disk", "loop-attach");
 }
 
 void xen_block_detach(struct plan *plan, const struct vdi *vdi, const struct data_path *path) {
-        add(plan, vdi, path, "take the loop device from the disk", "loop-detach");
+        add(plan, vdi, path, vdi->size, 0, "take the loop device from the disk", "loop-detach");
+}
+
+void xen_block_resize(struct plan *plan, const struct vdi *vdi, const struct data_path *path, uint64_t size) {
+        add(plan, vdi, path, size, STEP_TOLERATE, "make the loop device before the disk larger", "loop-resize");
 }

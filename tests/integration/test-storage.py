@@ -8,7 +8,7 @@ import signal
 import uuid
 
 from harness import Process, TestCase, build_directory, run
-from storagecase import K, M, PATTERN, StorageTest, id_of
+from storagecase import K, M, PATTERN, StorageTest, can_loop, id_of
 from storageclient import DIAGNOSTICS, MANAGER, NAME, OBJECT_MANAGER, ROOT, SR, TASK, VDI, VDI_SPEC, Refused, pack
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
@@ -328,6 +328,27 @@ class DataPaths(StorageTest):
         for step in ("Activate", "Deactivate", "Detach"):
             self.client.step(vdi, step, "vm")
         self.assertEqual(self.client.get(vdi, VDI, "DataPaths"), [])
+
+    def test_loop_devices_grow(self):
+        """A raw disk's, for the kernel's back-end, before a file of its own and before a part of one; it is the same that Detach takes away."""
+        if not can_loop(self.root):
+            return
+        self.start()
+        for sr in self.directory_sr(), self.file_sr():
+            vdi = self.client.create(sr, name="a", size=M)
+            self.addCleanup(self.client.step, vdi, "Detach", "vm")
+            link = pathlib.Path(self.client.attach(vdi, "vm", kinds=("XenBlock",))["path"])
+            device = link.readlink()
+            self.client.step(vdi, "Activate", "vm")
+            self.client.vdi(vdi, "Resize", "(t)", 2 * M)
+            with device.open("rb") as file:
+                self.assertEqual(file.seek(0, os.SEEK_END), 2 * M)
+            self.client.attach(vdi, "vm", kinds=("XenBlock",))
+            self.assertEqual(link.readlink(), device)
+            self.client.step(vdi, "Detach", "vm")
+            self.assertFalse(link.is_symlink())
+            backing = pathlib.Path("/sys/block", device.name, "loop/backing_file")
+            self.assertFalse(backing.exists() and str(self.root) in backing.read_text())
 
     def test_two_writers(self):
         self.start()

@@ -60,6 +60,7 @@ int io_file_usage(int argc, char **argv);
 int io_qcow2_check(int argc, char **argv);
 int io_loop_attach(int argc, char **argv);
 int io_loop_detach(int argc, char **argv);
+int io_loop_resize(int argc, char **argv);
 
 /* Both print what failed, and return 1. r: a negative errno. */
 int io_failed(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));

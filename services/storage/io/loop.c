@@ -34,14 +34,14 @@ static int parse(char **argv, struct range *ret_range) {
         return io_number(argv[2], &ret_range->offset) < 0 || io_number(argv[3], &ret_range->size) < 0 ? -EINVAL : 0;
 }
 
-/* A device may be another's since the link was made: after a boot, the numbers begin anew. */
+/* A device may be another's since the link was made: after a boot, the numbers begin anew. Its size may be one that the disk had before. */
 static bool is_of(int device, const struct range *range) {
         bool is_read_only = range->flags == O_RDONLY;
         struct loop_info64 info;
         struct stat st;
 
         return ioctl(device, LOOP_GET_STATUS64, &info) == 0 && fstat(range->fd, &st) == 0 && info.lo_inode == st.st_ino &&
-               info.lo_device == st.st_dev && info.lo_offset == range->offset && info.lo_sizelimit == range->size &&
+               info.lo_device == st.st_dev && info.lo_offset == range->offset &&
                !!(info.lo_flags & LO_FLAGS_READ_ONLY) == is_read_only;
 }
 
@@ -62,6 +62,19 @@ static int open_linked(const char *link, const struct range *range) {
         if (fd >= 0)
                 close(fd);
         return -ENOENT;
+}
+
+/* Nothing, if it has it already. */
+static int set_size(int device, const struct range *range) {
+        struct loop_info64 info;
+
+        if (ioctl(device, LOOP_GET_STATUS64, &info) < 0)
+                return -errno;
+        if (info.lo_sizelimit != range->size) {
+                info.lo_sizelimit = range->size;
+                return ioctl(device, LOOP_SET_STATUS64, &info) < 0 ? -errno : 0;
+        }
+        return range->size == 0 && ioctl(device, LOOP_SET_CAPACITY) < 0 ? -errno : 0;
 }
 
 /* Returns the open device: it is gone again when that is closed before anybody else opens it. */
@@ -145,8 +158,10 @@ int io_loop_attach(int argc, char **argv) {
         if (folder < 0)
                 return io_failed(folder, "open the folder of %s", argv[5]);
         device = open_linked(argv[5], &range);
-        if (device >= 0)                /* it is attached already */
-                return 0;
+        if (device >= 0) {              /* it is attached already */
+                r = set_size(device, &range);
+                return r < 0 ? io_failed(r, "give the loop device before %s its size", argv[1]) : 0;
+        }
         device = make_device(&range, path);
         if (device < 0)
                 return io_failed(device, "put a loop device before %s", argv[1]);
@@ -174,4 +189,21 @@ int io_loop_detach(int argc, char **argv) {
         if (unlink(argv[5]) < 0 && errno != ENOENT)
                 return io_failed(-errno, "remove the link %s", argv[5]);
         return 0;
+}
+
+/* The same arguments, with the size that it is to have. A device that is not there is none to change. */
+int io_loop_resize(int argc, char **argv) {
+        AUTO_CLOSE int file = -1;
+        AUTO_CLOSE int device = -1;
+        struct range range;
+        int r;
+
+        if (parse(argv, &range) < 0)
+                return 2;
+        range.fd = file = io_open_at_path(argv[0], argv[1], range.flags, true);
+        if (file < 0)
+                return io_failed(file, "open %s", argv[1]);
+        device = open_linked(argv[5], &range);
+        r = device >= 0 ? set_size(device, &range) : 0;
+        return r < 0 ? io_failed(r, "give the loop device before %s its size", argv[1]) : 0;
 }

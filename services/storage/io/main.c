@@ -44,6 +44,7 @@ static const struct verb {
         { "file-usage", 4, 4, "DIR NAME OFFSET LENGTH", io_file_usage },
         { "loop-attach", 6, 6, "DIR NAME OFFSET SIZE rw|ro LINK", io_loop_attach },
         { "loop-detach", 6, 6, "DIR NAME OFFSET SIZE rw|ro LINK", io_loop_detach },
+        { "loop-resize", 6, 6, "DIR NAME OFFSET SIZE rw|ro LINK", io_loop_resize },
 };
 
 static int help(FILE *f) {
