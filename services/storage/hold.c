@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "device.h"
 #include "log.h"
 #include "operation.h"
 #include "server-private.h"
@@ -231,7 +232,7 @@ void holds_settle(struct vdi *vdi) {
                 const struct data_path *path = &vdi->paths.items[i];
                 const struct server *server = server_find(vdi, path->reader);
 
-                if (path->state != XCP_DATA_PATH_STATE_ACTIVATED || find(vdi, path->reader) || (server && server->keeper))
+                if (path->state != XCP_DATA_PATH_STATE_ACTIVATED || find(vdi, path->reader) || (server && server->keeper && !server_is_device(server)))
                         continue;               /* a keeper has it */
                 if (add(&hold, vdi, path->reader) >= 0)
                         start(hold);
@@ -252,9 +253,12 @@ void hold_drop(const struct vdi *vdi, const char *reader) {
 }
 
 void holds_leave(struct storage *storage) {
+        const struct server *server;
+
         for (struct hold *next, *hold = storage->holds; hold; hold = next) {
                 next = hold->next;
-                if (!server_find(hold->vdi, hold->reader))
+                server = server_find(hold->vdi, hold->reader);
+                if (!server || server_is_device(server))
                         remove_hold(hold);
         }
 }

@@ -13,6 +13,7 @@
 #include <systemd/sd-id128.h>
 
 #include "cleanup.h"
+#include "device.h"
 #include "idl-errors.h"
 #include "log.h"
 #include "server-command.h"
@@ -51,6 +52,16 @@ void waiters_free(struct waiter *waiters) {
 void waiters_answer(struct waiter *waiters) {
         for (struct waiter *waiter = waiters; waiter; waiter = waiter->next)
                 waiter->reply(waiter->call);
+        waiters_free(waiters);
+}
+
+void waiters_fail(struct waiter *waiters, const char *reason) {
+        for (struct waiter *waiter = waiters; waiter; waiter = waiter->next) {
+                AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
+
+                idl_error_set_backend_failed(&error, "xcp-storage-io", "write out a disk that is kept, or let go of it", reason);
+                idl_call_fail(waiter->call, &error);
+        }
         waiters_free(waiters);
 }
 
@@ -110,7 +121,22 @@ static int on_end(void *object, struct idl_call *call, const char *word, const c
                 return storage1_keeper_reply_end(call);
         r = add_waiter(server, call, storage1_keeper_reply_end);
         if (r >= 0)
-                server_begin_to_end(server);
+                (server_is_device(server) ? device_end : server_begin_to_end)(server);
+        return r;
+}
+
+static int on_sync(void *object, struct idl_call *call, const char *word, const char *vdi, const char *reader, struct idl_error *error) {
+        struct server *server;
+        int r;
+
+        r = find(object, word, vdi, reader, &server, error);
+        if (r < 0)
+                return r;
+        if (!server || !server_is_device(server))
+                return storage1_keeper_reply_sync(call);
+        r = add_waiter(server, call, storage1_keeper_reply_sync);
+        if (r >= 0)
+                device_sync(server);
         return r;
 }
 
@@ -161,6 +187,7 @@ static int on_limit(void *object, struct idl_call *call, const char *word, const
 static const struct storage1_keeper_handlers handlers = {
         .wait = on_wait,
         .end = on_end,
+        .sync = on_sync,
         .resize = on_resize,
         .limit = on_limit,
 };
@@ -251,7 +278,7 @@ static void leave(struct server *server) {
         static const char command[] = "stay\n";
 
         server->is_leaving = true;
-        if (server->is_ending)
+        if (server->is_ending || (server_is_device(server) && !server->keeper))
                 return;
         server->timer = sd_event_source_disable_unref(server->timer);
         if (!server->child || server->stands_by) {      /* another's, or it was about to be started again, or to begin, of which it would not be told */
@@ -274,7 +301,7 @@ bool servers_are_here(const struct storage *storage) {
         for (const struct server *server = storage->servers; server; server = server->next)
                 if (is_here(server))
                         return true;
-        return false;
+        return devices_are_here(storage);
 }
 
 int servers_keep(struct storage *storage, const char *keeper) {
@@ -285,10 +312,13 @@ int servers_keep(struct storage *storage, const char *keeper) {
         for (const struct server *server = storage->servers; r >= 0 && server; server = server->next)
                 if (is_here(server))
                         r = store_set_keeper(storage, server->vdi->id, server->path.reader, keeper);
+        if (r >= 0)
+                r = devices_keep(storage, keeper);
         return r < 0 ? r : database_commit(&transaction);
 }
 
 void servers_leave(struct storage *storage) {
+        devices_leave(storage);                 /* while those that another keeper has are known */
         for (struct server *server = storage->servers, *next; server; server = next) {
                 next = server->next;
                 leave(server);

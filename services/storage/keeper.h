@@ -2,7 +2,8 @@
 #pragma once
 
 /*
- * A keeper: what is left of the service in a process from which it has moved, as long as disks are used that are served there.
+ * A keeper: what is left of the service in a process from which it has moved, as long as disks are used that are served there, or have
+ * loop devices there (device.h).
  *
  * It has a connection of its own with a name that nobody else ever has, so that it can be reached from whichever domain the service is in, and does what
  * the service asks for there (org.xen.xcp.storage1.Keeper). Who it believes knows a word, which is in the state that was handed over, as is the name.

@@ -107,6 +107,7 @@ struct operation {
                 const enum xcp_data_path_kind *kinds;
                 size_t n_kinds;
                 bool is_clone, is_freeze, is_growing, is_exclusive;
+                bool is_detaching;      /* a loop device goes, and is not only written out */
         } wish;
 };
 

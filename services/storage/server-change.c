@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "connections.h"
+#include "device.h"
 #include "idl-errors.h"
 #include "log.h"
 #include "operation.h"
@@ -65,6 +66,10 @@ static bool tell_relay_size(const struct server *server) {
 void server_tell_size(struct server *server) {
         char command[64];
 
+        if (server_is_device(server)) {
+                device_tell_size(server);
+                return;
+        }
         if (server_is_ours(server->vdi, &server->path)) {
                 snprintf(command, sizeof command, "size %llu\n", (unsigned long long) server_told_size(server->vdi));
                 tell(server, command, "that it is larger");

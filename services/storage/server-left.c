@@ -5,16 +5,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "device.h"
 #include "idl-errors.h"
 #include "log.h"
 #include "operation.h"
 #include "server-private.h"
 #include "store.h"
+#include "xen-block.h"
 
 #define PATH "/org/xen/xcp/storage/keeper"
 #define INTERFACE "org.xen.xcp.storage1.Keeper"
@@ -28,7 +32,7 @@ int servers_left_one(struct vdi *vdi, const struct data_path *path, const char *
         struct server *server;
         int r;
 
-        if (!space || path->state != XCP_DATA_PATH_STATE_ACTIVATED || !server_is_kind(path->kind))
+        if (!space || !(xen_block_has_device(vdi, path) || (path->state == XCP_DATA_PATH_STATE_ACTIVATED && server_is_kind(path->kind))))
                 return -EUCLEAN;
         r = server_new(&server, vdi, path);
         if (r < 0)
@@ -114,7 +118,7 @@ static void take_its_place(struct server *server, bool is_known) {
                 vdi_unref(vdi);
                 return;
         }
-        store_set_data_path(vdi, &server->path);        /* without a keeper. If it fails, the keeper is asked after a restart, and is not there */
+        store_set_data_path(vdi, &server->path, "");        /* without a keeper. If it fails, the keeper is asked after a restart, and is not there */
         server_remove(server);
         servers_settle(vdi);
         vdi_unref(vdi);
@@ -145,23 +149,38 @@ void servers_left_watch(struct storage *storage) {
         for (struct server *server = storage->servers; server; server = server->next)
                 if (server->keeper && !server->wait) {
                         server->patient_until_usec = clock_now_usec(CLOCK_MONOTONIC) + patience;
-                        wait_for(server);
+                        if (!server_is_device(server))  /* which goes by Detach only */
+                                wait_for(server);
                 }
 }
 
 /* Having it end */
+
+/* The service has come home: the link to the device is where it was. */
+static bool is_link_here(const struct server *server) {
+        struct stat st;
+
+        return lstat(server->socket_path, &st) == 0 && S_ISLNK(st.st_mode);
+}
 
 static int on_ended(sd_bus_message *reply, void *userdata, sd_bus_error *ret_error) {
         struct server *server = userdata;
         const sd_bus_error *error = sd_bus_message_get_error(reply);
 
         server->end = sd_bus_slot_unref(server->end);
-        server->end_r = error && !is_nobody(error) ? -EHOSTUNREACH : 0;
+        if (server_is_device(server)) {
+                if (!error || !is_nobody(error))        /* it was there: when it is not, it has gone */
+                        server->patient_until_usec = 0;
+                server->is_keeper_gone = error && is_nobody(error) && clock_now_usec(CLOCK_MONOTONIC) >= server->patient_until_usec;
+                server->end_r = error && !is_link_here(server) ? -EHOSTUNREACH : 0;
+        } else
+                server->end_r = error && !is_nobody(error) ? -EHOSTUNREACH : 0;
         stop_ender(server);
         return 0;
 }
 
 int server_left_end(struct server *server, struct operation *operation) {
+        bool ends = !server_is_device(server) || operation->wish.is_detaching;
         int fds[2], r;
 
         if (pipe2(fds, O_CLOEXEC) < 0)
@@ -172,9 +191,9 @@ int server_left_end(struct server *server, struct operation *operation) {
         stop_ender(server);
         server->end_fd = fds[1];
         server->end_r = -EHOSTUNREACH;          /* until it has said so */
-        server->is_ending = true;
+        server->is_ending = ends;
         server->end = sd_bus_slot_unref(server->end);
-        r = ask(server, "End", &server->end, on_ended, END_USEC, "s", server->path.reader);
+        r = ask(server, ends ? "End" : "Sync", &server->end, on_ended, END_USEC, "s", server->path.reader);
         if (r < 0)
                 return r;
         plan_io(&operation->plan, "wait until the disk is not served any more where the service was before", 0, "wait-end", NULL)->fd = fds[0];
@@ -184,8 +203,52 @@ int server_left_end(struct server *server, struct operation *operation) {
 int server_check_ended(const struct vdi *vdi, const char *reader, struct idl_error *error) {
         const struct server *server = server_find(vdi, reader);
 
-        if (server && server->keeper && server->ender && server->end_r < 0)
+        if (!server || !server->keeper || !server->ender || server->end_r >= 0)
+                return 0;
+        if (!server_is_device(server))
                 return idl_error_set_unreachable(error, "keeper", server->keeper, "it has not ended what serves the disk there");
+        return idl_error_set_unreachable(error, "keeper", server->keeper,
+                                         server->is_keeper_gone ? "it is gone, and the loop device before the disk may be there still, not written out"
+                                                                : "it has not written out the disk, or not taken away the loop device before it");
+}
+
+/* Coming anew */
+
+static struct server *find_device(const struct vdi *vdi, const char *reader) {
+        struct server *server = server_find(vdi, reader);
+
+        return server && server->keeper && server_is_device(server) ? server : NULL;
+}
+
+int server_left_check_attach(const struct vdi *vdi, const char *reader, struct idl_error *error) {
+        const struct server *server = find_device(vdi, reader);
+
+        return server && !server->is_keeper_gone && !is_link_here(server) ? idl_error_set_busy(error, "VDI", vdi->id, server->keeper) : 0;
+}
+
+int server_left_attached(const struct vdi *vdi, const char *reader) {
+        struct server *server = find_device(vdi, reader);
+        int r;
+
+        if (!server || !server->is_keeper_gone)
+                return 0;
+        r = store_set_keeper(vdi->sr->storage, vdi->id, reader, "");
+        if (r < 0)
+                return r;
+        log_event(LOG_WARNING, LOG_FIELDS({"XCP_VDI", vdi->id}, {"XCP_READER", reader}),
+                  "The loop device that was before the disk %s where the service was is forgotten: %s is gone", vdi->name, server->keeper);
+        server_remove(server);
+        return 0;
+}
+
+int server_left_keeper(const struct vdi *vdi, const char *reader, char **ret_keeper) {
+        const struct server *server = find_device(vdi, reader);
+
+        *ret_keeper = NULL;
+        if (server && asprintf(ret_keeper, "%s %s", server->keeper, server->word) < 0) {
+                *ret_keeper = NULL;
+                return -ENOMEM;
+        }
         return 0;
 }
 

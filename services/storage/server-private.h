@@ -14,6 +14,13 @@
 struct operation;
 struct waiter;
 
+enum device_work {                              /* what a keeper's child does to a loop device: device.h */
+        DEVICE_NOTHING,
+        DEVICE_SYNC,
+        DEVICE_RESIZE,
+        DEVICE_END,
+};
+
 struct server {
         struct server *next;
         struct vdi *vdi;                        /* referenced */
@@ -34,6 +41,7 @@ struct server {
         /* Once the service is another process's: keeper.c */
         bool is_leaving, stays;                 /* told to outlive this process; and has said that it will */
         struct waiter *waiters;                 /* calls that wait for its end */
+        enum device_work work;
 
         /* One that another process keeps: server-left.c. There is no socket, child or control then. */
         char *keeper, *word;
@@ -41,6 +49,7 @@ struct server {
         uint64_t patient_until_usec;            /* to when its name may not be there yet */
         int end_fd;                             /* whose other end is the ender's: closed when it has ended */
         int end_r;                              /* a negative errno: it did not end */
+        bool is_keeper_gone;                    /* of a loop device: when it was asked last, there was nobody */
 };
 
 struct server *server_find(const struct vdi *vdi, const char *reader);
@@ -65,7 +74,7 @@ int server_greet(int control_fd);
 /* server-unconnected.c: calls that, perhaps at once, when nobody is connected, with 0; or with a negative errno: nobody can look. */
 void server_when_unconnected(struct server *server, void (*then)(struct server *server, int r));
 
-/* server-left.c: what is different of one that another process keeps. */
+/* server-left.c: what is different of one that another process keeps. A loop device is ended by Detach only; else it is written out. */
 int server_left_end(struct server *server, struct operation *operation);
 void server_left_tell_size(struct server *server);
 void server_left_tell_limits(struct server *server);
@@ -77,4 +86,5 @@ void server_begin(struct server *server);
 
 /* keeper.c: who waits for the end of one is told, or hears that nobody knows. */
 void waiters_answer(struct waiter *waiters);
+void waiters_fail(struct waiter *waiters, const char *reason);
 void waiters_free(struct waiter *waiters);

@@ -20,6 +20,7 @@
 
 #include "cleanup.h"
 #include "clock.h"
+#include "device.h"
 #include "disk-counters.h"
 #include "hold.h"
 #include "idl-errors.h"
@@ -346,6 +347,8 @@ static bool is_wanted(const struct data_path *path) {
 static void settle_one(struct server *server) {
         const struct data_path *path = data_paths_find(&server->vdi->paths, server->path.reader);
 
+        if (server_is_device(server))           /* it is there until Detach, however the data path stands */
+                return;
         if (is_wanted(path) && server->stands_by && !server->is_ending)
                 server_begin(server);
         else if (!is_wanted(path) && !(path && server->stands_by))

@@ -52,6 +52,14 @@ void server_ended(const struct operation *operation, struct vdi *vdi);
 /* A reader has detached: what an earlier process of the service's may have left of his socket goes, too. */
 void server_detached(const struct vdi *vdi, const char *reader);
 
+/*
+ * A loop device that a keeper has. Attach is Busy, until it is known that there is no keeper any more: then the reader has one here, and the other is forgotten. The
+ * keeper as the database has it; NULL: none.
+ */
+int server_left_check_attach(const struct vdi *vdi, const char *reader, struct idl_error *error);
+int server_left_attached(const struct vdi *vdi, const char *reader);
+int server_left_keeper(const struct vdi *vdi, const char *reader, char **ret_keeper);
+
 /* Unreachable: it is another process's, which does not say that it has ended. */
 int server_check_ended(const struct vdi *vdi, const char *reader, struct idl_error *error);
 

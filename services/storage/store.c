@@ -126,11 +126,11 @@ int store_remove_vdi(const struct vdi *vdi) {
         return database_run(vdi->sr->storage->db, "DELETE FROM vdi WHERE uuid = ?", "s", vdi->id);
 }
 
-int store_set_data_path(const struct vdi *vdi, const struct data_path *path) {
+int store_set_data_path(const struct vdi *vdi, const struct data_path *path, const char *keeper) {
         return database_run(vdi->sr->storage->db,
-                            "INSERT OR REPLACE INTO data_path (vdi, reader, kind, mode, state) VALUES (?, ?, ?, ?, ?)", "sssss", vdi->id,
+                            "INSERT OR REPLACE INTO data_path (vdi, reader, kind, mode, state, keeper) VALUES (?, ?, ?, ?, ?, ?)", "ssssss", vdi->id,
                             path->reader, xcp_data_path_kind_to_string(path->kind), xcp_disk_mode_to_string(path->mode),
-                            xcp_data_path_state_to_string(path->state));
+                            xcp_data_path_state_to_string(path->state), keeper);
 }
 
 int store_set_keeper(struct storage *storage, const char *vdi, const char *reader, const char *keeper) {

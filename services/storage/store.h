@@ -27,7 +27,7 @@ int store_set_vdi_limits(const struct vdi *vdi);
 int store_set_labels(const struct vdi *vdi);
 int store_remove_vdi(const struct vdi *vdi);
 
-int store_set_data_path(const struct vdi *vdi, const struct data_path *path);
+int store_set_data_path(const struct vdi *vdi, const struct data_path *path, const char *keeper);
 int store_set_keeper(struct storage *storage, const char *vdi, const char *reader, const char *keeper);         /* of what serves it; "": nobody */
 int store_remove_data_path(const struct vdi *vdi, const char *reader);
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "database-error.h"
 #include "hold.h"
 #include "idl-errors.h"
@@ -65,9 +66,12 @@ static void changed(struct vdi *vdi, size_t n_before) {
 
 static int keep(struct operation *operation, struct idl_error *error) {
         const struct data_path *path = data_paths_find(&operation->vdi->paths, operation->wish.reader);
+        AUTO_FREE char *keeper = NULL;
         int r;
 
-        r = store_set_data_path(operation->vdi, path);
+        r = server_left_keeper(operation->vdi, operation->wish.reader, &keeper);
+        if (r >= 0)
+                r = store_set_data_path(operation->vdi, path, keeper ?: "");
         return r < 0 ? database_set_error(operation->storage->db, r, error) : 0;
 }
 
@@ -84,6 +88,8 @@ static int attach_begin(struct operation *operation, struct idl_error *error) {
         r = check_usable(vdi, error);
         if (r >= 0)
                 r = data_paths_check_attach(&vdi->paths, &disk, wish->reader, wish->mode, wish->kinds, wish->n_kinds, &path.kind, error);
+        if (r >= 0)
+                r = server_left_check_attach(vdi, wish->reader, error);
         if (r >= 0)
                 xen_block_attach(&operation->plan, vdi, &path);
         return r < 0 ? r : 0;
@@ -104,6 +110,9 @@ static int attach_finish(struct operation *operation, sd_bus_message **ret_resul
                 r = vdi->sr->driver->data_path(vdi, &operation->arena, &result);
         if (r < 0)
                 return r;
+        r = server_left_attached(vdi, wish->reader);
+        if (r < 0)
+                return database_set_error(operation->storage->db, r, error);
         changes = data_paths_attach(&vdi->paths, &disk, wish->reader, wish->mode, wish->kinds, wish->n_kinds, error);
         r = changes == DATA_PATH_CHANGED ? keep(operation, error) : changes;
         if (r < 0) {
@@ -263,6 +272,9 @@ static int detach_begin(struct operation *operation, struct idl_error *error) {
         const struct data_path *path = data_paths_find(&operation->vdi->paths, operation->wish.reader);
         int r;
 
+        if (path && xen_block_has_device(operation->vdi, path) && operation->vdi->sr->driver == &driver_file && !operation->vdi->sr->file)
+                return sr_check_usable(operation->vdi->sr, false, error);       /* where the disk is, nobody knows yet */
+        operation->wish.is_detaching = true;
         r = sync_begin(operation, error);
         if (r >= 0 && path)
                 xen_block_detach(&operation->plan, operation->vdi, path);

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
@@ -13,6 +14,9 @@ from dbuswire import CallFailed
 from handovercase import DRIVER, NAME, PROPERTIES, SR, VDI, XCPCTL, AcrossTest, HandoverTest
 from harness import Process, run, wait_until
 from nbdclient import Nbd
+from storagecase import can_loop
+
+LOSETUP = shutil.which("losetup", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 M = 1 << 20
 BLOCK = 4096
@@ -79,6 +83,34 @@ class Disks:
     def limit(self, vdi, iops):
         self.client.ask(vdi, PROPERTIES, "Set", "ssv", VDI, "IopsLimit", ("t", iops))
 
+    def loops(self, vdi):
+        """The loop devices before a raw disk."""
+        return run(LOSETUP, "--associated", self.file_of(vdi), "--output", "NAME", "--noheadings").stdout.split()
+
+    def file_of(self, vdi):
+        return self.sr_directory / f"{vdi.rpartition('/')[2].replace('_', '-')}.raw"
+
+    def open_loop(self, vdi):
+        """A loop device before a disk, as a guest of Xen has one; what the service does not take away is taken away at the end."""
+        self.addCleanup(lambda: [run(LOSETUP, "--detach", device) for device in self.loops(vdi)])
+        return self.open(vdi, "XenBlock")
+
+    def write_loop(self, vdi):
+        """As its guest would, and not to the end: it is in the memory of the kernel."""
+        device, = self.loops(vdi)
+        with open(device, "r+b", buffering=0) as file:
+            file.write(b"x" * BLOCK)
+
+    def assert_written(self, vdi):
+        self.assertEqual(self.loops(vdi), [])
+        with open(self.file_of(vdi), "rb") as file:
+            self.assertEqual(file.read(BLOCK), b"x" * BLOCK)
+
+    def assert_fails(self, name, call, *arguments):
+        with self.assertRaises(CallFailed) as caught:
+            call(*arguments)
+        self.assertEqual(caught.exception.name, f"org.xen.xcp.Error.{name}")
+
     def step(self, vdi, step):
         self.client.run(vdi, VDI, step, "s", "vm")
 
@@ -130,6 +162,10 @@ class Disks:
 
 
 class Moves(Disks, HandoverTest):
+    @property
+    def sr_directory(self):
+        return self.root / "sr"
+
     def test_whoever_lets_go_makes_room(self):
         """What serves a disk stays where it is until its front-end has gone; then the new one's takes its place."""
         disks = [self.make("Raw"), self.make("Qcow2")]
@@ -155,6 +191,32 @@ class Moves(Disks, HandoverTest):
         for vdi in disks:
             self.step(vdi, "Detach")
 
+
+    def test_loop_devices_are_kept(self):
+        """For a guest of Xen, until its disk is detached, which fails while nobody is there who could do it."""
+        if not can_loop(self.root):
+            return
+        disks = gone, kept = self.make(), self.make()
+        for vdi in disks:
+            self.open_loop(vdi)
+        self.assertEqual(self.move()[0], "moved")
+        self.assertEqual([len(self.loops(vdi)) for vdi in disks], [1, 1])
+        self.assert_fails("Busy", self.attach, kept, "XenBlock")
+        for vdi in disks:
+            self.write_loop(vdi)
+        self.step(gone, "Detach")
+        self.assert_written(gone)
+        self.step(kept, "Deactivate")
+        self.step(kept, "Activate")
+        self.assertEqual(len(self.loops(kept)), 1)
+        os.kill(self.old.pid, signal.SIGKILL)
+        self.old.wait()
+        self.assert_fails("Unreachable", self.step, kept, "Detach")
+        self.assertEqual((len(self.loops(kept)), self.state(kept)[0][1]), (1, "Activated"))
+        self.attach(kept, "XenBlock")  # its reader has given up the other, which nobody can take away
+        self.assertEqual(len(self.loops(kept)), 2)
+        self.step(kept, "Detach")
+        self.assertEqual(len(self.loops(kept)), 1)
 
     def test_the_keeper_dies(self):
         """QEMU dies with it, and a guest's own server stays for its guest. Both are served again where the service is, and what was flushed is there."""
@@ -182,10 +244,49 @@ class Across(Disks, AcrossTest):
         self.old = self.start_storage(0)
         self.make_disks()
 
+    @property
+    def sr_directory(self):
+        return self.shared / "sr"
+
+    def test_a_loop_device(self):
+        """It is in the domain where it was attached, and there it goes at Detach, written out, wherever the service is by then."""
+        if not can_loop(self.shared):
+            return
+        vdi = self.make()
+        self.open_loop(vdi)
+        self.old.signal(signal.SIGTERM)  # started again where it is, the service finds it
+        self.old.wait().check()
+        self.old = self.start_storage(0)
+        wait_until(self.is_attached, "the storage repository to be looked at")
+        self.attach(vdi, "XenBlock")
+        self.move(1)
+        device, = self.loops(vdi)
+        self.write_loop(vdi)
+        self.client.run(vdi, VDI, "Resize", "t", 6 * M)
+        wait_until(lambda: self.size_of(device) == 6 * M, "its guest to see that the disk is larger")
+        self.step(vdi, "Deactivate")
+        self.assertEqual(self.loops(vdi), [device])
+        self.step(vdi, "Detach")
+        self.assert_written(vdi)
+        self.assertEqual(self.state(vdi), [])
+
+    def is_attached(self):
+        try:
+            return self.client.ask(self.sr, PROPERTIES, "Get", "ss", SR, "State")[0][1] == "Attached"
+        except CallFailed:
+            return False
+
+    def size_of(self, device):
+        with open(device, "rb") as file:
+            return file.seek(0, os.SEEK_END)
+
     def test_disks_that_are_used(self):
         """By xcpctl, to another domain, and what the service says there is so: each disk's reader ends when it says."""
         disks = {"Raw": self.make("Raw"), "Qcow2": self.make("Qcow2"), "Nbd": self.make("Qcow2")}
         drivers = {name: self.drive(self.open(disks[name], "VhostUser")) for name in ("Raw", "Qcow2")}
+        loop = self.make()
+        if can_loop(self.shared):
+            self.open_loop(loop)
         self.limit(disks["Nbd"], 50)
         writer = self.write(self.open(disks["Nbd"], "Nbd"))
         run(XCPCTL, "--address", f"unix:path={self.path(0)}", "service", "move", NAME, "--to", "1", deadline=90)
@@ -216,6 +317,7 @@ class Across(Disks, AcrossTest):
         self.step(disks["Raw"], "Detach")  # its guest is still there, and finds nobody
         drivers["Raw"].kill()
         self.assertEqual(self.state(disks["Raw"]), [])
+        self.step(loop, "Detach")
         self.assertEqual(self.old.wait(90).status, 0)
         self.assertEqual(self.keepers(self.client), [])
         self.wait_served(self.attach(disks["Qcow2"], "VhostUser"))
