@@ -170,6 +170,11 @@ class Servers(StorageTest):
             here = self.servers()
             there = self.client.attach(vdi, "there", kinds=("VhostUser",))
             self.check(there, "M-1")
+            with socket.socket(socket.AF_UNIX) as gone:  # one that waits for its ring, and goes, keeps nobody waiting
+                gone.connect(there["path"])
+                gone.sendall(struct.pack("=III", 1, 1, 0) + struct.pack("=5I", 8, 1, 8, 0, 128))  # GET_FEATURES; SET_VRING_NUM
+                self.assertEqual(len(gone.recv(20, socket.MSG_WAITALL)), 20)
+            self.check(there, "M-1")
             self.end(next(pid for pid in self.servers(program) if pid not in here))
             self.check(there, "M-1")  # it waits in the socket's queue until there is one again
             self.client.step(vdi, "Detach", "there")

@@ -83,6 +83,9 @@ class Moves(QemuTest):
         console.hear(b"z")              # it has got on
         self.client.set(self.vdi, storageclient.VDI, "RateLimit", "t", 0)
         self.write(console)
+        self.client.vdi(self.vdi, "Resize", "(t)", 2 * TINY_SIZE)  # by the daemon that took the disk over, and QEMU hears of it
+        self.assertEqual(self.client.get(self.vdi, storageclient.VDI, "Size"), 2 * TINY_SIZE)
+        self.write(console)
         self.done(there.begin("Reset"))
         console.hear(b"tiny\r\n")
         self.done(there.begin("Kill"))

@@ -87,6 +87,11 @@ static int open_new_back(struct relay *relay) {
         return 0;
 }
 
+/* One that waits for an answer is not read from. That it has gone is seen all the same. */
+static int listen_to_front(struct relay *relay, bool listens) {
+        return sd_event_source_set_io_events(relay->front_io, listens ? EPOLLIN : 0);
+}
+
 static int answer(struct relay *relay, const struct vhost_message *reply) {
         int r = vhost_channel_send(&relay->front, reply);
 
@@ -153,7 +158,7 @@ static void go_on(struct relay *relay) {
                 return;
         }
         relay->waiting.request = 0;
-        sd_event_source_set_enabled(relay->front_io, SD_EVENT_ON);
+        listen_to_front(relay, true);
         send_notice(relay);
 }
 
@@ -199,8 +204,7 @@ static int stop_ring(struct relay *relay, uint32_t ring) {
         if (r < 0)
                 return r;
         relay->is_stopping = true;
-        sd_event_source_set_enabled(relay->front_io, SD_EVENT_OFF);
-        return 0;
+        return listen_to_front(relay, false);
 }
 
 /* Messages */
@@ -310,14 +314,18 @@ static int handle_next(struct relay *relay) {
                 return pass_on(relay, &message);
         relay->waiting = message;
         message.n_fds = 0;              /* they go along */
-        sd_event_source_set_enabled(relay->front_io, SD_EVENT_OFF);
-        return 0;
+        return listen_to_front(relay, false);
 }
 
 static int on_front(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         struct relay *relay = userdata;
         int r;
 
+        if (relay->waiting.request != 0) {
+                if (events & (EPOLLHUP | EPOLLERR))
+                        drop(relay);
+                return 0;
+        }
         r = handle_next(relay);
         if (r == VHOST_CHANNEL_END)
                 drop(relay);
@@ -412,7 +420,7 @@ int relay_begin(struct relay *relay) {
         if (r < 0)
                 fail(relay, "a front-end that has waited is sent away", r);
         else {
-                sd_event_source_set_enabled(relay->front_io, SD_EVENT_ON);
+                listen_to_front(relay, true);
                 send_notice(relay);
         }
         return 0;
