@@ -13,8 +13,8 @@
  *         0               it is under way: call->done() is called once, from the event loop and never from within
  *         < 0             it was refused, nothing was done, and error says why; done() is not called
  *
- * The manager has one operation that changes a guest under way at a time, and beside it any number of query and statistics. An
- * operation that failed leaves the guest in a state that query() can tell. cancel() asks for the end: done() follows within
+ * The manager has one operation that changes a guest under way at a time, and beside it any number of query, statistics
+ * and open_port. An operation that failed leaves the guest in a state that query() can tell. cancel() asks for the end: done() follows within
  * HYPERVISOR_CANCEL_MS, with -ECANCELED and the guest as before, or with what the operation had become.
  *
  * What guests do by themselves comes as an event; what an operation brings about does not. Nothing here blocks.
@@ -95,6 +95,7 @@ struct hypervisor_call {
                 struct xcp_disk_statistics disk_statistics;
                 struct xcp_network_statistics network_statistics;
                 uint64_t memory;                        /* of set_memory() that has failed with -ETIMEDOUT: what the guest came to, in bytes */
+                int connection;                         /* the backend's, valid until done() returns */
         };
 };
 
@@ -213,6 +214,11 @@ struct hypervisor {
         int (*statistics)(void *guest, struct hypervisor_call *call, struct idl_error *error);
         int (*disk_statistics)(void *guest, struct hypervisor_call *call, const char *name, struct idl_error *error);
         int (*network_statistics)(void *guest, struct hypervisor_call *call, const char *name, struct idl_error *error);
+
+        /* Connects to a TCP port of the guest, by an interface in a network of the backend's own: into others nobody needs it, and they are
+         * NotSupported. Unreachable: the guest refused. */
+        int (*open_port)(void *guest, struct hypervisor_call *call, const struct xcp_network_interface_spec *spec, uint16_t port,
+                         struct idl_error *error);
 
         /* A new connection to a console of a guest that is prepared or more; the caller's. There is one at a time to
          * one that is Serial, which the manager shares; of others, as many as are asked for. */

@@ -32,6 +32,7 @@ static const unsigned allowed[_LIFECYCLE_OPERATION_N] = {
         [LIFECYCLE_CHANGE_DEVICE] = IN(HALTED) | IN(PREPARED) | IN(RUNNING) | IN(SUSPENDED),
         [LIFECYCLE_REFRESH] = IN(PREPARED) | IN(RUNNING) | IN(SUSPENDED),
         [LIFECYCLE_OPEN_CONSOLE] = IN(PREPARED) | IN(RUNNING) | IN(SUSPENDED) | IN(PANICKED) | IN(IO_ERROR),
+        [LIFECYCLE_OPEN_PORT] = IN(RUNNING),
 };
 
 bool lifecycle_allows(enum xcp_vm_state state, enum lifecycle_operation operation) {

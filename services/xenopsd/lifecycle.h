@@ -39,6 +39,7 @@ enum lifecycle_operation {
         LIFECYCLE_CHANGE_DEVICE,        /* insert, eject, move, remove */
         LIFECYCLE_REFRESH,
         LIFECYCLE_OPEN_CONSOLE,
+        LIFECYCLE_OPEN_PORT,
         _LIFECYCLE_OPERATION_N,
 };
 

@@ -2,11 +2,16 @@
 
 /* org.xen.xcp.xenopsd1.NetworkInterface */
 
+#include <errno.h>
 #include <string.h>
 
 #include "device-call.h"
 #include "spec.h"
 #include "xenopsd1-network-interface.h"
+
+static const struct xcp_network_interface_spec *spec_of(const struct device *network) {
+        return vm_network_spec(network->vm, network->name);
+}
 
 static int on_plug(void *network, struct idl_call *call, struct idl_error *error) {
         return device_begin(network, OPERATION_PLUG, false, NULL, call, xenopsd1_network_interface_reply_plug, error);
@@ -40,11 +45,71 @@ static int on_get_statistics(void *object, struct idl_call *call, struct idl_err
         return device_ask(network, network->vm->backend->hypervisor->network_statistics, call, answer_statistics, error);
 }
 
-/* Properties */
+/* Ports */
 
-static const struct xcp_network_interface_spec *spec_of(const struct device *network) {
-        return vm_network_spec(network->vm, network->name);
+/* A connection to the guest, and who asked for it. */
+struct opening {
+        struct idl_call *call;
+        const struct device *network;   /* which may be gone later on */
+        uint16_t port;
+};
+
+static int on_open(struct vm *vm, struct hypervisor_call *call, void *userdata, struct idl_error *error) {
+        const struct opening *opening = userdata;
+
+        return vm->backend->hypervisor->open_port(vm->guest, call, spec_of(opening->network), opening->port, error);
 }
+
+static void on_open_dropped(void *userdata) {
+        struct opening *opening = userdata;
+
+        idl_call_unref(opening->call);          /* and the opening, which is in its arena */
+}
+
+static void on_opened(struct vm *vm, int r, const struct hypervisor_call *from, void *userdata, struct idl_error *error) {
+        struct opening *opening = userdata;
+
+        if (r < 0) {
+                idl_error_set_errno(error, r, "the backend");
+                idl_call_fail(opening->call, error);
+                idl_error_done(error);
+        } else
+                xenopsd1_network_interface_reply_open_port(opening->call, from->connection);
+        on_open_dropped(opening);
+}
+
+static int check_open(struct device *network, uint16_t port, struct idl_error *error) {
+        int r;
+
+        if (port == 0)
+                return idl_error_set_invalid_argument(error, "port", "0", "has to be 1 at least");
+        if (!network->vm->backend->hypervisor->open_port)
+                return idl_error_set_not_supported(error, "OpenPort");
+        r = vm_check(network->vm, LIFECYCLE_OPEN_PORT, error);
+        if (r < 0)
+                return r;
+        return network->plugged ? 0 : idl_error_set_bad_state(error, "network interface", network->name, "plugged", "unplugged");
+}
+
+static int on_open_port(void *object, struct idl_call *call, uint16_t port, struct idl_error *error) {
+        struct device *network = object;
+        struct opening *opening;
+        int r;
+
+        r = check_open(network, port, error);
+        if (r < 0)
+                return r;
+        opening = idl_arena_alloc(idl_call_arena(call), 1, sizeof *opening);
+        if (!opening)
+                return -ENOMEM;
+        *opening = (struct opening) { idl_call_ref(call), network, port };
+        r = vm_ask_within(network->vm, XENOPSD_OPEN_PORT_MS, on_open, on_opened, on_open_dropped, opening, error);
+        if (r < 0)
+                idl_call_unref(call);
+        return r;
+}
+
+/* Properties */
 
 static int get_name(void *object, struct idl_arena *arena, const char **ret) {
         *ret = ((struct device *) object)->name;
@@ -142,6 +207,7 @@ static const struct xenopsd1_network_interface_handlers handlers = {
         .move = on_move,
         .remove = on_remove,
         .get_statistics = on_get_statistics,
+        .open_port = on_open_port,
         .get_name = get_name,
         .get_vm = get_vm,
         .get_mac = get_mac,

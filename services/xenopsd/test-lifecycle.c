@@ -37,6 +37,7 @@ static const struct {
         { LIFECYCLE_CHANGE_DEVICE,   "++++----", 0 },
         { LIFECYCLE_REFRESH,         "-+++----", 0 },
         { LIFECYCLE_OPEN_CONSOLE,    "-+++-++-", 0 },
+        { LIFECYCLE_OPEN_PORT,       "--+-----", 0 },
 };
 
 static void test_every_state_and_operation(void) {

@@ -11,6 +11,7 @@ struct asking {
         struct asking *next;
         struct hypervisor_call call;
         sd_event_source *timer;
+        uint64_t limit_ms;
         bool too_late;
         vm_answer_t done;
         void (*dropped)(void *userdata);
@@ -37,7 +38,7 @@ static void on_done(struct hypervisor_call *call, int r, struct idl_error *error
         struct asking *asking = call->userdata;
 
         if (asking->too_late)
-                r = idl_error_set_timed_out(error, asking->vm->backend->hypervisor->name, XENOPSD_QUERY_MS);
+                r = idl_error_set_timed_out(error, asking->vm->backend->hypervisor->name, asking->limit_ms);
         else if (r < 0 && !error->name)
                 idl_error_set_backend_failed(error, asking->vm->backend->hypervisor->name, "answer", strerrordesc_np(-r) ?: "?");
         take_off(asking);
@@ -53,7 +54,8 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
         return 0;
 }
 
-int vm_ask(struct vm *vm, vm_ask_t begin, vm_answer_t done, void (*dropped)(void *userdata), void *userdata, struct idl_error *error) {
+int vm_ask_within(struct vm *vm, uint64_t limit_ms, vm_ask_t begin, vm_answer_t done, void (*dropped)(void *userdata), void *userdata,
+                  struct idl_error *error) {
         struct asking *asking;
         int r;
 
@@ -66,16 +68,19 @@ int vm_ask(struct vm *vm, vm_ask_t begin, vm_answer_t done, void (*dropped)(void
         if (!asking)
                 return -ENOMEM;
         *asking = (struct asking) { .vm = vm, .next = vm->asking, .call = { .done = on_done, .userdata = asking }, .done = done,
-                                    .dropped = dropped, .userdata = userdata };
+                                    .dropped = dropped, .userdata = userdata, .limit_ms = limit_ms };
         vm->asking = asking;
         vm->n_asking++;
-        r = sd_event_add_time_relative(vm->xenopsd->event, &asking->timer, CLOCK_MONOTONIC, XENOPSD_QUERY_MS * UINT64_C(1000), 0, on_timer,
-                                       asking);
+        r = sd_event_add_time_relative(vm->xenopsd->event, &asking->timer, CLOCK_MONOTONIC, limit_ms * 1000, 0, on_timer, asking);
         if (r >= 0)
                 r = begin(vm, &asking->call, userdata, error);
         if (r < 0)
                 asking_free(asking);
         return r;
+}
+
+int vm_ask(struct vm *vm, vm_ask_t begin, vm_answer_t done, void (*dropped)(void *userdata), void *userdata, struct idl_error *error) {
+        return vm_ask_within(vm, XENOPSD_QUERY_MS, begin, done, dropped, userdata, error);
 }
 
 int vm_ask_query(struct vm *vm, struct hypervisor_call *call, void *userdata, struct idl_error *error) {

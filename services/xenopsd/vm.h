@@ -122,13 +122,16 @@ void vm_found(struct vm *vm, const struct hypervisor_status *status, const struc
 
 /*
  * Asks the backend. begin: calls one of query, statistics, ...; it gets the guest and the call. done: gets what the call got; error is
- * set if r is negative, TimedOut after XENOPSD_QUERY_MS. Not called if the VM goes before; then dropped is. LimitExceeded: too many ask.
+ * set if r is negative, TimedOut after limit_ms. Not called if the VM goes before; then dropped is. LimitExceeded: too many ask. vm_ask()
+ * is for what is answered at once, and has XENOPSD_QUERY_MS.
  */
 #define VM_ASKING_MAX 256u              /* at once, of one VM; each is a call that waits for its answer */
 
 typedef int (*vm_ask_t)(struct vm *vm, struct hypervisor_call *call, void *userdata, struct idl_error *error);
 typedef void (*vm_answer_t)(struct vm *vm, int r, const struct hypervisor_call *call, void *userdata, struct idl_error *error);
 
+int vm_ask_within(struct vm *vm, uint64_t limit_ms, vm_ask_t begin, vm_answer_t done, void (*dropped)(void *userdata), void *userdata,
+                  struct idl_error *error);
 int vm_ask(struct vm *vm, vm_ask_t begin, vm_answer_t done, void (*dropped)(void *userdata), void *userdata, struct idl_error *error);
 int vm_ask_query(struct vm *vm, struct hypervisor_call *call, void *userdata, struct idl_error *error);
 

@@ -19,6 +19,7 @@
 #define XENOPSD_TASK_PREFIX "/org/xen/xcp/xenopsd/task"
 #define XENOPSD_VMS_MAX 10000u          /* about 8 kB each */
 #define XENOPSD_BACKENDS_MAX 8u
+#define XENOPSD_OPEN_PORT_MS 20000u     /* for a guest to take a connection, which may be busy: less than callers wait for a reply */
 #define XENOPSD_QUERY_MS 5000u          /* how long a backend has to say what a guest is: a monitor answers in less than one */
 
 struct vm;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A QEMU that misbehaves, for tests of who starts it: $XCP_QEMU is this, and the file fake-script beside it says how.
 
-The script, which is looked at for each command, is JSON: greeting is what it says first, and answers what it says to commands by their names: text as it is, with %ID%
+The script, which is looked at for each command, is JSON: greeting is what it says first, and answers what it says to commands by their names, to those for people too: text as it is, with %ID%
 for the command's id; null for nothing at all; "exit STATUS" and "hang up" for its end; a list for one after the other, of which the last stays. Commands that are not there are answered {}. noise is for how many lines it
 says on standard error before it answers a command, by its name.
 """
@@ -34,12 +34,17 @@ def pick(answer, taken):
     return answer[min(n, len(answer)) - 1]
 
 
+def name_of(command):
+    """Of those for people, the first word."""
+    return command["arguments"]["command-line"].split()[0] if command["execute"] == "human-monitor-command" else command["execute"]
+
+
 def serve(connection):
     taken = {}
     connection.sendall((read_script().get("greeting", GREETING) + "\n").encode())
     for line in connection.makefile("r"):
         command = json.loads(line)
-        answer = pick(read_script().get("answers", {}).get(command["execute"], '{"return": {}, "id": %ID%}'), taken)
+        answer = pick(read_script().get("answers", {}).get(name_of(command), '{"return": {}, "id": %ID%}'), taken)
         for i in range(read_script().get("noise", {}).get(command["execute"], 0)):
             print("qemu-system-x86_64: a guest did what it should not", "." * 1000, i, file=sys.stderr)
         if answer is None:

@@ -265,6 +265,15 @@ class Login(UpTest):
         self.xcpctl("vm", "kill", "db")
         self.assertIn("no address is known", self.refused("vm", "ssh", "db"))
 
+    def test_a_vm_that_only_its_backend_can_reach(self):
+        words = self.xcpctl("vm", "ssh", "web", "--port", "2222", check=7).stdout.split("\n")
+        vm = self.json("vm", "list")[1]
+        connect = f"ProxyCommand='{XCPCTL}' '--address' '{self.address}' 'vm' 'connect' '{vm['vm']}' %p"
+        self.assertEqual((vm["name"], words[4:]), ("web", ["-o", connect, "-p", "2222", "--", "web", ""]))
+        self.assertIn("OpenPort is not supported here", self.refused("vm", "connect", "web", "22"))
+        self.assertIn("is no port", self.xcpctl("vm", "connect", "web", "65536", check=2).stderr)
+        self.assertIn("no network interface", self.refused("vm", "connect", "db", "22"))
+
     def test_the_log_stays_when_the_vm_is_off(self):
         self.caller.wait_until(lambda: "login:" in self.xcpctl("vm", "log", "db").stdout, "the login prompt of db in its log")
         self.xcpctl("vm", "kill", "db")

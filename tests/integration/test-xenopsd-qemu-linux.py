@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What takes a guest with a kernel of its own: addresses, a balloon, virtual CPUs that come. With Debian's kernel and agent."""
 
+import socket
+
 import xenopsdclient
+from harness import build_directory, run
 from harness.linux import COMMAND_LINE, linux_guest
 from qemucase import QemuTest
 from xenopsdcase import MIB
@@ -16,6 +19,7 @@ SCRIPT = """\
 while printf 'rea''dy> '; read -r line; do eval "$line"; done
 """
 PROMPT = b"ready> "
+XCPCTL = build_directory() / "tools/xcpctl/xcpctl"
 BOOT_DEADLINE = 300  # on a machine with nothing else to do it takes some five
 
 
@@ -52,6 +56,23 @@ class Linux(QemuTest):
     def wait_addresses(self, vm, expected):
         self.caller.wait_until(lambda: self.addresses(vm) == expected, lambda: f"{expected} in {self.addresses(vm)}", 120)
 
+    def talk_to_ports(self, vm, console):
+        """The host is connected to ports of the guest, and nobody else can be by way of it."""
+        self.tell(console, b"nc -ll -p 22 -e cat & until netstat -ltn | grep :22; do sleep 1; done")
+        with vm.open_port(22) as one, vm.open_port(22) as two:
+            for connection in (one, two):
+                connection.settimeout(120)
+                with self.assertRaises(ConnectionRefusedError):
+                    socket.create_connection(connection.getpeername())
+            for connection, words in ((two, b"hello"), (one, b"there")):
+                connection.sendall(words)
+                self.assertEqual(connection.recv(5), words)
+            one.shutdown(socket.SHUT_WR)
+            self.assertEqual(one.recv(1), b"")
+        self.assertIn("does not take the connection", self.refused("Unreachable", vm.open_port, 23))
+        said = run(XCPCTL, "--address", self.address, "vm", "connect", "linux", "22", input="by way of xcpctl\n")
+        self.assertEqual(said.stdout, "by way of xcpctl\n")
+
     def test_a_guest(self):
         vm, console = self.boot(memory_max=256 * MIB, vcpus=1, vcpus_max=2, network_interfaces=[{"network": "user"}])
         mac = vm.device("network", "net0").get("Mac")
@@ -63,6 +84,8 @@ class Linux(QemuTest):
         self.tell(console, b"while sleep 1; do %s2; %s3; done >/dev/null 2>&1 &" % (ask, ask))
         self.wait_addresses(vm, [("10.0.2.15", mac, "UserNetwork")])
         self.assertTrue(vm.get("Ready"))
+
+        self.talk_to_ports(vm, console)
 
         # What the agent says.
         self.tell(console, b"ip addr add 2001:db8::5/64 dev eth0; ip addr add 192.0.2.7/24 dev lo; mkdir -p /var/run")

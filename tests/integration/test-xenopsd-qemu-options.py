@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a QEMU guest has if it is asked for: UEFI firmware, a screen, and limits of its disks."""
+"""What a QEMU guest has if it is asked for: UEFI firmware, a screen, limits of its disks, and addresses."""
 
+import os
 import pathlib
 import struct
 import time
@@ -166,3 +167,26 @@ class Limits(QemuTest):
         self.refused("InvalidArgument", self.create, disks=[{**disk, "iops_limit": 0}])
         self.refused("InvalidArgument", self.create, disks=[{**disk, "rate_limit": 1 << 60}])
         self.assertIn("vhost-user", self.refused("InvalidArgument", self.create, options={"data-path": "vhost-user"}, disks=[vdi]))
+
+
+class Addresses(QemuTest):
+    """That it was given, and of which it says nothing."""
+
+    autostarted = False
+
+    def test_a_lease(self):
+        leases = self.root / "leases"
+        self.addCleanup(os.environ.pop, "XCP_LEASES", None)
+        os.environ["XCP_LEASES"] = str(leases)
+        self.manager = self.start()
+        self.caller = self.connect()
+        mac = "00:16:3e:00:00:07"
+        vm, _ = self.booted(network_interfaces=[{"network": "user", "mac": mac, "addresses": ["192.0.2.7"]}])
+        static, lease = ("192.0.2.7", mac, "Static"), ("192.0.2.9", mac, "Lease")
+        self.assertEqual((vm.get("Addresses"), vm.get("Ready")), ([static], False))
+        leases.write_text(f"0 {mac} 192.0.2.9 web *\n")
+        self.caller.wait_until(lambda: vm.get("Addresses") == [static, lease], lambda: f"the lease in {vm.get('Addresses')}", 60)
+        self.assertTrue(vm.get("Ready"))
+        leases.write_text(f"1 {mac} 192.0.2.9 web *\n")
+        self.caller.wait_until(lambda: vm.get("Addresses") == [static], lambda: f"no lease in {vm.get('Addresses')}", 60)
+        self.done(vm.begin("Destroy"))

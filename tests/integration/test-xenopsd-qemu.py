@@ -248,29 +248,6 @@ class DataPaths(QemuTest):
         self.assertEqual(self.leftovers(), [])
 
 
-class Addresses(QemuTest):
-    """Of which the guest says nothing."""
-
-    autostarted = False
-
-    def test_a_lease(self):
-        leases = self.root / "leases"
-        self.addCleanup(os.environ.pop, "XCP_LEASES", None)
-        os.environ["XCP_LEASES"] = str(leases)
-        self.manager = self.start()
-        self.caller = self.connect()
-        mac = "00:16:3e:00:00:07"
-        vm, _ = self.booted(network_interfaces=[{"network": "user", "mac": mac, "addresses": ["192.0.2.7"]}])
-        static, lease = ("192.0.2.7", mac, "Static"), ("192.0.2.9", mac, "Lease")
-        self.assertEqual((vm.get("Addresses"), vm.get("Ready")), ([static], False))
-        leases.write_text(f"0 {mac} 192.0.2.9 web *\n")
-        self.caller.wait_until(lambda: vm.get("Addresses") == [static, lease], lambda: f"the lease in {vm.get('Addresses')}", 60)
-        self.assertTrue(vm.get("Ready"))
-        leases.write_text(f"1 {mac} 192.0.2.9 web *\n")
-        self.caller.wait_until(lambda: vm.get("Addresses") == [static], lambda: f"no lease in {vm.get('Addresses')}", 60)
-        self.done(vm.begin("Destroy"))
-
-
 class Fakes(QemuTest):
     """With a QEMU that says what it likes."""
 
@@ -323,6 +300,29 @@ class Fakes(QemuTest):
                 self.caller.wait_until(lambda: vm.get("State") in ("Suspended", "Running"), "it to be something")
                 self.done(vm.begin("Destroy"))
                 self.assertEqual(self.leftovers(), [])
+
+    def test_it_talks_nonsense_of_a_port(self):
+        """It forwards none, or says so and does not, or is gone; and one that was forwarded long ago is not for long."""
+        self.begin({"answers": self.prepared})
+        vm = self.create(on_crash="Preserve", network_interfaces=[{"network": "user"}])
+        self.done(vm.begin("Prepare"))
+        self.refused("BadPowerState", vm.open_port, 22)
+        running = {"query-status": STATUS % "running"}
+        self.script({"answers": running})
+        self.done(vm.start())
+        self.refused("InvalidArgument", vm.open_port, 0)
+        says = '{"return": "%s", "id": %%ID%%}'
+        for answer, error, words in ((says % "Could not set up host forwarding rule\\r\\nmore", "BackendFailed", "Could not set up host forwarding rule$"),
+                                     ('{"error": {"class": "GenericError", "desc": "not today"}, "id": %ID%}', "BackendFailed", "not today"),
+                                     (says % "", "Unreachable", "does not take the connection")):
+            with self.subTest(answer=answer):
+                self.script({"answers": {**running, "hostfwd_add": answer}})
+                self.assertRegex(self.refused(error, vm.open_port, 22), words)
+        self.assertEqual(vm.get("State"), "Running")
+        old = says % "Hub -1 (netdev-net0):\\r\\n TCP[HOST_FORWARD] 13 127.0.0.1 4000 10.0.2.15 22 0 0\\r\\n"
+        self.script({"answers": {**running, "info": old, "hostfwd_remove": "exit 5"}})
+        self.caller.wait_until(lambda: vm.get("State") == "Failed", "a port of old not to be forwarded any more", 60)
+        self.done(vm.begin("Destroy"))
 
     def test_it_talks_nonsense_of_a_migration(self):
         """What is told of one is not what it should be, until it is; then it was cancelled after all."""

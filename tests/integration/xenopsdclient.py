@@ -216,6 +216,10 @@ class Vm(Object):
     def device(self, kind, name):
         return Object(self.caller, f"{self.path}/{kind}/{name.replace('-', '_')}", DISK if kind == "disk" else NETWORK)
 
+    def open_port(self, port, network="net0"):
+        _, fds = self.caller.call_fds(f"{self.path}/network/{network}", NETWORK, "OpenPort", "(q)", port)
+        return socket.socket(fileno=fds[0])
+
     def changes(self):
         """The changes of its state so far: (old, new, reason)."""
         self.caller.iterate()

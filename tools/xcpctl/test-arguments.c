@@ -202,7 +202,7 @@ static void test_the_table_fits_the_contract(void) {
 static void test_every_method_of_a_vm_and_disk_has_a_command(void) {
         static const char *const interfaces[] = { "org.xen.xcp.xenopsd1.VM",  "org.xen.xcp.xenopsd1.Disk", "org.xen.xcp.xenopsd1.NetworkInterface",
                                                   "org.xen.xcp.storage1.SR", "org.xen.xcp.storage1.VDI", "org.xen.xcp.Task1" };
-        static const char *const others[] = { "OpenConsole", "GetConsoleLog", "ListVDIs", "StateChanged", "Finished" };
+        static const char *const others[] = { "OpenConsole", "GetConsoleLog", "OpenPort", "ListVDIs", "StateChanged", "Finished" };
 
         for (size_t i = 0; i < G_N_ELEMENTS(interfaces); i++)
                 for (const struct contract_call *call = contract_interface(interfaces[i])->calls; call->name; call++) {

@@ -11,6 +11,7 @@
 #include "property.h"
 #include "result.h"
 #include "value.h"
+#include "vm-port.h"
 #include "vm-ssh.h"
 
 #define MANAGER "org.xen.xcp.xenopsd1.Manager"
@@ -206,7 +207,8 @@ const struct command vm_commands[] = {
         {
                 .name = "vm ssh",
                 .summary = "Log in to the guest, at the best of the addresses that are known.",
-                .details = "The key is the VM's own, if up has made one, and what the guest shows is remembered for each VM by itself. Words after -- are "
+                .details = "A VM of which no address can be reached, and which has a network interface in the network user, is connected to as vm connect does. "
+                           "The key is the VM's own, if up has made one, and what the guest shows is remembered for each VM by itself. Words after -- are "
                            "a command, which is run instead of a shell; its exit status is the command's.",
                 .parameters = (const struct parameter[]) {
                         VM_PARAMETER,
@@ -217,6 +219,19 @@ const struct command vm_commands[] = {
                         {},
                 },
                 .run = vm_ssh_run,
+        },
+        {
+                .name = "vm connect",
+                .summary = "Connect standard input and output to a TCP port of a guest in the network user.",
+                .details = "Such a guest has no address that anybody but its backend could reach. Made to be ssh's ProxyCommand, as in ~/.ssh/config: "
+                           "ProxyCommand xcpctl vm connect %n %p",
+                .parameters = (const struct parameter[]) {
+                        VM_PARAMETER,
+                        { "PORT", PARAMETER_NUMBER, "The guest's port." },
+                        { "--nic", PARAMETER_NIC, "By which of its network interfaces; the first one in the network user, if left out." },
+                        {},
+                },
+                .run = vm_port_run,
         },
         {
                 .name = "vm backends",

@@ -9,6 +9,7 @@
 
 #include <json-c/json.h>
 
+#include "forward.h"
 #include "launch.h"
 #include "stream.h"
 
@@ -37,6 +38,7 @@ struct qemu_action *action_free(struct qemu_action *action) {
         sd_event_source_disable_unref(action->io);
         json_object_put(action->first);
         json_object_put(action->second);
+        forward_free(action->forward);
         launch_free(action->launch);
         stream_free(action->stream);
         idl_error_done(&action->error);

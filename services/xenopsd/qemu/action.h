@@ -12,6 +12,7 @@
 
 #define ACTION_END_MS 1000u             /* from a monitor that hangs up to the end of the process, which mostly follows at once */
 
+struct forward;
 struct launch;
 struct qemu_action;
 struct stream;
@@ -47,6 +48,7 @@ struct qemu_action {
         sd_event_source *io;
         struct json_object *first, *second;     /* descriptions of what is to be added */
         char id[QEMU_ID_SIZE], node[QEMU_ID_SIZE];
+        struct forward *forward;
         struct launch *launch;
         struct stream *stream;
 };

@@ -14,6 +14,7 @@
 #include "cleanup.h"
 #include "command-line.h"
 #include "devices.h"
+#include "forward.h"
 #include "operations.h"
 #include "source.h"
 #include "stream.h"
@@ -219,5 +220,6 @@ const struct hypervisor qemu_hypervisor = {
         .statistics = statistics_vm,
         .disk_statistics = statistics_disk,
         .network_statistics = statistics_network,
+        .open_port = forward_open_port,
         .connect_console = qemu_connect_console,
 };

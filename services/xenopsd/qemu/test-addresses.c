@@ -133,6 +133,32 @@ static void test_user_network(void) {
         g_assert_cmpstr(addresses.list[0].mac, ==, MAC);
 }
 
+/* What comes in by a port of the host has that as its source. */
+static void test_forwards(void) {
+        static const char text[] = "Hub -1 (netdev-net0):\r\n"
+                                   "  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n"
+                                   "  TCP[SYN_SENT]      11       127.0.0.1 40001       10.0.2.15    22     0     0\r\n"
+                                   "  UDP[235 sec]       12       127.0.0.1 40003        10.0.2.3    53     0     0\r\n"
+                                   "  TCP[HOST_FORWARD]  13               *  2222       10.0.2.15    22     0     0\r\n"
+                                   "Hub -1 (netdev-net1):\r\n"
+                                   "  TCP[HOST_FORWARD]  14       127.0.0.1 70000       10.0.2.15    22     0     0\r\n"
+                                   "  TCP[HOST_FORWARD]  15       127.0.0.1 40002       10.0.2.15    22     0     0\r\n"
+                                   "  TCP[ESTABLISHED]   16       127.0.0.1 40002       10.0.2.15    22     0     0\r\n";
+        char interface[QEMU_ID_SIZE];
+        uint16_t port;
+
+        g_assert_cmpint(user_network_find_connection(text, "net0", 40001), ==, USER_NETWORK_CONNECTING);
+        g_assert_cmpint(user_network_find_connection(text, "net1", 40002), ==, USER_NETWORK_CONNECTED);
+        g_assert_cmpint(user_network_find_connection(text, "net1", 40001), ==, USER_NETWORK_NO_CONNECTION);
+        g_assert_cmpint(user_network_find_connection(text, "net0", 40003), ==, USER_NETWORK_NO_CONNECTION);
+        g_assert_cmpint(user_network_find_connection(text, "net0", 2222), ==, USER_NETWORK_NO_CONNECTION);
+        g_assert_true(user_network_find_forward(text, interface, &port));
+        g_assert_cmpstr(interface, ==, "net1");
+        g_assert_cmpuint(port, ==, 40002);
+        g_assert_false(user_network_find_forward("TCP[HOST_FORWARD", interface, &port));
+        g_assert_false(user_network_find_forward("TCP[HOST_FORWARD] 1 127.0.0.1", interface, &port));
+}
+
 static void test_nonsense(void) {
         const struct facts facts = facts_of_one();
         g_autofree char *longest = g_strnfill(100000, 'x');
@@ -173,6 +199,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/qemu/addresses/of-an-agent", test_agent);
         g_test_add_func("/qemu/addresses/of-an-agent-that-does-not-stop", test_agent_that_talks);
         g_test_add_func("/qemu/addresses/of-a-user-network", test_user_network);
+        g_test_add_func("/qemu/addresses/forwarded-ports", test_forwards);
         g_test_add_func("/qemu/addresses/of-leases", test_leases);
         g_test_add_func("/qemu/addresses/of-nonsense", test_nonsense);
         return g_test_run();

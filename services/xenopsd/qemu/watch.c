@@ -10,6 +10,7 @@
 
 #include "../neighbours.h"
 #include "action.h"
+#include "forward.h"
 #include "leases.h"
 #include "user-network.h"
 
@@ -87,8 +88,10 @@ static void on_user_network(void *userdata, int r, struct json_object *value, co
         struct addresses heard = {};
 
         watch->request = 0;
-        if (r >= 0 && json_object_is_type(value, json_type_string))
+        if (r >= 0 && json_object_is_type(value, json_type_string)) {
                 user_network_read(json_object_get_string(value), &watch->guest->facts, &heard);
+                forward_sweep(watch->guest, json_object_get_string(value));
+        }
         keep_silent(&heard, &watch->of_user_network);
         watch->of_user_network = heard;
         put_together(watch);
