@@ -118,7 +118,7 @@ static void take_its_place(struct server *server, bool is_known) {
                 vdi_unref(vdi);
                 return;
         }
-        store_set_data_path(vdi, &server->path, "");        /* without a keeper. If it fails, the keeper is asked after a restart, and is not there */
+        store_set_data_path(vdi, &server->path, "");    /* without a keeper. If it fails, the keeper is asked after a restart, and is not there */
         server_remove(server);
         servers_settle(vdi);
         vdi_unref(vdi);
@@ -181,8 +181,13 @@ static int on_ended(sd_bus_message *reply, void *userdata, sd_bus_error *ret_err
 
 int server_left_end(struct server *server, struct operation *operation) {
         bool ends = !server_is_device(server) || operation->wish.is_detaching;
+        const struct data_path *path = data_paths_find(&server->vdi->paths, server->path.reader);
         int fds[2], r;
 
+        if (!ends && !(path && path->state == XCP_DATA_PATH_STATE_ACTIVATED)) {         /* Deactivate has been before */
+                server->end_r = 0;
+                return 0;
+        }
         if (pipe2(fds, O_CLOEXEC) < 0)
                 return -errno;
         if (operation->wish.fd >= 0)

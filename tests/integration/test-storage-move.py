@@ -211,7 +211,8 @@ class Moves(Disks, HandoverTest):
         self.assertEqual(len(self.loops(kept)), 1)
         os.kill(self.old.pid, signal.SIGKILL)
         self.old.wait()
-        self.assert_fails("Unreachable", self.step, kept, "Detach")
+        for step in "Deactivate", "Detach":
+            self.assert_fails("Unreachable", self.step, kept, step)
         self.assertEqual((len(self.loops(kept)), self.state(kept)[0][1]), (1, "Activated"))
         self.attach(kept, "XenBlock")  # its reader has given up the other, which nobody can take away
         self.assertEqual(len(self.loops(kept)), 2)
@@ -252,8 +253,9 @@ class Across(Disks, AcrossTest):
         """It is in the domain where it was attached, and there it goes at Detach, written out, wherever the service is by then."""
         if not can_loop(self.shared):
             return
-        vdi = self.make()
+        vdi, home = self.make(), self.make()
         self.open_loop(vdi)
+        self.open_loop(home)
         self.old.signal(signal.SIGTERM)  # started again where it is, the service finds it
         self.old.wait().check()
         self.old = self.start_storage(0)
@@ -269,6 +271,14 @@ class Across(Disks, AcrossTest):
         self.step(vdi, "Detach")
         self.assert_written(vdi)
         self.assertEqual(self.state(vdi), [])
+        self.write_loop(home)
+        self.step(home, "Deactivate")
+        self.old.kill()
+        self.step(home, "Deactivate")  # which it is already
+        self.assert_fails("Unreachable", self.step, home, "Detach")
+        self.move(0)  # home again, where the link to the device is
+        self.step(home, "Detach")
+        self.assert_written(home)
 
     def is_attached(self):
         try:
