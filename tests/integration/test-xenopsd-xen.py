@@ -229,6 +229,7 @@ class Hvm(xencase.XenBackend):
         self.done(vm.stop(60000))
         self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Halted", "Requested"))
         self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left: {self.leftovers()}")
+        self.assertNotIn("Cannot open the console", self.manager.stderr)
 
 
 class Xl(xencase.XenBackend):
