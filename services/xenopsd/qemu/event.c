@@ -122,6 +122,24 @@ static void on_event(void *userdata, const char *untrusted_name, struct json_obj
         }
 }
 
+static void on_late_status(void *userdata, int r, struct json_object *value, const char *why) {
+        struct qemu_guest *guest = userdata;
+        struct hypervisor_status status = {};
+
+        if (r < 0)
+                return;
+        qemu_status_read(&status, string_of(value, "status"), guest->facts.phase == FACTS_STARTED, guest->shutdown);
+        if (status.state == HYPERVISOR_SUSPENDED)
+                guest_tell(guest, HYPERVISOR_TAKEN, "its monitor was late");
+}
+
+/* Who had asked for something was told that it was not done, and now it may be: a guest that stands still is not to be taken for one that runs. */
+static void on_late(void *userdata) {
+        struct qemu_guest *guest = userdata;
+
+        (void) qmp_execute(guest->qmp, "query-status", NULL, -1, on_late_status, guest, NULL);
+}
+
 /* The end of the monitor */
 
 static void break_guest(struct qemu_guest *guest, const char *why) {
@@ -152,4 +170,4 @@ static void on_gone(void *userdata, bool violated, const char *why) {
                 break_guest(guest, why);
 }
 
-const struct qmp_listener event_listener = { on_event, on_gone, GUEST_ANSWER_MS };
+const struct qmp_listener event_listener = { on_event, on_late, on_gone, GUEST_ANSWER_MS };

@@ -31,6 +31,7 @@ struct request {
         size_t n, n_sent;
         int fd;
         qmp_reply_t reply;              /* NULL: forgotten */
+        bool is_late;                   /* its time has run out when it was under way */
         void *userdata;
 };
 
@@ -195,6 +196,7 @@ static void expire(struct qmp *qmp, struct request *request) {
 
         snprintf(why, sizeof why, "its monitor has not answered %.64s within %" PRIu64 " ms", request->command, qmp->listener->answer_ms);
         request->reply = NULL;
+        request->is_late = true;
         if (request->n_sent == 0) {
                 unlink_request(qmp, request);
                 request_free(request);
@@ -303,6 +305,8 @@ static bool take_response(struct qmp *qmp, const struct qmp_message *message) {
         take_first(qmp);
         if (request->reply)
                 request->reply(request->userdata, message->kind == QMP_ERROR ? -EIO : 0, message->value, message->text ?: "");
+        else if (request->is_late)
+                qmp->listener->late(qmp->userdata);
         request_free(request);
         if (!qmp->freed)
                 send_first(qmp);

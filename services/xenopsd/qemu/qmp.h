@@ -27,6 +27,7 @@ typedef void (*qmp_reply_t)(void *userdata, int r, struct json_object *value, co
 
 struct qmp_listener {
         void (*event)(void *userdata, const char *name, struct json_object *data);      /* data may be NULL */
+        void (*late)(void *userdata);   /* what had no answer in time has one: the guest may be what it is not known to be */
         void (*gone)(void *userdata, bool violated, const char *why);   /* after the replies to all commands; free it now or later */
         uint64_t answer_ms;             /* what a command has from qmp_execute() to its reply, those before it included; without a reply, it has no end */
 };

@@ -34,6 +34,10 @@ static void on_event(void *userdata, const char *name, struct json_object *data)
         note(userdata, name, data ? json_object_to_json_string_ext(data, JSON_C_TO_STRING_PLAIN) : "-");
 }
 
+static void on_late(void *userdata) {
+        note(userdata, "late", "-");
+}
+
 static void on_gone(void *userdata, bool violated, const char *why) {
         note(userdata, violated ? "violated" : "gone", why);
 }
@@ -47,7 +51,7 @@ static void on_reply(void *userdata, int r, struct json_object *value, const cha
 
 #define ANSWER_MS 600000u               /* more than any test takes */
 
-static struct qmp_listener listener = { on_event, on_gone, ANSWER_MS };
+static struct qmp_listener listener = { on_event, on_late, on_gone, ANSWER_MS };
 
 static void set_up(struct fixture *f, gconstpointer data) {
         int fds[2];
@@ -248,7 +252,7 @@ static void test_late(struct fixture *f, gconstpointer data) {
         settle(f);
         assert_hears(f, "{\"execute\":\"stop\",\"id\":2}\n");
         say(f, "{\"event\": \"STOP\"}\n{\"return\": {}, \"id\": 2}\n");
-        assert_said(f, "STOP -;");
+        assert_said(f, "STOP -;late -;");
         assert_hears(f, "{\"execute\":\"set-action\",\"id\":4}\n");
         say(f, "{\"return\": {}, \"id\": 4}\n");
         assert_hears(f, "{\"execute\":\"query-status\",\"id\":5}\n");
