@@ -15,7 +15,7 @@
 #include <archive_entry.h>
 
 #include "fetch.h"
-#include "limits.h"
+#include "pull-limits.h"
 
 #define BLOCK (256u * 1024u)
 #define FOLDER "disk/"

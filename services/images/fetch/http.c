@@ -20,7 +20,7 @@
 #include <curl/curl.h>
 
 #include "fetch.h"
-#include "limits.h"
+#include "pull-limits.h"
 
 #define BODY_MAX (4u * 1024u * 1024u)   /* what the OCI distribution specification asks registries to take for a manifest */
 #define REDIRECTS_MAX 10L

@@ -14,7 +14,7 @@
 #include <curl/curl.h>
 
 #include "fetch.h"
-#include "limits.h"
+#include "pull-limits.h"
 
 #define DIRECTORY 3
 #define PROGRESS_STEP (UINT64_C(1) << 20)

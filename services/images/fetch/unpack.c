@@ -18,7 +18,7 @@
 #include <zstd.h>
 
 #include "fetch.h"
-#include "limits.h"
+#include "pull-limits.h"
 #include "qcow2-header.h"
 
 #define BLOCK 65536u                    /* a hole is looked for in pieces of this size */

@@ -8,7 +8,7 @@
 #include <sys/statvfs.h>
 
 #include "fetch.h"
-#include "limits.h"
+#include "pull-limits.h"
 
 #define SPEED 1024u                     /* a telephone line brings more */
 #define SECONDS 60u

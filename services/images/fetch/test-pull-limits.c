@@ -8,7 +8,7 @@
 #include <glib.h>
 
 #include "fetch.h"
-#include "limits.h"
+#include "pull-limits.h"
 
 static struct {
         unsigned n;
