@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 
 from harness import build_directory, run
 from imageserver import Server, sha256
@@ -266,7 +267,9 @@ class Login(UpTest):
         self.assertIn("no address is known", self.refused("vm", "ssh", "db"))
 
     def test_a_vm_that_only_its_backend_can_reach(self):
+        shutil.rmtree(self.home / "xcpctl")
         words = self.xcpctl("vm", "ssh", "web", "--port", "2222", check=7).stdout.split("\n")
+        self.assertTrue((self.home / "xcpctl/keys").is_dir(), "there is no place where ssh could note the guest's host key")
         vm = self.json("vm", "list")[1]
         connect = f"ProxyCommand='{XCPCTL}' '--address' '{self.address}' 'vm' 'connect' '{vm['vm']}' %p"
         self.assertEqual((vm["name"], words[4:]), ("web", ["-o", connect, "-p", "2222", "--", "web", ""]))

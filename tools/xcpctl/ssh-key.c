@@ -15,7 +15,7 @@ char *ssh_key_path(const char *vm, GError **error) {
         return g_build_filename(g_get_user_data_dir(), "xcpctl", "keys", vm, NULL);
 }
 
-static bool make_directory(const char *path, GError **error) {
+bool ssh_key_make_directory(const char *path, GError **error) {
         g_autofree char *directory = g_path_get_dirname(path);
 
         if (g_mkdir_with_parents(directory, 0700) == 0)
@@ -29,7 +29,7 @@ static bool generate(const char *vm, const char *path, GError **error) {
         g_autoptr(GError) problem = NULL;
         int status;
 
-        if (!make_directory(path, error))
+        if (!ssh_key_make_directory(path, error))
                 return false;
         if (!g_spawn_sync(NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL, &said, &status, &problem))
                 return context_fail(error, CONTEXT_ERROR_FAILED, "ssh-keygen (package openssh-client): %s", problem->message);
@@ -51,7 +51,7 @@ char *ssh_key_public(const char *vm, GError **error) {
 bool ssh_key_set_user(const char *vm, const char *user, GError **error) {
         g_autofree char *path = ssh_key_path(vm, error), *file = path ? g_strconcat(path, ".user", NULL) : NULL;
 
-        return file && make_directory(path, error) && g_file_set_contents(file, user, -1, error);
+        return file && ssh_key_make_directory(path, error) && g_file_set_contents(file, user, -1, error);
 }
 
 char *ssh_key_user(const char *vm) {

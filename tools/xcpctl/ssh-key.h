@@ -14,6 +14,9 @@
 /* Where a VM's private key is, whether it is there or not; NULL with an error if its name cannot be a file's. To be freed. */
 char *ssh_key_path(const char *vm, GError **error);
 
+/* Makes the directory that a key of this path is in, unless it is there. ssh notes there which host keys guests have. */
+bool ssh_key_make_directory(const char *path, GError **error);
+
 /* The public key, on one line; the pair is made if there is none. To be freed. */
 char *ssh_key_public(const char *vm, GError **error);
 

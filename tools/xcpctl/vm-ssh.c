@@ -125,7 +125,7 @@ bool vm_ssh_run(struct context *context, const struct arguments *arguments, GErr
 
         name = vm ? find_name(context, vm, error) : NULL;
         key = name ? ssh_key_path(name, error) : NULL;
-        if (!key)
+        if (!key || !ssh_key_make_directory(key, error))
                 return false;
         g_ptr_array_add(argv, g_strdup("ssh"));
         add_key(argv, arguments, key);
