@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Attacks the parser of policies, and asks what comes out about addresses cut from the input. A denied call keeps its address. */
+/* Attacks the parser of policies, and asks what comes out about addresses cut from the input. A denied call keeps its address, or what that means to a connect. */
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,9 +26,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 return 0;
         }
         for (int call = POLICY_CONNECT; call <= POLICY_BIND; call++) {
+                struct pvcalls_name judged = address;
+
+                if (call == POLICY_CONNECT)
+                        pvcalls_name_make_destination(&judged);
                 policy_decide(&policy, (enum policy_call) call, SOCK_STREAM, &address, 1, &verdict);
                 if (verdict.rule >= (int) policy.n_rules ||
-                    (!verdict.allow && verdict.rule < 0 && !pvcalls_name_equal(&verdict.address, &address)) ||
+                    (!verdict.allow && verdict.rule < 0 && !pvcalls_name_equal(&verdict.address, &judged)) ||
                     (verdict.allow && verdict.rule < 0))
                         abort();
         }
