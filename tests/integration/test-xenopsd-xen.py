@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import re
+import secrets
 
 import storageclient
 import xencase
@@ -29,13 +30,16 @@ class Guest(xencase.XenBackend):
         console.hear(b"\x1eready", BOOT_SECONDS)
 
     def tell_agent(self, console, script):
-        console.say(b"start x " + base64.b64encode(script.encode()) + b"\n")
+        """Under a name of its own, as the agent clears a job away after it has said that it has ended."""
+        name = secrets.token_hex(4).encode()
+        console.say(b"start " + name + b" " + base64.b64encode(script.encode()) + b"\n")
+        return name
 
     def ask_agent(self, console, script):
         """What a script prints in the guest."""
-        self.tell_agent(console, script)
-        console.hear(b"\x1ebegin x\n")
-        said = console.hear(b"\n\x1eend x ")
+        name = self.tell_agent(console, script)
+        console.hear(b"\x1ebegin " + name + b"\n")
+        said = console.hear(b"\n\x1eend " + name + b" ")
         self.assertEqual(console.hear(b"\n"), b"0", said)
         return said.decode()
 
@@ -77,7 +81,7 @@ class Linux(Guest):
     def test_a_life(self):
         whole, image, part, storage = self.start_storage()
         self.network()
-        vm = self.make(kind="Pv", kernel=KERNEL, initramfs=IMAGE, command_line=COMMAND_LINE, memory=160 * MIB, on_crash="Preserve",
+        vm = self.make(kind="Pv", kernel=KERNEL, initramfs=IMAGE, command_line=COMMAND_LINE, memory=160 * MIB, vcpus=2, on_crash="Preserve",
                        disks=[{"name": "file", "path": self.file("file", b"in a file")}, {"name": "whole", "vdi": whole},
                               {"name": "image", "vdi": image}],
                        network_interfaces=[{"name": "net", "network": BRIDGE}])
@@ -87,9 +91,14 @@ class Linux(Guest):
         self.failed(vm.begin("Migrate", "(sa{sv})", "org.xen.xcp.nobody", {}), "NotSupported", "disk 'image'", "qcow2", "Save()")
         self.assertEqual(vm.get("State"), "Running")
         self.disks_and_network(vm, console)
+        self.set_vcpus(vm, 1, "online", "offline")
+        self.ask_agent(console, "until grep -qx 0 /sys/devices/system/cpu/online; do sleep 1; done")
         self.restart()
-        self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Running", "Found"))
+        self.assertEqual((vm.get("State"), vm.get("StateReason"), vm.get("Vcpus")), ("Running", "Found", 1))
         console = self.console(vm)
+        self.set_vcpus(vm, 2, "online", "online")
+        # Linux says that the CPU is there, and leaves it to udev to use it.
+        self.ask_agent(console, "until echo 1 >/sys/devices/system/cpu/cpu1/online; do sleep 1; done; grep -x 0-1 /sys/devices/system/cpu/online")
         self.hotplug(vm, console, part)
         self.tell_agent(console, "echo c >/proc/sysrq-trigger")
         vm.wait_change("Running", "Panicked", "GuestPanic")
@@ -121,6 +130,13 @@ class Linux(Guest):
     def wait_address(self, vm, source):
         self.caller.wait_until(lambda: [(address[0], address[2]) for address in vm.get("Addresses")] == [(GUEST, source)],
                                lambda: f"the address, by {source}, in {vm.get('Addresses')}")
+
+    def set_vcpus(self, vm, n, *told):
+        """With what the guest is told. Its kernel sees to that when it gets to it."""
+        self.done(vm.begin("SetVcpus", "(u)", n))
+        self.assertEqual(vm.get("Vcpus"), n)
+        nodes = (f"/local/domain/{self.domid(vm)}/cpu/{i}/availability" for i in range(len(told)))
+        self.assertEqual(run("xenstore-read", *nodes).stdout.split(), list(told))
 
     def hotplug(self, vm, console, part):
         """Another disk and another network interface come, and go."""
