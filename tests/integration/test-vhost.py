@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from harness import Process, run, wait_listening, wait_until
-from vhostcase import BLK, BUILD, CHECK, MIB, Backend
+from vhostcase import BLK, BUILD, CHECK, MIB, RELAY, Backend
 
 CAP_DAC_OVERRIDE = 1
 TREE = pathlib.Path(__file__).resolve().parents[2]
@@ -363,6 +363,10 @@ class CommandLine(Backend):
             (("--serial", "x" * 21), "--serial has 21 bytes, more than 20"),
         ):
             self.assertIn(words, run(BLK, *options, check=2).stderr)
+
+    def test_a_relay_that_nobody_has_given_a_socket(self):
+        self.assertIn("descriptor 3 is no listening socket", run(RELAY, "--help", check=2).stderr)
+        self.assertIn("DAEMON [ARGUMENT...]", run(RELAY, check=2).stderr)
 
     def test_a_check_of_nothing_is_none(self):
         for options, words in (

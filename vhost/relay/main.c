@@ -131,6 +131,13 @@ static int take_socket(void) {
         return fd;
 }
 
+static bool has_socket(void) {
+        int listens = 0;
+        socklen_t n = sizeof listens;
+
+        return getsockopt(LISTEN, SOL_SOCKET, SO_ACCEPTCONN, &listens, &n) == 0 && listens;
+}
+
 static int run(struct program *program, char **argv, char **understudy) {
         sd_event *event = NULL;
         int fd = take_socket(), r;
@@ -166,6 +173,10 @@ int main(int argc, char **argv) {
                 }
         if (argc < 2 || !argv[1]) {
                 fputs("xcp-vhost-relay: a program of the storage service's: DAEMON [ARGUMENT...] [-- UNDERSTUDY [ARGUMENT...]]\n", stderr);
+                return 2;
+        }
+        if (!has_socket()) {
+                fprintf(stderr, "xcp-vhost-relay: descriptor %d is no listening socket: this is a program that the storage service starts\n", LISTEN);
                 return 2;
         }
         return run(&program, argv + 1, understudy);
