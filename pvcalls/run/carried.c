@@ -101,8 +101,7 @@ void carried_release(struct carried *carried) {
         carried->socket = xcp_pvcalls_socket_release(carried->socket);
 }
 
-/* Who has come, and was not accepted, sees a reset, as on Linux. */
-static void refuse(struct carried *connection) {
+void carried_refuse(struct carried *connection) {
         connection->socket = xcp_pvcalls_socket_reset(connection->socket);
         carried_end(connection);
 }
@@ -114,11 +113,11 @@ void carried_refuse_all(struct carried *listener) {
                 struct carried *connection = listener->spares;
 
                 listener->spares = connection->next_spare;
-                refuse(connection);
+                carried_refuse(connection);
         }
         for (unsigned port = 0; port < LOOPBACK_PORTS; port++)
                 if (supervisor->by_port[port] && supervisor->by_port[port]->listener == listener)
-                        refuse(supervisor->by_port[port]);
+                        carried_refuse(supervisor->by_port[port]);
 }
 
 void carried_end(struct carried *carried) {

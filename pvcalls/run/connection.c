@@ -132,7 +132,7 @@ static size_t move_in(struct carried *carried, size_t budget) {
         }
         carried->writable = false;
         if (errno != EAGAIN)
-                connection_abort(carried, false);
+                program_reset(carried);
         return 0;
 }
 
@@ -245,7 +245,7 @@ void listener_deliver(struct carried *listener) {
                 }
                 leader->turn = listener == leader ? NULL : listener;
                 if (deliver(listener, connection) < 0)
-                        carried_end(connection);
+                        carried_refuse(connection);     /* its listener has been closed, for example */
         }
 }
 

@@ -145,6 +145,7 @@ int carried_adopt(struct carried *carried, int fd);
 void carried_wait(struct carried *carried, struct call *call);
 void carried_release(struct carried *carried);
 void carried_end(struct carried *carried);
+void carried_refuse(struct carried *connection);        /* who has come and was not accepted sees a reset, as on Linux */
 void carried_refuse_all(struct carried *listener);
 void carried_closings(struct supervisor *supervisor);
 int64_t carried_give_up(struct supervisor *supervisor);

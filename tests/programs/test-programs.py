@@ -238,14 +238,33 @@ print(socket.socket().connect_ex({address}))
         httpd.kill()
         self.wait_tidy()
 
-    def test_a_program_that_is_killed_leaves_nothing(self):
-        httpd = self.start_httpd(8082)
-        with socket.create_connection((self.address, 8082), 20) as one:
-            httpd.kill()
-            one.settimeout(60)
-            self.assertEqual(one.recv(1), b"")
-        wait_until(lambda: not self.backend.sockets(), "the listener to be gone")
+    def start_server(self, port, then):
+        """A program that listens, says so, and does what `then` says, whose `one` is the listener."""
+        script = f"import signal, socket\none = socket.create_server(({self.address!r}, {port}))\n{then}\nsignal.pause()"
+        process = self.start_carried(sys.executable, "-u", "-c", script)
+        self.wait_listening(port)
+        return process
+
+    def wait_nothing_left(self):
+        wait_until(lambda: not self.backend.sockets(), lambda: f"no socket to be left: {self.backend.sockets()}")
         self.wait_tidy()
+
+    def test_a_program_that_is_killed_ends_its_connections(self):
+        server = self.start_server(8082, "two = one.accept()[0]\nprint(two.recv(10))")
+        with socket.create_connection((self.address, 8082), 60) as one:
+            one.send(b"taken")
+            server.wait_output("b'taken'")
+            server.kill()
+            self.assertEqual(one.recv(1), b"")
+        self.wait_nothing_left()
+
+    def test_a_program_that_is_killed_resets_what_it_did_not_accept(self):
+        server = self.start_server(8083, "")
+        with socket.create_connection((self.address, 8083), 60) as one:
+            server.kill()
+            with self.assertRaises(ConnectionResetError):
+                one.recv(1)
+        self.wait_nothing_left()
 
     def test_a_peer_that_never_reads_keeps_nothing(self):
         server = self.stack.enter_context(Server(keep))
