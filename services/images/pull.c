@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Pulling: a task, and the program that gets the image for it. */
+/*
+ * Pulling: the program that gets an image, and the tasks that wait for it.
+ *
+ * Who asks for what is being pulled already waits for that, too. It goes on as long as anybody does.
+ */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,13 +24,21 @@
 #define CANCEL_BOUND_USEC UINT64_C(5000000)
 #define CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:"
 
+/* One task. */
+struct waiter {
+        struct waiter *next;
+        struct pull *pull;
+        struct work *work;
+        char name[NAME_SIZE_MAX + 1];   /* what the image is to be called; empty: nothing new */
+};
+
 struct pull {
         struct pull *next;
         struct images *images;
-        struct work *work;
+        struct waiter *waiters;         /* the first one first; none only before and after */
         struct child *child;
         struct idl_arena arena;
-        const char *source, *name, *checksum;   /* in the arena; checksum may be NULL */
+        const char *source, *checksum;  /* in the arena; checksum may be NULL */
         const char *known_hex;          /* what the source gave last; NULL: nothing is known */
         bool has_facts, is_cached, is_unchanged, is_cancelled;
         struct image_facts facts;
@@ -47,6 +59,15 @@ static void pull_free(struct pull *pull) {
         child_free(pull->child);
         idl_arena_done(&pull->arena);
         free(pull);
+}
+
+static void waiter_free(struct waiter *waiter) {
+        for (struct waiter **p = &waiter->pull->waiters; *p; p = &(*p)->next)
+                if (*p == waiter) {
+                        *p = waiter->next;
+                        break;
+                }
+        free(waiter);
 }
 
 /* What the program says */
@@ -72,8 +93,8 @@ static void on_line(const char *line, void *userdata) {
 
         if (sscanf(line, "progress %llu %llu", &done, &total) == 2) {
                 pull->total = total;
-                if (total > 0)
-                        work_advance(pull->work, 0.95 * (double) done / (double) total);
+                for (struct waiter *waiter = pull->waiters; waiter && total > 0; waiter = waiter->next)
+                        work_advance(waiter->work, 0.95 * (double) done / (double) total);
         } else if (strncmp(line, "image ", 6) == 0) {
                 take_image(pull, line + 6);
         } else if (strncmp(line, "etag ", 5) == 0) {
@@ -124,12 +145,12 @@ static int set_failure(const struct pull *pull, const struct child_end *end, str
 
 /* Ending */
 
-static int make_result(struct pull *pull, const struct image *image, sd_bus_message **ret_result) {
-        const struct xcp_image_pulled pulled = { .image = image->path, .cached = pull->is_cached };
+static int make_result(const struct waiter *waiter, const struct image *image, sd_bus_message **ret_result) {
+        const struct xcp_image_pulled pulled = { .image = image->path, .cached = waiter->pull->is_cached };
         AUTO(sd_bus_message_unrefp) sd_bus_message *result = NULL;
         int r;
 
-        r = work_result_new(pull->work, &result);
+        r = work_result_new(waiter->work, &result);
         if (r >= 0)
                 r = xcp_image_pulled_append(result, &pulled);
         if (r < 0)
@@ -153,7 +174,8 @@ static int take_known(struct pull *pull, struct idl_error *error) {
         return 0;
 }
 
-static int finish(struct pull *pull, const struct child_end *end, sd_bus_message **ret_result, struct idl_error *error) {
+static int finish(struct waiter *waiter, const struct child_end *end, sd_bus_message **ret_result, struct idl_error *error) {
+        struct pull *pull = waiter->pull;
         struct image *image;
         int r;
 
@@ -162,48 +184,66 @@ static int finish(struct pull *pull, const struct child_end *end, sd_bus_message
         r = pull->is_unchanged ? take_known(pull, error) : 0;
         if (r < 0)
                 return r;
-        r = images_keep(pull->images, &pull->facts, pull->source, pull->name, pull->etag, pull->checksum ?: "", &image);
+        r = images_keep(pull->images, &pull->facts, pull->source, waiter->name, pull->etag, pull->checksum ?: "", &image);
         if (r == -ENOENT)
                 return idl_error_set_does_not_exist(error, "image", pull->facts.hex);
-        if (r < 0)
-                return r;
-        if (pull->is_cached)
-                pull->images->n_cached++;
-        else
-                pull->images->n_downloaded++;
-        return make_result(pull, image, ret_result);
+        return r < 0 ? r : make_result(waiter, image, ret_result);
+}
+
+static void end_task(struct waiter *waiter, const struct child_end *end, uint64_t *counter) {
+        AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
+        AUTO(sd_bus_message_unrefp) sd_bus_message *result = NULL;
+        struct images *images = waiter->pull->images;
+        int r;
+
+        if (waiter->pull->is_cancelled && !child_end_good(end)) {
+                work_fail_cancelled(waiter->work);
+                return;
+        }
+        r = finish(waiter, end, &result, &error);
+        if (r < 0) {
+                images->n_failed++;
+                work_fail(waiter->work, r, &error);
+        } else {
+                (*counter)++;
+                work_succeed(waiter->work, result);
+        }
 }
 
 static void on_end(const struct child_end *end, void *userdata) {
-        AUTO(idl_error_done) struct idl_error error = IDL_ERROR_NULL;
-        AUTO(sd_bus_message_unrefp) sd_bus_message *result = NULL;
         struct pull *pull = userdata;
-        int r;
+        bool is_first = true;
 
-        if (pull->is_cancelled && !child_end_good(end)) {
-                work_fail_cancelled(pull->work);
-                pull_free(pull);
-                return;
-        }
-        r = finish(pull, end, &result, &error);
-        if (r < 0) {
-                pull->images->n_failed++;
-                work_fail(pull->work, r, &error);
-        } else {
-                work_succeed(pull->work, result);
+        while (pull->waiters) {
+                bool is_known = !is_first || pull->is_cached || pull->is_unchanged;
+
+                end_task(pull->waiters, end, is_known ? &pull->images->n_cached : &pull->images->n_downloaded);
+                waiter_free(pull->waiters);
+                is_first = false;
         }
         pull_free(pull);
 }
 
 static void on_cancel(void *userdata) {
-        struct pull *pull = userdata;
+        struct waiter *waiter = userdata;
+        struct pull *pull = waiter->pull;
 
+        if (pull->waiters->next) {      /* others want it still */
+                work_fail_cancelled(waiter->work);
+                waiter_free(waiter);
+                return;
+        }
         pull->is_cancelled = true;
         child_kill(pull->child);
 }
 
 static void on_interrupt(void *userdata) {
-        pull_free(userdata);
+        struct waiter *waiter = userdata;
+        struct pull *pull = waiter->pull;
+
+        waiter_free(waiter);
+        if (!pull->waiters)
+                pull_free(pull);
 }
 
 /* Beginning */
@@ -246,13 +286,16 @@ static int check_options(const struct xcp_pull_options *options, struct idl_erro
         return 0;
 }
 
-static int check_others(struct images *images, const char *source, struct idl_error *error) {
-        if (images->n_pulls >= PULLS_MAX)
-                return idl_error_set_limit_exceeded(error, "pulls", images->n_pulls + 1, PULLS_MAX);
-        for (const struct pull *pull = images->pulls; pull; pull = pull->next)
+/* What is being pulled, by its source. */
+static struct pull *find_pull(struct images *images, const char *source) {
+        for (struct pull *pull = images->pulls; pull; pull = pull->next)
                 if (strcmp(pull->source, source) == 0)
-                        return idl_error_set_busy(error, "source", source, work_path(pull->work));
-        return 0;
+                        return pull;
+        return NULL;
+}
+
+static bool is_same(const struct pull *pull, const char *checksum) {
+        return !pull->is_cancelled && (pull->checksum && checksum ? strcmp(pull->checksum, checksum) == 0 : !pull->checksum && !checksum);
 }
 
 /* The program's arguments: what is known of the source saves the download. */
@@ -280,12 +323,14 @@ static int start_child(struct pull *pull) {
                            &listener, pull);
 }
 
-static int start(struct pull *pull, struct idl_call *call, struct idl_error *error) {
+static int wait_for(struct pull *pull, struct idl_call *call, const char *name, const char **ret_path, struct idl_error *error) {
+        struct waiter *waiter = calloc(1, sizeof *waiter), **last = &pull->waiters;
         int r;
 
-        r = start_child(pull);
-        if (r < 0)
-                return r;
+        if (!waiter)
+                return -ENOMEM;
+        waiter->pull = pull;
+        snprintf(waiter->name, sizeof waiter->name, "%s", name);
         r = work_begin(service_tasks(pull->images->service), call,
                        &(struct work_kind) {
                                .description = idl_arena_printf(&pull->arena, "Pull %.160s", pull->source),
@@ -293,8 +338,37 @@ static int start(struct pull *pull, struct idl_call *call, struct idl_error *err
                                .cancel_bound_usec = CANCEL_BOUND_USEC,
                                .interrupt = on_interrupt,
                        },
-                       pull, error, &pull->work);
-        return r < 0 ? r : work_run(pull->work);
+                       waiter, error, &waiter->work);
+        if (r < 0) {
+                free(waiter);
+                return r;
+        }
+        while (*last)
+                last = &(*last)->next;
+        *last = waiter;
+        *ret_path = work_path(waiter->work);
+        return work_run(waiter->work);
+}
+
+static int pull_new(struct images *images, const char *source, const char *checksum, struct pull **ret_pull, struct idl_error *error) {
+        struct pull *pull;
+        int r;
+
+        if (images->n_pulls >= PULLS_MAX)
+                return idl_error_set_limit_exceeded(error, "pulls", images->n_pulls + 1, PULLS_MAX);
+        pull = calloc(1, sizeof *pull);
+        if (!pull)
+                return -ENOMEM;
+        pull->images = images;
+        pull->source = idl_arena_printf(&pull->arena, "%s", source);
+        pull->checksum = checksum ? idl_arena_printf(&pull->arena, "%s", checksum) : NULL;
+        r = pull->source && (pull->checksum || !checksum) ? start_child(pull) : -ENOMEM;
+        if (r < 0) {
+                pull_free(pull);
+                return r;
+        }
+        *ret_pull = pull;
+        return 0;
 }
 
 int pull_begin(struct images *images, struct idl_call *call, const char *source, const struct xcp_pull_options *options, const char **ret_path,
@@ -305,18 +379,16 @@ int pull_begin(struct images *images, struct idl_call *call, const char *source,
         r = check_source(source, error);
         if (r >= 0)
                 r = check_options(options, error);
-        if (r >= 0)
-                r = check_others(images, source, error);
         if (r < 0)
                 return r;
-        pull = calloc(1, sizeof *pull);
-        if (!pull)
-                return -ENOMEM;
-        pull->images = images;
-        pull->source = idl_arena_printf(&pull->arena, "%s", source);
-        pull->name = idl_arena_printf(&pull->arena, "%s", options->name);
-        pull->checksum = options->checksum ? idl_arena_printf(&pull->arena, "%s", options->checksum) : NULL;
-        r = pull->source && pull->name && (pull->checksum || !options->checksum) ? start(pull, call, error) : -ENOMEM;
+        pull = find_pull(images, source);
+        if (pull)
+                return is_same(pull, options->checksum) ? wait_for(pull, call, options->name, ret_path, error)
+                                                        : idl_error_set_busy(error, "source", source, work_path(pull->waiters->work));
+        r = pull_new(images, source, options->checksum, &pull, error);
+        if (r < 0)
+                return r;
+        r = wait_for(pull, call, options->name, ret_path, error);
         if (r < 0) {
                 pull_free(pull);
                 return r;
@@ -324,6 +396,5 @@ int pull_begin(struct images *images, struct idl_call *call, const char *source,
         pull->next = images->pulls;
         images->pulls = pull;
         images->n_pulls++;
-        *ret_path = work_path(pull->work);
         return 0;
 }

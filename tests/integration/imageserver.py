@@ -38,7 +38,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         server.requests.append((self.path, self.headers.get("Range")))
-        if server.password and not server.token and self.path.startswith("/v2/") and not self.knows_password():
+        server.authorizations.append(self.headers.get("Authorization"))
+        answers = server.answers.get(self.path)
+        answer = answers.pop(0) if answers else None
+        if answer:
+            status, body, headers = answer(self) if callable(answer) else answer
+            self.wfile.write(self.answer(status, body, **headers))
+        elif server.password and not server.token and self.path.startswith("/v2/") and not self.knows_password():
             self.wfile.write(self.answer(401, WWW_Authenticate='Basic realm="test"'))
         elif self.path.startswith("/token?") and server.password and not self.knows_password():
             self.wfile.write(self.answer(401, b'{"errors": []}'))
@@ -102,7 +108,8 @@ class Server(http.server.ThreadingHTTPServer):
 
     def __init__(self, test, certificate=None):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.redirects, self.requests = {}, {}, []
+        self.files, self.redirects, self.requests, self.authorizations = {}, {}, [], []
+        self.answers = {}  # of a path, the next ones: (status, body, headers), or what makes that of the handler, or None for what is usual
         self.ranges = self.etags = True
         self.token = False
         self.password = None  # USER:PASSWORD, without which there is no token, or, if none is wanted, nothing

@@ -170,6 +170,45 @@ class Http(ImagesTest):
         self.failed(self.begin(self.server.url + "/file"), "Unreachable")
         self.assertEqual(self.images(), [])
 
+    def test_a_server_that_is_busy_is_asked_again(self):
+        """Unless it wants that so late that nobody would wait for it."""
+        self.server.answers["/disk.raw"] = [(503, b"", {})]
+        self.assertEqual(self.content(self.pull(self.source)[0]), self.data)
+        self.server.answers["/other"] = [(429, b"", {"Retry-After": "3600"})]
+        self.failed(self.begin(self.server.url + "/other"), "Unreachable", "status 429, and wants to be asked again in 3600 s")
+
+    def test_answers_that_are_not_believed(self):
+        self.server.files["/page"] = b"<html>"
+        page = (200, b"<html>", {"Content-Type": "text/html"})
+        for answer, error, words in (((302, b"", {}), "Unreachable", "status 302, and with no image"), ((204, b"", {}), "Unreachable", "status 204"),
+                                     ((206, b"a part", {"Content-Range": "bytes 0-5/9"}), "Corrupt", "a part (bytes 0-5/9) where all was asked for"),
+                                     ((403, b"", {}), "Unreachable", "does not give it to us"), (page, "Corrupt", "page for people (text/html)")):
+            with self.subTest(answer=answer[0]):
+                self.server.answers["/page"] = [answer]
+                self.failed(self.begin(self.server.url + "/page"), error, words)
+                self.assertEqual(self.files("images"), [])
+        self.server.answers["/page"] = [page]
+        self.pull(self.server.url + "/page", checksum=sha256(b"<html>"))
+
+    def test_a_part_of_something_else(self):
+        """With another entity tag, though it was asked for by the one that was there; and one that ends before its end."""
+        def first(handler):
+            return int(handler.headers["Range"][6:-1])
+
+        def of_another(handler):
+            return 206, self.data[::-1][first(handler):], {"Content-Range": f"bytes {first(handler)}-{3 * MIB - 1}/{3 * MIB}", "ETag": '"other"'}
+
+        def short(handler):
+            return 206, self.data[first(handler):][:10], {"Content-Range": f"bytes {first(handler)}-{first(handler) + 9}/{3 * MIB}"}
+
+        for part in of_another, short:
+            with self.subTest(part=part.__name__):
+                self.server.cuts = [MIB]
+                self.server.answers["/disk.raw"] = [None, part]
+                image, cached = self.pull(self.source)
+                self.assertEqual((self.content(image), cached), (self.data, False))
+                self.caller.call(image, IMAGE, "Remove")
+
     def test_redirects_are_followed(self):
         self.server.redirects["/moved"] = self.source
         self.assertEqual(self.content(self.pull(self.server.url + "/moved")[0]), self.data)
@@ -229,7 +268,7 @@ class Limits(ImagesTest):
         self.assertRegex(second, r"^bytes=5\d{3}-$")
         self.server.add_layer(self.data)
         self.server.drips = [0]
-        self.failed(self.begin(f"oci+http://127.0.0.1:{self.server.port}/vm:1"), "Unreachable", "Less than 20000 bytes/sec transferred the last 1 seconds")
+        self.failed(self.begin(f"oci+http://127.0.0.1:{self.server.port}/vm:1"), "Unreachable", "timed out")
 
     def test_what_is_larger_than_an_image_may_be(self):
         """By what the server says, without that, and by what comes out of it."""
@@ -316,6 +355,31 @@ class Registry(RegistryTest):
         self.server.add_layer(self.data, index=True)
         self.assertEqual(self.content(self.pull(self.oci("vm:1"))[0]), self.data)
         self.assertIn("/token?service=test&scope=repository:vm:pull", [path for path, _ in self.requests()])
+
+    def test_a_registry_that_is_busy_is_asked_again(self):
+        self.server.token = True
+        self.server.add_layer(self.data)
+        token = "/token?service=test&scope=repository:vm:pull"
+        self.server.answers = {"/v2/vm/manifests/1": [None, (429, b"", {"Retry-After": "1"})], token: [(503, b"", {})]}
+        self.assertEqual(self.content(self.pull(self.oci("vm:1"))[0]), self.data)
+        self.server.answers["/v2/vm/manifests/1"] = [(429, b"", {"Retry-After": "900"})]
+        self.failed(self.begin(self.oci("vm:1")), "Unreachable", "to be asked again in 900 s")
+
+    def test_a_token_that_expires_meanwhile(self):
+        """Another is asked for; once."""
+        self.server.token = True
+        self.server.add_layer(self.data)
+        blob = f"/v2/vm/blobs/{sha256(self.data)}"
+        refusal = (401, b"", {"WWW-Authenticate": f'Bearer realm="{self.server.url}/token",service="again"'})
+        self.server.cuts = [MIB * 10, MIB]  # the manifest is whole
+        self.server.answers[blob] = [None, refusal]
+        image, _ = self.pull(self.oci("vm:1"))
+        self.assertEqual(self.content(image), self.data)
+        asked = [(path, part is not None) for path, part in self.requests()][-4:]
+        self.assertEqual(asked, [(blob, False), (blob, True), ("/token?service=again", False), (blob, True)])
+        self.caller.call(image, IMAGE, "Remove")
+        self.server.answers[blob] = [refusal, refusal]
+        self.failed(self.begin(self.oci("vm:1")), "Unreachable", "status 401")
 
     def test_a_blob_that_breaks_off_is_gone_on_with(self):
         self.server.etags = False  # its digest is enough
@@ -448,6 +512,24 @@ class Credentials(RegistryTest):
             self.server.token = token
             self.failed(self.begin(self.oci("vm:1")), "Unreachable", "does not take")
 
+    def test_another_server_gets_none(self):
+        """Neither the token, by a redirect, nor the password, though it asks for that."""
+        other = Server(self)
+        other.password, other.token = "ann:s3cret", True
+        host = f"127.0.0.1:{self.server.port}"
+        self.server.password, self.server.token = "ann:s3cret", True
+        self.server.add_layer(self.data)
+        self.use({host: self.encoded("ann:s3cret")})
+        blob = f"/v2/vm/blobs/{sha256(self.data)}"
+        other.files["/blob"] = self.data
+        redirect = (307, b"", {"Location": other.url + "/blob"})
+        self.server.answers[blob] = [redirect]
+        self.assertEqual(self.content(self.pull(self.oci("vm:1"))[0]), self.data)
+        self.server.answers["/v2/vm/manifests/2"] = [(307, b"", {"Location": other.url + "/v2/vm/manifests/2"})]
+        self.failed(self.begin(self.oci("vm:2")), "Unreachable", "sends us to another server")
+        self.assertEqual(other.requests, [("/blob", None), ("/v2/vm/manifests/2", None)])
+        self.assertEqual(other.authorizations, [None, None])
+
     def test_files_that_are_not_of_use(self):
         self.server.add_layer(self.data)
         host = f"127.0.0.1:{self.server.port}"
@@ -480,9 +562,27 @@ class Keeping(ImagesTest):
     def test_one_source_is_pulled_once_at_a_time(self):
         self.server.stand_still_after = 1000
         task = self.begin(self.source)
-        self.assertIn(task.path, self.refused("Busy", self.begin, self.source))
+        self.assertIn(task.path, self.refused("Busy", self.begin, self.source, checksum=sha256(self.data)))
+        others = [self.begin(self.source, name=name) for name in ("one", "two")]
         task.cancel()
         self.failed(task, "Cancelled", state="Cancelled")
+        self.server.go_on.set()
+        self.server.stand_still_after = None
+        image = self.done(others[0])["image"]
+        self.assertEqual(self.done(others[1])["image"], image)
+        self.assertEqual((self.content(image), self.get(image, "Name")), (self.data, "two"))
+        self.assertEqual([part for _, part in self.requests() if part is None], [None])
+        # Nobody waits for it any more.
+        self.caller.call(image, IMAGE, "Remove")
+        self.server.go_on.clear()
+        self.server.stand_still_after = 1000
+        tasks = [self.begin(self.source) for _ in range(3)]
+        for task in tasks:
+            task.cancel()
+            self.failed(task, "Cancelled", state="Cancelled")
+        self.server.stand_still_after = None
+        self.server.go_on.set()
+        self.pull(self.source)
 
     def test_images_outlive_the_service(self):
         image, _ = self.pull(self.source, name="one")

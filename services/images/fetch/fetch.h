@@ -79,6 +79,10 @@ struct download {
         uint64_t size_max;              /* what it was said to have, and more is not taken; 0: any */
         bool is_archive;                /* the image is in it */
         const char *ca_file;            /* NULL: those of the system */
+
+        /* Shows anew who asks, after a refusal, whose WWW-Authenticate that is; NULL: there is no way. -1: it has failed, and said so. */
+        int (*renew)(struct download *download, const char *challenge);
+        const struct oci_reference *reference;  /* of renew() */
 };
 
 /* The user and password that a file has for a registry, if it has some. -1: it has failed, and said so. */
@@ -94,9 +98,10 @@ struct response {
         char *body;                     /* with a NUL behind; owned */
         size_t n_body;
         char challenge[1024];           /* WWW-Authenticate */
+        bool is_elsewhere;              /* of another server than the one that was asked: it has redirected us */
 };
 
-/* A small thing, into memory. accept: NULL, or the value of the header. -1: no answer, and it has said so. */
+/* A small thing, into memory. accept: NULL, or the value of the header. -1: no answer in its time, or that of a server that has trouble, and it has said so. */
 int http_get(const struct download *download, const char *url, const char *accept, struct response *ret_response);
 void response_done(struct response *response);
 

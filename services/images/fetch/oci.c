@@ -85,7 +85,8 @@ static int fail_credentials(const struct download *download, const struct oci_re
                                : fail(FAILURE_UNREACHABLE, "the registry asks for a user and password, and there are none for %s", oci->host);
 }
 
-static int get_token(struct download *download, const struct oci_reference *oci, const char *challenge) {
+/* Shows who asks, as the challenge wants it. */
+static int answer_challenge(struct download *download, const struct oci_reference *oci, const char *challenge) {
         struct download asking = *download;
         char realm[1024], value[512], url[2048];
         struct response response;
@@ -128,7 +129,7 @@ static int check_digest(const struct response *response, const char *reference) 
         return strcmp(hex, reference + 7) == 0 ? 0 : fail(FAILURE_CORRUPT, "the manifest is of sha256:%s, not of %s", hex, reference);
 }
 
-/* A manifest or index, by tag or digest. Asks for a token at the first refusal. */
+/* A manifest or index, by tag or digest. Asks for a token at the first refusal; but what another server wants, the password is not sent for. */
 static int get_manifest(struct download *download, const struct oci_reference *oci, const char *reference, struct json_object **ret_json) {
         struct response response;
         char url[1024];
@@ -137,13 +138,15 @@ static int get_manifest(struct download *download, const struct oci_reference *o
         snprintf(url, sizeof url, "%s://%s/v2/%s/manifests/%s", oci->plain_http ? "http" : "https", oci->host, oci->repository, reference);
         if (http_get(download, url, ACCEPT, &response) < 0)
                 return -1;
-        if (response.status == 401 && !*download->token && !download->sends_password) {
-                r = get_token(download, oci, response.challenge);
+        if (response.status == 401 && !*download->token && !download->sends_password && !response.is_elsewhere) {
+                r = answer_challenge(download, oci, response.challenge);
                 response_done(&response);
                 if (r < 0 || http_get(download, url, ACCEPT, &response) < 0)
                         return -1;
         }
-        if (response.status == 404)
+        if (response.status == 401 && response.is_elsewhere)
+                r = fail(FAILURE_UNREACHABLE, "the registry %s sends us to another server, which wants to know who asks", oci->host);
+        else if (response.status == 404)
                 r = fail(FAILURE_MISSING, "the registry has no %s of %s", reference, oci->repository);
         else if (response.status == 401 || response.status == 403)
                 r = fail_credentials(download, oci);
@@ -208,10 +211,19 @@ static int take_manifest(struct download *download, const struct oci_reference *
         return take_layer(download, oci, json_object_array_get_idx(layers, 0));
 }
 
+/* Tokens are good for some minutes, which a download may take longer than. */
+static int renew(struct download *download, const char *challenge) {
+        download->token[0] = '\0';
+        download->sends_password = false;
+        return answer_challenge(download, download->reference, challenge);
+}
+
 int oci_resolve(const struct oci_reference *reference, struct download *download) {
         struct json_object *json = NULL, *manifests;
         int r;
 
+        download->reference = reference;
+        download->renew = renew;
         r = get_manifest(download, reference, reference->reference, &json);
         if (r < 0)
                 return r;

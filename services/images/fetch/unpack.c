@@ -18,6 +18,7 @@
 #include <zstd.h>
 
 #include "fetch.h"
+#include "foreign.h"
 #include "pull-limits.h"
 #include "qcow2-header.h"
 
@@ -105,8 +106,8 @@ static bool is_compressed(int fd) {
 int describe(int fd, const char *digest, bool cached) {
         static uint8_t header[QCOW2_HEADER_MAX];
         struct qcow2_header qcow2 = {};
+        const char *reason, *foreign;
         struct stat st;
-        const char *reason;
         ssize_t n;
 
         n = pread(fd, header, sizeof header, 0);
@@ -114,6 +115,9 @@ int describe(int fd, const char *digest, bool cached) {
                 return fail_errno("read the image");
         if (n == 0)
                 return fail(FAILURE_CORRUPT, "there is nothing in it");
+        foreign = foreign_format(header, (size_t) n);
+        if (foreign)
+                return fail(FAILURE_UNSUPPORTED, "%s", foreign);
         if (n < 4 || memcmp(header, "QFI\xfb", 4) != 0)
                 printf("image %s raw %llu %llu %d\n", digest, (unsigned long long) st.st_size, (unsigned long long) st.st_size, cached);
         else if (qcow2_header_decode(header, (size_t) n, &qcow2, &reason) < 0)
