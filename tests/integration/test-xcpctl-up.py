@@ -55,7 +55,7 @@ class UpTest(XenopsdTest):
 
     def refused(self, *words):
         result = self.xcpctl(*words, check=1)
-        self.assertEqual(result.stdout, "")
+        self.assertEqual([line for line in result.stdout.splitlines() if not line.startswith(("VM ", "web "))], [])  # those that were done before
         return result.stderr
 
     def change(self, old, new):
@@ -91,7 +91,9 @@ class Up(UpTest):
         self.change("128MiB", "64MiB")
         self.change("- user", "- user\n      - { name: second, network: br0 }")
         self.change("size: 20MiB }", "size: 30MiB }\n      - { name: data, size: 1MiB }")
-        self.assertEqual(self.up()["web"], ("changed", "Running"))
+        web, db = self.json("up", self.file)
+        self.assertEqual((web["action"], web["state"], db["changes"]), ("changed", "Running", []))
+        self.assertEqual(web["changes"], ["disks.root.size", "description", "memory", "disks.data", "network_interfaces.second"])
         self.assertEqual(self.up()["web"], ("unchanged", "Running"))
         spec = self.json("vm", "spec", "web")
         self.assertEqual((spec["description"], spec["memory"]), ("another", 64 << 20))
@@ -116,6 +118,12 @@ class Up(UpTest):
         self.change("nonsense", "02:00:00:00:00:01")
         self.assertEqual(self.up()["web"], ("created", "Running"))
         self.assertEqual(self.disks(), disks)
+
+    def test_tells_what_was_done_before_an_error(self):
+        self.change("start: false", "start: false\n    disks: [ nobodys ]")
+        result = self.xcpctl("up", self.file, check=1)
+        self.assertEqual([line.split() for line in result.stdout.splitlines()], [["VM", "ACTION", "STATE", "CHANGES"], ["web", "created", "Running", "-"]])
+        self.assertIn("vms.yaml:16:14: there is no VDI 'nobodys'", result.stderr)
 
     def test_names_the_line_of_a_disk_that_is_not_there(self):
         self.change("size: 20MiB }", "size: 20MiB }\n      - nobodys")
@@ -226,11 +234,15 @@ class Seed(UpTest):
         self.assertIn("vms.yaml:17:7: cloud_init of db is not what the VM was made with", self.refused("up", self.file))
         self.assertEqual(self.disks(), disks)
         self.down()
+        known = self.home / "xcpctl/keys/db.known_hosts"
+        known.write_text("what the old guest has shown")
         self.assertEqual(self.up()["db"], ("created", "Halted"))
+        self.assertFalse(known.exists())
         self.assertNotEqual(self.disks()["db-seed"], disks["db-seed"])
         self.assertEqual(json.loads(self.read("meta-data"))["local-hostname"], "db2")
+        known.write_text("what the old guest has shown")
         self.down("--disks")
-        self.assertEqual(self.disks(), {})
+        self.assertEqual((self.disks(), known.exists()), ({}, False))
 
     def test_mistakes_are_told_with_their_lines(self):
         self.change("user: ann", "users: ann")

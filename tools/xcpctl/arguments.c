@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "command-suggest.h"
 #include "contract.h"
 #include "quantity.h"
+#include "suggest.h"
 
 #define COMMAND_WORDS_MAX 3u            /* vm disk add */
 
@@ -116,16 +118,24 @@ static bool take_value(struct parser *parser, const struct parameter *parameter,
         return true;
 }
 
-/* One that there is not: perhaps it is an argument's name, or a part of another's. */
+/* One that there is not: perhaps it is an argument's name, or a part of another's, or nearly another. */
 static bool refuse_option(const struct parameters *parameters, const char *name, GError **error) {
         const char *word = name + strspn(name, "-"), *near = NULL;
+        g_autoptr(GPtrArray) options = g_ptr_array_new();
         const struct parameter *parameter;
 
-        for (unsigned i = 0; *word && (parameter = parameters_at(parameters, i)); i++)
-                if (parameter_is_option(parameter))
-                        near = near || strlen(word) < 3 || !strstr(parameter->name, word) ? near : parameter->name;
-                else if (g_ascii_strcasecmp(parameter->name, word) == 0)
-                        return refuse(error, "there is no option %s here: %s is written alone", name, parameter->name);
+        for (unsigned i = 0; *word && (parameter = parameters_at(parameters, i)); i++) {
+                if (!parameter_is_option(parameter)) {
+                        if (g_ascii_strcasecmp(parameter->name, word) == 0)
+                                return refuse(error, "there is no option %s here: %s is written alone", name, parameter->name);
+                        continue;
+                }
+                near = near || strlen(word) < 3 || !strstr(parameter->name, word) ? near : parameter->name;
+                g_ptr_array_add(options, (char *) parameter->name);
+        }
+        g_ptr_array_add(options, NULL);
+        if (!near)
+                near = suggest_near(name, (const char *const *) options->pdata);
         return near ? refuse(error, "there is no option %s here; did you mean %s?", name, near) : refuse(error, "there is no option %s here", name);
 }
 
@@ -176,6 +186,16 @@ static bool take(struct parser *parser, unsigned limit, GError **error) {
         return true;
 }
 
+/* words: those before, which are a group's. */
+static bool refuse_command(const char *longer, const char *words, GError **error) {
+        g_autofree char *near = command_suggest(longer);
+
+        if (near)
+                return refuse(error, "there is no command '%.64s'; did you mean %s?", longer, near);
+        return *words ? refuse(error, "there is no command '%.64s'; xcpctl %s --help lists those there are", longer, words)
+                      : refuse(error, "there is no command '%.64s'", longer);
+}
+
 /* Finds the command that the next words are. Options of all commands may stand between them. */
 static bool take_command(struct parser *parser, GError **error) {
         struct arguments *arguments = parser->arguments;
@@ -191,8 +211,7 @@ static bool take_command(struct parser *parser, GError **error) {
                 longer = i == 0 ? g_strdup(parser->positional->pdata[i]) : g_strconcat(words, " ", (char *) parser->positional->pdata[i], NULL);
                 arguments->command = command_find(longer);
                 if (!arguments->command && !command_is_group(longer))
-                        return i == 0 ? refuse(error, "there is no command '%.64s'", longer)
-                                      : refuse(error, "there is no command '%.64s'; xcpctl %s --help lists those there are", longer, words);
+                        return refuse_command(longer, words, error);
                 g_free(words);
                 words = g_steal_pointer(&longer);
                 if (arguments->command)

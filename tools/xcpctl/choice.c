@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "suggest.h"
 
 #define NAME_SHOWN 64                   /* bytes of a name in a message */
 
@@ -65,6 +66,20 @@ static void refuse_ambiguous(const GPtrArray *found, const char *kind, const cha
         context_fail(error, CONTEXT_ERROR_FAILED, "'%.*s' is ambiguous, it could be each of the %ss %s", NAME_SHOWN, text, kind, list->str);
 }
 
+static void refuse_missing(const GPtrArray *candidates, const char *kind, const char *text, GError **error) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+        const char *near;
+
+        for (unsigned i = 0; i < candidates->len; i++)
+                g_ptr_array_add(names, ((const struct candidate *) candidates->pdata[i])->name);
+        g_ptr_array_add(names, NULL);
+        near = suggest_near(text, (const char *const *) names->pdata);
+        if (near)
+                context_fail(error, CONTEXT_ERROR_MISSING, "there is no %s '%.*s'; did you mean %s?", kind, NAME_SHOWN, text, near);
+        else
+                context_fail(error, CONTEXT_ERROR_MISSING, "there is no %s '%.*s'", kind, NAME_SHOWN, text);
+}
+
 const struct candidate *choice_make(const GPtrArray *candidates, const char *kind, const char *text, GError **error) {
         static const fits_t ways[] = { has_uuid, has_name, begins_uuid };
         g_autoptr(GPtrArray) found = g_ptr_array_new();
@@ -74,7 +89,7 @@ const struct candidate *choice_make(const GPtrArray *candidates, const char *kin
         if (found->len == 1)
                 return found->pdata[0];
         if (found->len == 0)
-                context_fail(error, CONTEXT_ERROR_FAILED, "there is no %s '%.*s'", kind, NAME_SHOWN, text);
+                refuse_missing(candidates, kind, text, error);
         else
                 refuse_ambiguous(found, kind, text, error);
         return NULL;

@@ -21,6 +21,7 @@ enum context_error {
         CONTEXT_ERROR_USAGE,            /* the arguments do not make sense after all: exit status 2 */
         CONTEXT_ERROR_LEFT,             /* a task goes on, and nobody waits for it: exit status 3 */
         CONTEXT_ERROR_FAILED,
+        CONTEXT_ERROR_MISSING,          /* what was named is not there */
         CONTEXT_ERROR_NO,               /* the answer, which is printed, is no: exit status 4, and nothing more is said */
 };
 

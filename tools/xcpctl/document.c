@@ -10,6 +10,8 @@ struct reader {
         yaml_parser_t parser;
         yaml_event_t event;             /* the one that is looked at */
         struct problems *problems;
+        const uint8_t *data;
+        size_t n;
         unsigned depth;
 };
 
@@ -23,11 +25,41 @@ static struct place here(const struct reader *reader) {
         return place_of(reader->event.start_mark);
 }
 
+/* Of bytes that are no text, libyaml only says how many there are before. */
+static struct place place_of_offset(const struct reader *reader, size_t offset) {
+        struct place place = { 1, 1 };
+
+        for (size_t i = 0; i < offset && i < reader->n; i++) {
+                if (reader->data[i] == '\n') {
+                        place.line++;
+                        place.column = 1;
+                } else if ((reader->data[i] & 0xc0) != 0x80) {  /* the first byte of a character, in UTF-8 */
+                        place.column++;
+                }
+        }
+        return place;
+}
+
+static void add_encoding_problem(const struct reader *reader) {
+        const yaml_parser_t *parser = &reader->parser;
+        const char *text = parser->problem ? parser->problem : "it cannot be read";
+        bool is_utf16 = reader->n > 1 && (memcmp(reader->data, "\xff\xfe", 2) == 0 || memcmp(reader->data, "\xfe\xff", 2) == 0);
+
+        problems_add(reader->problems, place_of_offset(reader, parser->problem_offset),
+                     strstr(text, "UTF") ? g_strdup_printf("save the file in UTF-8%s", is_utf16 ? " instead of UTF-16" : "") : NULL, "this is no YAML: %s",
+                     text);
+}
+
 /* What libyaml says is for programmers; the most frequent mistakes get a hint. */
 static void add_syntax_problem(struct reader *reader) {
         const yaml_parser_t *parser = &reader->parser;
         const char *text = parser->problem ? parser->problem : "it cannot be read";
         char *hint = NULL;
+
+        if (parser->error == YAML_READER_ERROR) {
+                add_encoding_problem(reader);
+                return;
+        }
 
         if (strstr(text, "cannot start any token"))
                 hint = g_strdup("indent with spaces, not with tabs, and put a value that begins with a special character in quotes");
@@ -222,11 +254,11 @@ static struct document_node *read_document(struct reader *reader) {
 }
 
 struct document_node *document_parse(const char *data, size_t n, struct problems *problems) {
-        struct reader reader = { .problems = problems };
+        struct reader reader = { .problems = problems, .data = (const uint8_t *) data, .n = n };
         struct document_node *root;
 
         if (n > DOCUMENT_SIZE_MAX) {
-                problems_add(problems, (struct place) { 1, 1 }, NULL, "it has %zu bytes, and at most %u are taken", n, DOCUMENT_SIZE_MAX);
+                problems_add(problems, (struct place) { 1, 1 }, NULL, "it has more than %u bytes, which are the most that are taken", DOCUMENT_SIZE_MAX);
                 return NULL;
         }
         if (!yaml_parser_initialize(&reader.parser))

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "contract.h"
+#include "node-value.h"
 #include "objects.h"
+#include "problems.h"
 #include "result.h"
 #include "value.h"
 
@@ -27,13 +29,29 @@ static GVariant *parse(const struct contract_value *property, const char *text, 
         GVariant *value;
 
         if (named && !contract_member(named->members, text)) {
-                context_fail(error, CONTEXT_ERROR_USAGE, "%s: there is no '%.64s'", property->name, text);
+                g_autofree const char **names = node_names(named->members, NULL);
+                g_autofree char *hint = problems_suggest(text, names);
+
+                context_fail(error, CONTEXT_ERROR_USAGE, "%s: there is no '%.64s'; %s", property->name, text, hint);
                 return NULL;
         }
         value = value_parse(text, G_VARIANT_TYPE(signature_of(property)), NULL, &problem);
         if (!value)
                 context_fail(error, CONTEXT_ERROR_USAGE, "%s: %s", property->name, problem->message);
         return value;
+}
+
+/* Those that can be set, for one that cannot, or that there is not. */
+static bool refuse_property(const char *interface, const char *name, GError **error) {
+        g_autoptr(GPtrArray) names = g_ptr_array_new();
+        g_autofree char *hint = NULL;
+
+        for (const struct contract_value *one = contract_interface(interface)->properties; one->name; one++)
+                if (one->flag)
+                        g_ptr_array_add(names, (char *) one->name);
+        g_ptr_array_add(names, NULL);
+        hint = problems_suggest(name, (const char *const *) names->pdata);
+        return context_fail(error, CONTEXT_ERROR_USAGE, "'%.64s' is no property that can be set; %s", name, hint);
 }
 
 bool property_set(struct context *context, enum parameter_kind kind, const char *object, const char *name, const char *text, GError **error) {
@@ -43,7 +61,7 @@ bool property_set(struct context *context, enum parameter_kind kind, const char 
         g_autoptr(GVariant) value = NULL;
 
         if (!property || !property->flag)
-                return context_fail(error, CONTEXT_ERROR_USAGE, "'%.64s' is no property that can be set", name);
+                return refuse_property(interface, name, error);
         value = parse(property, text, error);
         path = value ? objects_find(context, kind, NULL, object, error) : NULL;
         return path && client_set_property(context, service, path, interface, name, value, error);

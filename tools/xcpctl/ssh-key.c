@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <glib/gstdio.h>
+
 #include "context.h"
 
 char *ssh_key_path(const char *vm, GError **error) {
@@ -13,6 +15,17 @@ char *ssh_key_path(const char *vm, GError **error) {
                 return NULL;
         }
         return g_build_filename(g_get_user_data_dir(), "xcpctl", "keys", vm, NULL);
+}
+
+char *ssh_key_known_hosts(const char *path) {
+        return g_strconcat(path, ".known_hosts", NULL);
+}
+
+void ssh_key_forget_guest(const char *vm) {
+        g_autofree char *path = ssh_key_path(vm, NULL), *known = path ? ssh_key_known_hosts(path) : NULL;
+
+        if (known)
+                g_unlink(known);
 }
 
 bool ssh_key_make_directory(const char *path, GError **error) {

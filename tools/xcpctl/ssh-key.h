@@ -14,6 +14,12 @@
 /* Where a VM's private key is, whether it is there or not; NULL with an error if its name cannot be a file's. To be freed. */
 char *ssh_key_path(const char *vm, GError **error);
 
+/* Where ssh keeps what the VM's guest has shown of itself, by the key's path. To be freed. */
+char *ssh_key_known_hosts(const char *path);
+
+/* The next login takes what the guest shows: it is another one. */
+void ssh_key_forget_guest(const char *vm);
+
 /* Makes the directory that a key of this path is in, unless it is there. ssh notes there which host keys guests have. */
 bool ssh_key_make_directory(const char *path, GError **error);
 

@@ -98,6 +98,21 @@ static void test_misuse_is_refused(void) {
         check_refused(line, "no command 'vm xxx");
 }
 
+/* What is nearly right, and what other tools have. */
+static void test_a_suggestion_is_made(void) {
+        check_refused("vm strat", "did you mean vm start?");
+        check_refused("vm disk ad", "did you mean vm disk add?");
+        check_refused("imag list", "did you mean image?");
+        check_refused("vm ls", "did you mean vm list?");
+        check_refused("vm rm", "did you mean vm destroy?");
+        check_refused("image rm", "did you mean image remove?");
+        check_refused("vm disk delete", "did you mean vm disk remove?");
+        check_refused("ps", "did you mean vm list?");
+        check_refused("console", "did you mean vm console?");
+        check_refused("vm create --memroy 1GiB a", "no option --memroy here; did you mean --memory?");
+        check_refused("vm start --pausd a", "did you mean --paused?");
+}
+
 static void test_invalid_utf8_is_refused(void) {
         g_autoptr(GError) error = NULL;
 
@@ -259,6 +274,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/arguments/options-stand-anywhere", test_options_stand_anywhere);
         g_test_add_func("/arguments/what-may-come-several-times", test_what_may_come_several_times);
         g_test_add_func("/arguments/misuse-is-refused", test_misuse_is_refused);
+        g_test_add_func("/arguments/a-suggestion-is-made", test_a_suggestion_is_made);
         g_test_add_func("/arguments/invalid-utf8-is-refused", test_invalid_utf8_is_refused);
         g_test_add_func("/arguments/words-of-a-group", test_words_of_a_group);
         g_test_add_func("/commands/the-table-fits-the-contract", test_the_table_fits_the_contract);

@@ -54,6 +54,7 @@ static void test_what_is_not_clear_is_refused(void) {
         g_autofree char *long_name = g_strnfill(10000, 'x');
 
         check_refused("db", "no VM 'db'");
+        check_refused("wbe", "no VM 'wbe'; did you mean web?");
         check_refused("twin", UUID_B " (twin), " UUID_C " (twin)");
         check_refused("0a00", "ambiguous");
         check_refused("0c", "no VM");           /* too short for a prefix */

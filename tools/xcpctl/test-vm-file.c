@@ -23,14 +23,18 @@ static const char good[] = "# two VMs\n"
                            "    network_interfaces: [ user, { network: br0, mac: 02:00:00:00:00:01 } ]\n"
                            "  db:\n";
 
-static char *problems_of(const char *text) {
+static char *problems_of_bytes(const char *data, size_t n) {
         struct problems *problems = problems_new("f");
-        struct vm_file *file = vm_file_parse(text, strlen(text), problems);
+        struct vm_file *file = vm_file_parse(data, n, problems);
         char *told = problems_text(problems);
 
         vm_file_free(file);
         problems_free(problems);
         return told;
+}
+
+static char *problems_of(const char *text) {
+        return problems_of_bytes(text, strlen(text));
 }
 
 static void check(const char *text, const char *expected) {
@@ -137,6 +141,10 @@ static void test_what_belongs_together(void) {
         check_vm("disks: [ { image: x, vdi: y } ]", "f:3:12: a disk has one of vdi, path, and size or image");
         check_vm("disks: [ { image: x, size: 1GiB } ]", "");
         check_vm("disks: [ { size: 1GiB, checksum: x } ]", "f:3:36: checksum is an image's");
+        check_vm("disks: [ { image: 'https://h/x', checksum: 'sha256:1' } ]",
+                 "f:3:46: 'sha256:1' is no checksum\n    sha256: and 64 hexadecimal digits, or sha512: and 128");
+        check_vm("disks: [ { image: x, checksum: 'sha256:1' } ]",
+                 "f:3:34: checksum is for an image that is pulled, and 'x' is one that is here\n    image: sha256:... is one that is here by its digest");
         check_vm("image: x\n  disks: [ { name: root, size: 1GiB } ]", "f:4:20: there is another 'root' in line 3");
         check_vm("network_interfaces: [ { mtu: 1500 } ]",
                  "f:3:25: the network interface has no network\n    network: user, or the name of a bridge");
@@ -189,11 +197,27 @@ static void test_what_surprises_in_yaml_is_refused(void) {
         check("- a\n", "f:1:1: the file has to be a mapping, and is a list\n    vms: and below it a name and a colon for each VM");
 }
 
+static void test_paths_are_the_managers(void) {
+        check_vm("disks: [ { path: ~/disk } ]", "f:3:20: path has to begin with /, and is '~/disk'\n"
+                                                "    a file of the manager's domain, in full: neither ~ nor $NAME is replaced");
+        check_vm("firmware: Kernel\n  kernel: vmlinuz", "f:4:11: kernel has to begin with /, and is 'vmlinuz'\n"
+                                                        "    a file of the manager's domain, in full: neither ~ nor $NAME is replaced");
+}
+
+static void test_what_is_no_text_is_told_with_its_place(void) {
+        g_autofree char *nul = problems_of_bytes("vms:\n  a\0: {}\n", 14), *utf16 = problems_of_bytes("\xff\xfe" "a\0", 4);
+
+        g_assert_cmpstr(nul, ==, "f:2:4: this is no YAML: control characters are not allowed");
+        g_assert_cmpstr(utf16, ==, "f:1:1: this is no YAML: invalid leading UTF-8 octet\n    save the file in UTF-8 instead of UTF-16");
+        check("vms:\n  \u00e4\377: {}\n", "f:2:4: this is no YAML: invalid leading UTF-8 octet\n    save the file in UTF-8");
+        check("\xef\xbb\xbfvms:\r\n  a: { vcpus: 1 }\r\n", "");
+}
+
 static void test_depth_and_size_are_bounded(void) {
         g_autofree char *deep = g_strnfill(1000, '['), *large = g_strnfill(DOCUMENT_SIZE_MAX + 1, ' ');
 
         check(deep, "f:1:17: there are too many levels");
-        check(large, "f:1:1: it has 1048577 bytes, and at most 1048576 are taken");
+        check(large, "f:1:1: it has more than 1048576 bytes, which are the most that are taken");
 }
 
 static void test_problems_beyond_the_limit_are_counted(void) {
@@ -216,6 +240,8 @@ int main(int argc, char **argv) {
         g_test_add_func("/vm-file/names-for-cloud-init", test_names_for_cloud_init);
         g_test_add_func("/vm-file/all-problems-are-told-in-the-order-of-the-file", test_all_problems_are_told_in_the_order_of_the_file);
         g_test_add_func("/vm-file/what-surprises-in-yaml-is-refused", test_what_surprises_in_yaml_is_refused);
+        g_test_add_func("/vm-file/paths-are-the-managers", test_paths_are_the_managers);
+        g_test_add_func("/vm-file/what-is-no-text-is-told-with-its-place", test_what_is_no_text_is_told_with_its_place);
         g_test_add_func("/vm-file/depth-and-size-are-bounded", test_depth_and_size_are_bounded);
         g_test_add_func("/vm-file/problems-beyond-the-limit-are-counted", test_problems_beyond_the_limit_are_counted);
         return g_test_run();

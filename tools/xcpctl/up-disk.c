@@ -82,21 +82,27 @@ static char *own_vdi(const struct up *up, const struct wish *disk, GError **erro
         g_autofree char *sr = up_find_sr(up, disk, error), *name = vdi_name(up, disk);
         uint64_t wanted = wish_get(disk, "size") ? g_variant_get_uint64(wish_get(disk, "size")) : 0, size = 0;
         g_autofree char *path = NULL;
+        bool is_new;
 
         if (!sr || !up_find_vdi(up, sr, name, &path, &size, error))
                 return NULL;
-        if (!path && !wish_get(disk, "image"))
+        is_new = !path;
+        if (is_new && !wish_get(disk, "image"))
                 return make_vdi(up, disk, sr, name, error);
-        if (!path) {
+        if (is_new) {
                 g_autofree char *made = up_image_disk(up, disk, sr, name, error);
 
                 if (!made || !up_find_vdi(up, sr, name, &path, &size, error))
                         return NULL;
         }
-        if (size < wanted && !up_task(up->context, CLIENT_STORAGE, path, VDI, "Resize", g_variant_new("(t)", wanted), NULL, NULL, error)) {
+        if (size >= wanted)
+                return g_steal_pointer(&path);
+        if (!up_task(up->context, CLIENT_STORAGE, path, VDI, "Resize", g_variant_new("(t)", wanted), NULL, NULL, error)) {
                 up_fail_at(up, wish_place(disk, "size"), error);
                 return NULL;
         }
+        if (!is_new)
+                up_note(up, "disks", wish_text(disk, "name"), "size");
         return g_steal_pointer(&path);
 }
 

@@ -12,6 +12,7 @@
 #include <gio/gunixfdlist.h>
 
 #include "seed.h"
+#include "ssh-key.h"
 #include "up.h"
 
 #define SR "org.xen.xcp.storage1.SR"
@@ -83,6 +84,7 @@ static char *find_or_make(const struct up *up, const struct seed *seed, bool is_
                 up_fail_at(up, up->vm->seed->place, error);
                 return NULL;
         }
+        ssh_key_forget_guest(up->name);         /* what it shows of itself is made with all else that cloud-init makes anew */
         return make(up, sr, name, seed, error);
 }
 

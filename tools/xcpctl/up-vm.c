@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ssh-key.h"
 #include "value.h"
 #include "wait.h"
 
@@ -78,6 +79,12 @@ bool up_task(struct context *context, const char *service, const char *path, con
         if (ret_result)
                 *ret_result = g_steal_pointer(&result);
         return true;
+}
+
+void up_note(const struct up *up, const char *list, const char *device, const char *key) {
+        if (!up->path)
+                return;                 /* it is being made, with all that it has */
+        g_ptr_array_add(up->changes, device ? g_strconcat(list, ".", device, key ? "." : "", key ? key : "", NULL) : g_strdup(key));
 }
 
 static bool vm_task(const struct up *up, const char *method, GVariant *arguments, GError **error) {
@@ -297,7 +304,7 @@ static bool compare_devices(struct up *up, GVariant *spec, bool are_disks, bool 
                         continue;
                 if (!vm_task(up, are_disks ? "AddDisk" : "AddNetworkInterface", g_variant_new("(@a{sv})", wanted), error))
                         return up_fail_at(up, wish->place, error);
-                up->action = "changed";
+                up_note(up, list, wish_text(wish, "name"), NULL);
         }
         return true;
 }
@@ -305,7 +312,7 @@ static bool compare_devices(struct up *up, GVariant *spec, bool are_disks, bool 
 static bool change_key(struct up *up, const struct contract_value *key, const struct change *change, GError **error) {
         GVariant *wanted = wish_get(up->vm, key->name);
 
-        up->action = "changed";
+        up_note(up, NULL, NULL, key->name);
         if (change->property ? client_set_property(up->context, CLIENT_XENOPSD, up->path, VM, change->property, wanted, error)
                              : vm_task(up, change->method, g_variant_new("(@*)", wanted), error))
                 return true;
@@ -391,6 +398,8 @@ bool up_vm(struct up *up, GError **error) {
                 return false;
         if (!(up->path ? compare(up, error) : create(up, error)))
                 return false;
+        if (up->changes->len > 0)
+                up->action = "changed";
         return !wish_flag(up->vm, "start", true) || run(up, error);
 }
 
@@ -414,5 +423,8 @@ bool down_vm(struct up *up, uint32_t grace_ms, bool disks, GError **error) {
         for (unsigned i = 0; disks && i < up->vm->disks->len; i++)
                 if (!down_disk(up, up->vm->disks->pdata[i], error))
                         return false;
-        return !disks || !up->vm->seed || down_seed(up, error);
+        if (!disks)
+                return true;
+        ssh_key_forget_guest(up->name);
+        return !up->vm->seed || down_seed(up, error);
 }

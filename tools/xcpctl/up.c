@@ -4,6 +4,8 @@
 
 #include "up.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,26 +13,28 @@
 #include "document.h"
 #include "quantity.h"
 
-static bool read_standard_input(GString *text, GError **error) {
+/* As much as there may be, and a byte more, by which it is seen that there is more. */
+static bool read_all(int fd, GString *text) {
         char block[4096];
         ssize_t n;
 
-        while ((n = read(STDIN_FILENO, block, sizeof block)) > 0 && text->len <= DOCUMENT_SIZE_MAX)
+        while ((n = read(fd, block, sizeof block)) > 0 && text->len <= DOCUMENT_SIZE_MAX)
                 g_string_append_len(text, block, n);
-        return n >= 0 || context_fail(error, CONTEXT_ERROR_FAILED, "standard input cannot be read");
+        return n >= 0;
 }
 
 /* The file, with what is wrong about it; NULL if it cannot be read at all. */
 static struct vm_file *read_file(const char *path, struct problems *problems, GError **error) {
-        g_autoptr(GString) input = g_string_new(NULL);
-        g_autofree char *data = NULL;
-        size_t n;
+        g_autoptr(GString) text = g_string_new(NULL);
+        bool is_input = strcmp(path, "-") == 0, good;
+        int fd = is_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
-        if (strcmp(path, "-") == 0)
-                return read_standard_input(input, error) ? vm_file_parse(input->str, input->len, problems) : NULL;
-        if (!g_file_get_contents(path, &data, &n, error))
-                return NULL;
-        return vm_file_parse(data, n, problems);
+        good = fd >= 0 && read_all(fd, text);
+        if (!good)
+                context_fail(error, errno == ENOENT ? CONTEXT_ERROR_MISSING : CONTEXT_ERROR_FAILED, "%s: %s", problems->file, g_strerror(errno));
+        if (fd >= 0 && !is_input)
+                close(fd);
+        return good ? vm_file_parse(text->str, text->len, problems) : NULL;
 }
 
 /* The same, refused if anything is wrong. */
@@ -55,8 +59,24 @@ struct report {
         struct json_object *json;
 };
 
+static struct json_object *changes_json(const struct up *up) {
+        struct json_object *list = json_object_new_array();
+
+        for (unsigned i = 0; i < up->changes->len; i++)
+                json_object_array_add(list, json_object_new_string(up->changes->pdata[i]));
+        return list;
+}
+
+static char *changes_text(const struct up *up) {
+        GString *text = g_string_new(NULL);
+
+        for (unsigned i = 0; i < up->changes->len; i++)
+                g_string_append_printf(text, "%s%s", i > 0 ? ", " : "", (const char *) up->changes->pdata[i]);
+        return g_string_free(text, FALSE);
+}
+
 static bool report_add(struct report *report, const struct up *up, GError **error) {
-        g_autofree char *state = NULL;
+        g_autofree char *state = NULL, *changes = changes_text(up);
         struct json_object *row = json_object_new_object();
 
         if (up->path) {
@@ -68,19 +88,31 @@ static bool report_add(struct report *report, const struct up *up, GError **erro
                 }
                 state = g_variant_dup_string(property, NULL);
         }
-        table_add(report->table, (const char *const[]) { up->name, up->action, state ? state : "-", NULL });
+        table_add(report->table, (const char *const[]) { up->name, up->action, state ? state : "-", *changes ? changes : "-", NULL });
         json_object_object_add(row, "name", json_object_new_string(up->name));
         json_object_object_add(row, "vm", up->path ? json_object_new_string(up->path) : NULL);
         json_object_object_add(row, "action", json_object_new_string(up->action));
         json_object_object_add(row, "state", state ? json_object_new_string(state) : NULL);
+        json_object_object_add(row, "changes", changes_json(up));
         json_object_array_add(report->json, row);
         return true;
+}
+
+/* What was done, which is as true if something failed after it. */
+static bool report_print(struct context *context, const struct report *report, bool good, GError **error) {
+        if (!good && json_object_array_length(report->json) == 0)
+                return false;
+        if (!good)
+                error = NULL;           /* the first one counts */
+        if (context->json)
+                return context_print_json(context, json_object_get(report->json), false, error) && good;
+        return context_print_table(context, report->table, error) && good;
 }
 
 /* All VMs of the file, from the first or from the last. */
 static bool run_vms(struct context *context, const struct vm_file *file, bool is_down, GError **error) {
         const struct arguments *arguments = context->arguments;
-        struct report report = { table_new((const char *const[]) { "VM", "ACTION", "STATE", NULL }), json_object_new_array() };
+        struct report report = { table_new((const char *const[]) { "VM", "ACTION", "STATE", "CHANGES", NULL }), json_object_new_array() };
         uint64_t grace_ms = 0;
         bool good = true;
 
@@ -88,15 +120,20 @@ static bool run_vms(struct context *context, const struct vm_file *file, bool is
                 good = quantity_parse_duration(arguments_get(arguments, "--grace"), &grace_ms, error);
         for (unsigned i = 0; good && i < file->vms->len; i++) {
                 const struct wish *vm = file->vms->pdata[is_down ? file->vms->len - 1 - i : i];
-                struct up up = { .context = context, .file = arguments_get(arguments, "FILE"), .vm = vm, .name = wish_text(vm, "name") };
+                struct up up = {
+                        .context = context,
+                        .file = arguments_get(arguments, "FILE"),
+                        .vm = vm,
+                        .name = wish_text(vm, "name"),
+                        .changes = g_ptr_array_new_with_free_func(g_free),
+                };
 
                 good = is_down ? down_vm(&up, (uint32_t) MIN(grace_ms, UINT32_MAX), arguments_has(arguments, "--disks"), error) : up_vm(&up, error);
                 good = good && report_add(&report, &up, error);
+                g_ptr_array_unref(up.changes);
                 g_free(up.path);
         }
-        if (good)
-                good = context->json ? context_print_json(context, json_object_get(report.json), false, error)
-                                     : context_print_table(context, report.table, error);
+        good = report_print(context, &report, good, error);
         table_free(report.table);
         json_object_put(report.json);
         return good;
@@ -168,7 +205,7 @@ const struct command up_commands[] = {
                 .name = "up",
                 .summary = "Make the VMs of a file, as far as they are not there, and start them.",
                 .details = "What a VM that is there has otherwise than the file says is changed, if that can be; if it cannot, the VM is left as it is, "
-                           "and the line of the file is named. What the file does not say is left alone. A disk with a size is made in the "
+                           "and the line of the file is named. CHANGES are the keys that were changed. What the file does not say is left alone. A disk with a size is made in the "
                            "storage repository, as VM-DISK, or taken if there is one of that name. Nothing is done twice: after an error, mend its "
                            "cause and repeat the command.",
                 .parameters = (const struct parameter[]) { FILE_PARAMETER, {} },

@@ -13,7 +13,11 @@ struct up {
         const char *name;               /* of the VM */
         char *path;                     /* of the VM; NULL: there is none */
         const char *action;             /* what was done, for the report */
+        GPtrArray *changes;             /* of a VM that was there: the keys that were changed, as in memory or disks.root.size */
 };
+
+/* Takes down a change of a VM that was there: of a key, or of a device's, if there is one. */
+void up_note(const struct up *up, const char *list, const char *device, const char *key);
 
 /* Prefixes an error with a place of the file; a service's error keeps its name. Returns false. */
 bool up_fail_at(const struct up *up, struct place place, GError **error);

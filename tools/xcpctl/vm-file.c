@@ -206,6 +206,28 @@ static void check_vm_name(const struct document_entry *entry, struct problems *p
                              entry->key, SPEC_NAME_MAX);
 }
 
+/* As services/images takes it. */
+static bool is_checksum(const char *text) {
+        size_t n = g_str_has_prefix(text, "sha256:") ? 64 : g_str_has_prefix(text, "sha512:") ? 128 : 0;
+
+        return n > 0 && strlen(text + 7) == n && strspn(text + 7, "0123456789abcdefABCDEF") == n;
+}
+
+static void check_checksum(const struct wish *disk, struct problems *problems) {
+        const char *checksum = wish_text(disk, "checksum"), *image = wish_text(disk, "image");
+
+        if (!checksum)
+                return;
+        if (!image)
+                problems_add(problems, wish_place(disk, "checksum"), NULL, "checksum is an image's");
+        else if (!strstr(image, "://"))
+                problems_add(problems, wish_place(disk, "checksum"), g_strdup("image: sha256:... is one that is here by its digest"),
+                             "checksum is for an image that is pulled, and '%.64s' is one that is here", image);
+        else if (!is_checksum(checksum))
+                problems_add(problems, wish_place(disk, "checksum"), g_strdup("sha256: and 64 hexadecimal digits, or sha512: and 128"),
+                             "'%.140s' is no checksum", checksum);
+}
+
 static void check_disk(const struct wish *disk, GHashTable *vdis, struct problems *problems) {
         bool is_made = wish_get(disk, "size") || wish_get(disk, "image");
         unsigned n = !!wish_get(disk, "vdi") + !!wish_get(disk, "path") + is_made;
@@ -218,8 +240,7 @@ static void check_disk(const struct wish *disk, GHashTable *vdis, struct problem
                              "the disk has neither vdi nor path nor size nor image");
         if (wish_get(disk, "sr") && !is_made)
                 problems_add(problems, wish_place(disk, "sr"), NULL, "sr is for a disk that is made, with size or image");
-        if (wish_get(disk, "checksum") && !wish_get(disk, "image"))
-                problems_add(problems, wish_place(disk, "checksum"), NULL, "checksum is an image's");
+        check_checksum(disk, problems);
         if (wish_text(disk, "vdi"))
                 check_once(vdis, disk, "vdi", wish_text(disk, "vdi"), problems);
 }

@@ -72,6 +72,15 @@ static void check(const struct wish *wish, const struct bound *bounds, const str
                 check_size(wish, sizes, problems);
 }
 
+/* It is looked for where the manager is, and by nobody's shell. */
+static void check_path(const struct wish *wish, const char *key, struct problems *problems) {
+        const char *path = wish_text(wish, key);
+
+        if (path && *path != '/')
+                problems_add(problems, wish_place(wish, key), g_strdup("a file of the manager's domain, in full: neither ~ nor $NAME is replaced"),
+                             "%s has to begin with /, and is '%.64s'", key, path);
+}
+
 static void check_unit(const struct wish *vm, const char *key, struct problems *problems) {
         GVariant *value = wish_get(vm, key);
         uint64_t bytes = value ? number(value) : SPEC_MEMORY_UNIT;
@@ -103,8 +112,12 @@ void vm_limits_check(const struct wish *vm, struct problems *problems) {
         check(vm, vm_bounds, vm_sizes, problems);
         check_order(vm, "memory", "memory_max", problems);
         check_order(vm, "vcpus", "vcpus_max", problems);
-        for (unsigned i = 0; i < vm->disks->len; i++)
+        check_path(vm, "kernel", problems);
+        check_path(vm, "initramfs", problems);
+        for (unsigned i = 0; i < vm->disks->len; i++) {
                 check(vm->disks->pdata[i], disk_bounds, disk_sizes, problems);
+                check_path(vm->disks->pdata[i], "path", problems);
+        }
         for (unsigned i = 0; i < vm->nics->len; i++)
                 check(vm->nics->pdata[i], nic_bounds, nic_sizes, problems);
         check_devices(vm->disks, vm->seed ? 1 : 0, SPEC_DISKS_MAX, vm->seed ? "disks with cloud_init's" : "disks", problems);

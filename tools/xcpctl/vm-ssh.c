@@ -59,7 +59,7 @@ static void add_option(GPtrArray *argv, const char *name, const char *value) {
 
 /* Each VM has its own list of host keys: the addresses of those that are gone are given to others. */
 static void add_key(GPtrArray *argv, const struct arguments *arguments, const char *key) {
-        g_autofree char *known = g_strdup_printf("\"%s.known_hosts\"", key);
+        g_autofree char *file = ssh_key_known_hosts(key), *known = g_strdup_printf("\"%s\"", file);
         const char *identity = arguments_get(arguments, "--identity");
 
         add_option(argv, "UserKnownHostsFile", known);

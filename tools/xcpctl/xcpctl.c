@@ -65,12 +65,19 @@ static void say_json(const char *name, const char *message, GVariant *details) {
         struct json_object *all = json_object_new_object(), *error = json_object_new_object();
         g_autofree char *valid = g_utf8_make_valid(message, -1);
 
-        json_object_object_add(error, "name", json_object_new_string(name ? name : ""));
+        json_object_object_add(error, "name", json_object_new_string(name));
         json_object_object_add(error, "message", json_object_new_string(valid));
         json_object_object_add(error, "details", details ? value_json(details, NULL) : json_object_new_object());
         json_object_object_add(all, "error", error);
         fprintf(stderr, "%s\n", json_object_to_json_string_ext(all, JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE));
         json_object_put(all);
+}
+
+/* What a service would call an error that is ours; "" if none would. */
+static const char *own_name(const GError *error) {
+        if (is_usage(error))
+                return "org.xen.xcp.Error.InvalidArgument";
+        return g_error_matches(error, CONTEXT_ERROR, CONTEXT_ERROR_MISSING) ? "org.xen.xcp.Error.DoesNotExist" : "";
 }
 
 static enum status report(const struct context *context, GError *error) {
@@ -79,7 +86,7 @@ static enum status report(const struct context *context, GError *error) {
 
         g_dbus_error_strip_remote_error(error);
         if (context && context->json) {
-                say_json(name, error->message, context->details);
+                say_json(name ? name : own_name(error), error->message, context->details);
                 return status;
         }
         line = name ? g_strdup_printf("%s: %s", name, error->message) : g_strdup(error->message);
@@ -147,7 +154,10 @@ int main(int argc, char **argv) {
                 return (int) run_complete((const char *const *) argv + 2);
         arguments = arguments_new((const char *const *) argv + 1, &error);
         if (!arguments) {
-                say(error->message);
+                if (g_strv_contains((const char *const *) argv + 1, "--json"))
+                        say_json(own_name(error), error->message, NULL);
+                else
+                        say(error->message);
                 return STATUS_USAGE;
         }
         if (arguments_has(arguments, "--version")) {
