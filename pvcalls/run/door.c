@@ -171,6 +171,5 @@ bool door_close(int door, int lock, const char *path) {
                 return false;
         }
         (void) unlink(path);
-        flock(lock, LOCK_UN);
         return true;
 }

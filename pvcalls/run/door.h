@@ -20,5 +20,5 @@ int door_hand_over(int connection, int listener, const struct ranges *ranges);
 /* For a supervisor: takes one. Returns its listener. */
 int door_take(int door, struct ranges *ret_ranges);
 
-/* For a supervisor that wants to end: false if somebody is coming in. */
+/* For a supervisor that wants to end: false if somebody is coming in. The lock is kept: the next one is made when this one has let go of the device, at its end. */
 bool door_close(int door, int lock, const char *path);

@@ -74,7 +74,8 @@ static int start(struct supervisor *supervisor, int ready, int wait_ms) {
         if (r < 0)
                 (void) unlink(supervisor->door_path);
         say_ready(ready, r < 0 ? text : "ok");
-        (void) flock(supervisor->lock, LOCK_UN);
+        if (r == 0)
+                (void) flock(supervisor->lock, LOCK_UN);        /* else at the end, as with door_close() */
         return r;
 }
 

@@ -131,7 +131,7 @@ def v6_without_waiting():
 @check
 def v6_only():
     with listen(socket.AF_INET6, ("::", 0), True) as listener, socket.create_connection((HOST, listener.getsockname()[1])) as one:
-        with listener.accept()[0] as other, socket.create_server(("0.0.0.0", listener.getsockname()[1])):  # the same port of IPv4 is free
+        with listener.accept()[0] as other, socket.create_server(("127.0.0.2", listener.getsockname()[1])):  # the same port of IPv4 is free, and there nobody else's
             return listener.getsockname()[0], other.getpeername()[:2] == one.getsockname()[:2]
 
 

@@ -54,7 +54,7 @@ class Datagrams(Carried):
             return query[:2] + b"\x81\x80\0\1" + bytes((0, is_a)) + b"\0\0\0\0" + query[12:end] + (record if is_a else b"")
 
         self.serve(answer)
-        said = self.xen.run(DOM, RUN, *self.arguments, "busybox", "nslookup", "name.example", f"{self.address}:{self.port}")
+        said = self.xen.run(DOM, RUN, *self.arguments, "busybox", "nslookup", "-timeout=60", "name.example", f"{self.address}:{self.port}")
         self.assertIn("192.0.2.77", said.stdout)
         self.wait_tidy()
 
@@ -173,11 +173,12 @@ print(other.recv(10))
         process = self.stack.enter_context(self.xen.start(DOM, RUN, *self.arguments, sys.executable, "-uc", f"""
 import socket, sys
 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-one.settimeout(1)
+one.settimeout(60)
 one.connect(("{self.address}", {self.port}))
 one.send(b"a")
 print(one.recv(10))
 sys.stdin.readline()
+one.settimeout(1)  # what is sent to nobody is not answered
 while True:
     try:
         one.send(b"b")

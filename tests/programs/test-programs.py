@@ -238,6 +238,29 @@ print(socket.socket().connect_ex({address}))
         httpd.kill()
         self.wait_tidy()
 
+    def test_who_comes_while_the_supervisor_leaves_has_the_next(self):
+        """Which is made when the first has let go of the device: two that write its nodes at once would undo what each other says."""
+        def state():
+            return self.xen.run(0, "xenstore-read", f"/local/domain/{DOM}/device/pvcalls/0/state").stdout.strip()
+
+        def waits():
+            lock = f":{os.stat(self.xen.rundir / f'dom{DOM}/pvcalls-run.lock').st_ino} "
+            return any(" -> " in line and lock in line for line in pathlib.Path("/proc/locks").read_text().splitlines())
+
+        first = self.start_carried("cat")
+        wait_until(lambda: state() == "4", "the first to be connected")
+        os.kill(self.backend.pid(), signal.SIGSTOP)
+        try:
+            first.close_stdin()
+            first.wait().check()
+            wait_until(lambda: state() == "5", "its supervisor to leave")
+            second = self.start_carried("echo", "well")
+            wait_until(lambda: waits() or state() != "5", "the second to come")
+        finally:
+            os.kill(self.backend.pid(), signal.SIGCONT)
+        self.assertEqual(second.wait().check().stdout, "well\n")
+        self.wait_tidy()
+
     def start_server(self, port, then):
         """A program that listens, says so, and does what `then` says, whose `one` is the listener."""
         script = f"import signal, socket\none = socket.create_server(({self.address!r}, {port}))\n{then}\nsignal.pause()"
