@@ -73,7 +73,7 @@ class Servers(StorageTest):
             self.client.wait_until(lambda: select.select([end], [], [], 0)[0], lambda: f"the end of {pid}")
 
     def check(self, path, *clauses):
-        run(CHECK, "--socket", path["path"], *clauses)
+        run(CHECK, "--socket", path["path"], "--timeout", "60000", *clauses)
 
     def assert_passes(self, kind_of_sr, format_, server):
         vdi = self.client.create(kind_of_sr(), name="a", size=4 * M, format=format_)
@@ -501,5 +501,5 @@ class TwoServices(StorageTest):
         self.start()
         self.client.wait_until(lambda: "xcp-vhost-blk" in self.children().values(), "the disk to be served again")
         path = self.client.attach(vdi, "VhostUser", kinds=("VhostUser",))["path"]
-        run(CHECK, "--socket", path, "B-1")  # once it is served it is held
+        run(CHECK, "--socket", path, "--timeout", "60000", "B-1")  # once it is served it is held
         self.assert_refused(self.other, vdi, "File")

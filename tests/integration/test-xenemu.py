@@ -149,7 +149,8 @@ class Isolation(TestCase):
         self.assertEqual(self.xen.run("dom2", "hostname").stdout, "dom2\n")
 
     def test_what_joins_processes_on_one_machine_joins_no_domains(self):
-        for path in ("/tmp/x", "/run/x", "/dev/shm/x", "/var/tmp/x"):
+        for directory in ("/tmp", "/run", "/dev/shm", "/var/tmp"):
+            path = f"{directory}/xcp-{UNIQUE}"
             with self.subTest(path):
                 self.xen.run("dom1", "sh", "-c", f"echo > {path}")
                 self.xen.run("dom1", "test", "-e", path)

@@ -136,7 +136,7 @@ class Life(XenopsdTest):
         self.failed(vm.begin("Prepare"), "BadPowerState")
 
     def test_destroy_of_a_vm_that_runs(self):
-        vm = self.running(network_interfaces=[{"network": "br0"}], options={"destroy": "100"})
+        vm = self.running(network_interfaces=[{"network": "br0"}], options={"destroy": "500"})
         [going, waiting] = self.caller.call_all([(vm.path, VM, "Destroy", None), (vm.path, VM, "Suspend", None)])
         self.done(self.caller.task(going[0]))
         self.failed(self.caller.task(waiting[0]), "DoesNotExist")

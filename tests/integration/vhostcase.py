@@ -48,7 +48,7 @@ class Backend(TestCase):
 
     def check(self, *options, status=0):
         """The clauses by verdict: {"passed": [...], ...}."""
-        result = run(CHECK, "--socket", self.socket, *options, deadline=100, check=None)
+        result = run(CHECK, "--socket", self.socket, "--timeout", "60000", *options, deadline=100, check=None)
         if result.status != status:
             raise AssertionError(result)
         verdicts = {}
