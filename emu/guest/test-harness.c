@@ -152,7 +152,7 @@ void harness_introduce(struct harness *harness) {
 }
 
 void harness_await_store(struct harness *harness, unsigned n_watches, unsigned n_transactions) {
-        for (unsigned i = 0; i < 5000; i++) {
+        for (unsigned i = 0; i < 60000; i++) {
                 bool there;
 
                 g_mutex_lock(&harness->lock);

@@ -7,7 +7,7 @@
 
 #include "driver.h"
 
-#define TIMEOUT_MS 20000
+#define TIMEOUT_MS 60000
 #define N 64u
 
 static int set_up(struct vhost_frontend *frontend, struct vhost_driver_memory *memory, struct vhost_driver *driver, const char *path) {

@@ -12,7 +12,7 @@
 #include "frontend.h"
 #include "server.h"
 
-#define TIMEOUT_MS 20000
+#define TIMEOUT_MS 60000
 
 struct world {
         char state[VHOST_STATE_MAX];

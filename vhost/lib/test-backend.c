@@ -19,7 +19,7 @@
 #include "driver.h"
 #include "server.h"
 
-#define TIMEOUT_MS 20000
+#define TIMEOUT_MS 60000
 #define CONFIG_SIZE 16u
 #define DEVICE_FEATURE 5
 
