@@ -111,7 +111,15 @@ class Wanted(BridgeCase):
             calls.append(bus.call_async(ECHO, "/", ECHO, "Say", "sos", member, "/", ""))
         for serial in calls:
             bus.answer(serial)
-        self.assertEqual(self.heard(bus), [(member, "/", "") for member in members])
+        heard, expected = self.heard(bus), [(member, "/", "") for member in members]
+        if self.broker == "dbus-broker":  # which may write such a call before the hub is told of the rules: those hold a moment later, and nothing comes twice
+            self.assertEqual(heard, [tick for tick in expected if tick in heard])
+            wait_until(lambda: self.crossed(members[-1]) == 1, "the rules to be known to the hub")
+            self.heard(bus)
+            for member in members:
+                self.say(member)
+            heard = self.heard(bus)
+        self.assertEqual(heard, expected)
 
     def test_arguments_paths_and_namespaces(self):
         for rule, yes, no in (
