@@ -9,6 +9,8 @@
 #include "value.h"
 #include "wait.h"
 
+#define DIGEST_SHOWN 12u                /* digits, as others show */
+
 struct table *result_pairs_new(void) {
         return table_new((const char *const[]) { "NAME", "VALUE", NULL });
 }
@@ -50,16 +52,16 @@ static bool is_number(const char *type) {
         return strchr("yqutnixd", *type) != NULL;
 }
 
-/* The columns of a table of what has these members: the name first, and no paths where there are UUIDs. Ends with NULL. */
+/* The columns of a table of what has these members: the name first, and no paths where there are UUIDs or digests. Ends with NULL. */
 static const struct contract_value **columns_of(const struct contract_type *type) {
         g_autoptr(GPtrArray) columns = g_ptr_array_new();
         const struct contract_value *name = contract_member(type->members, "name");
-        bool has_uuid = contract_member(type->members, "uuid") != NULL;
+        bool has_id = contract_member(type->members, "uuid") || contract_member(type->members, "digest");
 
         if (name)
                 g_ptr_array_add(columns, (void *) name);
         for (const struct contract_value *member = type->members; member->name; member++)
-                if (member != name && (!has_uuid || strcmp(member->type, "o") != 0))
+                if (member != name && (!has_id || strcmp(member->type, "o") != 0))
                         g_ptr_array_add(columns, (void *) member);
         g_ptr_array_add(columns, NULL);
         return (const struct contract_value **) g_ptr_array_free(g_steal_pointer(&columns), FALSE);
@@ -94,12 +96,21 @@ static GVariant *member_of(GVariant *row, const struct contract_type *type, cons
         return g_variant_get_child_value(row, (gsize) (member - type->members));
 }
 
+/* So much of it that people tell one from the other by it, and that it can be given to other commands. */
+static char *short_digest(const char *digest) {
+        const char *colon = strchr(digest, ':');
+
+        return g_strndup(colon ? colon + 1 : digest, DIGEST_SHOWN);
+}
+
 /* In a cell, only the keys of a dictionary: JSON has the rest. */
 static char *cell_of(GVariant *value, const struct contract_value *column) {
         g_autoptr(GString) keys = NULL;
         GVariantIter iter;
         const char *key;
 
+        if (strcmp(column->name, "digest") == 0 && g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
+                return short_digest(g_variant_get_string(value, NULL));
         if (!g_variant_is_of_type(value, G_VARIANT_TYPE("a{ss}")))
                 return value_text(value, column->type, column->name);
         keys = g_string_new(NULL);

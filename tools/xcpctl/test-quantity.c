@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <stdlib.h>
-
 #include "quantity.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "contract.h"
 
 static void test_sizes_people_write(void) {
         static const struct {
@@ -119,6 +122,21 @@ static void test_names_tell_units(void) {
         g_assert_cmpint(quantity_unit_of("Vcpus"), ==, QUANTITY_PLAIN);
 }
 
+static void check_times(const struct contract_value *values) {
+        for (; values && values->name; values++)
+                if (values->doc && strstr(values->doc, "since 1970")) {
+                        g_test_message("%s", values->name);
+                        g_assert_cmpint(quantity_unit_of(values->name), ==, QUANTITY_TIME_US);
+                }
+}
+
+static void test_all_times_of_the_contract_are_shown_as_such(void) {
+        for (const struct contract_type *type = contract_types; type->name; type++)
+                check_times(type->members);
+        for (const struct contract_interface *interface = contract_interfaces; interface->name; interface++)
+                check_times(interface->properties);
+}
+
 int main(int argc, char **argv) {
         setenv("TZ", "UTC", 1);
         g_test_init(&argc, &argv, NULL);
@@ -130,5 +148,6 @@ int main(int argc, char **argv) {
         g_test_add_func("/quantity/durations-people-read", test_durations_people_read);
         g_test_add_func("/quantity/times-are-local", test_times_are_local);
         g_test_add_func("/quantity/names-tell-units", test_names_tell_units);
+        g_test_add_func("/quantity/all-times-of-the-contract-are-shown-as-such", test_all_times_of_the_contract_are_shown_as_such);
         return g_test_run();
 }
