@@ -146,6 +146,11 @@ class Commands(MockTest):
         self.assertEqual(complete("vm", "nic", "remove", "web", ""), {"net0"})
         self.assertEqual(complete("vdi", "copy", "root", ""), {"local"})
         self.assertEqual(complete("vm", "save", "web", "r"), {"root"})
+        self.assertEqual(complete("vm", "create", "new", "--backend", ""), {"noop"})
+        self.assertEqual(complete("vm", "create", "new", "--disk", "r"), {"root"})
+        self.assertEqual(complete("vm", "set", "web", "On"), {"OnCrash", "OnReboot"})
+        self.assertEqual(complete("vm", "set", "web", "OnReboot", ""), {"Restart", "Halt", "Preserve"})
+        self.assertEqual(complete("vm", "set", "web", "Autostart", "t"), {"true"})
 
 
 class Console(MockTest):

@@ -34,6 +34,10 @@ enum parameter_kind {
         PARAMETER_TASK,
         PARAMETER_LINK,                 /* of the bridge */
         PARAMETER_ATTACHED,             /* a domain with PV Calls */
+        PARAMETER_CONSOLE,              /* of the VM that is named before */
+        PARAMETER_SNAPSHOT,
+        PARAMETER_PROPERTY,             /* of the interface .type, one that can be set */
+        PARAMETER_VALUE,                /* of the property of the interface .type that is named before */
         PARAMETER_RECORD,               /* stands for options: one for each key of the record .type */
 };
 

@@ -20,6 +20,7 @@ struct line {
         struct parameters *parameters;
         const struct parameter *awaited;        /* the option whose value is the last word; NULL if it is something else */
         const char *vm;                 /* the VM that was named */
+        const char *before;             /* the argument that was named last */
         unsigned n_positional;
 };
 
@@ -80,6 +81,46 @@ static void offer_objects(struct line *line, struct context *context, const stru
         }
 }
 
+/* What a property of the VM lists, by the names that come first. */
+static void offer_listed(struct line *line, struct context *context, const char *property) {
+        const char *interface = objects_interface(PARAMETER_VM);
+        g_autofree char *vm = line->vm ? objects_find(context, PARAMETER_VM, NULL, line->vm, NULL) : NULL;
+        g_autoptr(GVariant) list = vm ? client_property(context, CLIENT_XENOPSD, vm, interface, property, NULL) : NULL;
+
+        for (gsize i = 0; list && g_str_has_prefix(g_variant_get_type_string(list), "a(s") && i < g_variant_n_children(list); i++) {
+                g_autoptr(GVariant) row = g_variant_get_child_value(list, i);
+                const char *name;
+
+                g_variant_get_child(row, 0, "&s", &name);
+                offer(line, name, NULL);
+        }
+}
+
+static void offer_backends(struct line *line, struct context *context) {
+        g_autofree char *root = client_root(CLIENT_XENOPSD);
+        g_autoptr(GVariant) results = client_call(context, CLIENT_XENOPSD, root, "org.xen.xcp.xenopsd1.Manager", "ListBackends", NULL, NULL, NULL, NULL);
+        g_autoptr(GVariant) list = results && g_variant_is_of_type(results, G_VARIANT_TYPE("(aa{sv})")) ? g_variant_get_child_value(results, 0) : NULL;
+
+        for (gsize i = 0; list && i < g_variant_n_children(list); i++) {
+                g_autoptr(GVariant) backend = g_variant_get_child_value(list, i);
+                const char *name;
+
+                if (g_variant_lookup(backend, "name", "&s", &name))
+                        offer(line, name, NULL);
+        }
+}
+
+static void offer_asked(struct line *line, struct context *context, const struct parameter *parameter) {
+        if (parameter->kind == PARAMETER_CONSOLE)
+                offer_listed(line, context, "Consoles");
+        else if (parameter->kind == PARAMETER_SNAPSHOT)
+                offer_listed(line, context, "Snapshots");
+        else if (parameter->kind == PARAMETER_TEXT)
+                offer_backends(line, context);
+        else
+                offer_objects(line, context, parameter);
+}
+
 static void ask(struct line *line, const struct parameter *parameter) {
         const char *none[] = { NULL };
         struct arguments *arguments = NULL;
@@ -97,16 +138,44 @@ static void ask(struct line *line, const struct parameter *parameter) {
                 arguments = arguments_new(none, NULL);
         context_init(&context, arguments);
         context.brief = true;           /* somebody has pressed a key, and waits */
-        offer_objects(line, &context, parameter);
+        offer_asked(line, &context, parameter);
         context_done(&context);
         arguments_free(arguments);
 }
 
-static void offer_words(struct line *line, const struct parameter *parameter) {
-        const struct contract_type *named = contract_named(parameter->type);
+static void offer_words(struct line *line, const char *type) {
+        const struct contract_type *named = contract_named(type);
 
         for (const struct contract_value *value = named ? named->members : contract_nothing; value->name; value++)
                 offer(line, value->name, value->doc);
+}
+
+static void offer_properties(struct line *line, const char *interface) {
+        for (const struct contract_value *property = contract_interface(interface)->properties; property->name; property++)
+                if (property->flag)
+                        offer(line, property->name, property->doc);
+}
+
+static void offer_property_values(struct line *line, const char *interface) {
+        const struct contract_value *property = line->before ? contract_property(interface, line->before) : NULL;
+
+        if (!property)
+                return;
+        offer_words(line, property->type);
+        if (strcmp(property->type, "b") == 0) {
+                offer(line, "true", NULL);
+                offer(line, "false", NULL);
+        }
+}
+
+/* A key of a record that is written as text, and is about something that there is a list of. */
+static void offer_key(struct line *line, const struct parameter *parameter) {
+        struct parameter vdi = { .name = "VDI", .kind = PARAMETER_VDI };
+
+        if (g_strcmp0(parameter->key, "backend") == 0)
+                ask(line, parameter);
+        else if (g_strcmp0(parameter->key, "disks") == 0)
+                ask(line, &vdi);
 }
 
 static void offer_values(struct line *line, const struct parameter *parameter) {
@@ -114,7 +183,16 @@ static void offer_values(struct line *line, const struct parameter *parameter) {
 
         switch (parameter->kind) {
         case PARAMETER_WORD:
-                offer_words(line, parameter);
+                offer_words(line, parameter->type);
+                break;
+        case PARAMETER_PROPERTY:
+                offer_properties(line, parameter->type);
+                break;
+        case PARAMETER_VALUE:
+                offer_property_values(line, parameter->type);
+                break;
+        case PARAMETER_TEXT:
+                offer_key(line, parameter);
                 break;
         case PARAMETER_FILE:
                 g_string_append(line->candidates, ":files\n");
@@ -132,6 +210,8 @@ static void offer_values(struct line *line, const struct parameter *parameter) {
         case PARAMETER_TASK:
         case PARAMETER_LINK:
         case PARAMETER_ATTACHED:
+        case PARAMETER_CONSOLE:
+        case PARAMETER_SNAPSHOT:
                 ask(line, parameter);
                 break;
         default:
@@ -156,6 +236,7 @@ static void read_word(struct line *line, const char *word) {
         if (line->command) {
                 if (line->n_positional++ == 0 && line->command->parameters->kind == PARAMETER_VM)
                         line->vm = word;
+                line->before = word;
                 return;
         }
         longer = *line->group ? g_strconcat(line->group, " ", word, NULL) : g_strdup(word);

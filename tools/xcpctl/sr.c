@@ -56,8 +56,8 @@ const struct command sr_commands[] = {
                 .summary = "Change a property of it.",
                 .parameters = (const struct parameter[]) {
                         SR_PARAMETER,
-                        { "PROPERTY", PARAMETER_TEXT, "Name or Description." },
-                        { "VALUE", PARAMETER_TEXT, "The value." },
+                        { "PROPERTY", PARAMETER_PROPERTY, "Name or Description.", .type = SR },
+                        { "VALUE", PARAMETER_VALUE, "The value.", .type = SR },
                         {},
                 },
                 .run = run_set,

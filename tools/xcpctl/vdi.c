@@ -250,8 +250,8 @@ const struct command vdi_commands[] = {
                 .summary = "Change a property of it.",
                 .parameters = (const struct parameter[]) {
                         VDI_PARAMETER,
-                        { "PROPERTY", PARAMETER_TEXT, "Name, Description, Labels, ReadOnly, IopsLimit or RateLimit." },
-                        { "VALUE", PARAMETER_TEXT, "The value; labels as {'key': 'value'}." },
+                        { "PROPERTY", PARAMETER_PROPERTY, "Name, Description, Labels, ReadOnly, IopsLimit or RateLimit.", .type = VDI },
+                        { "VALUE", PARAMETER_VALUE, "The value; labels as {'key': 'value'}.", .type = VDI },
                         {},
                 },
                 .run = run_set,

@@ -26,7 +26,7 @@ static bool run_list(struct context *context, const struct arguments *arguments,
 }
 
 #define VM_PARAMETER { "VM", PARAMETER_VM, "Its name, its UUID or the beginning of that, or its object path." }
-#define SNAPSHOT_PARAMETER { "SNAPSHOT", PARAMETER_TEXT, "Which, as vm snapshot list has them." }
+#define SNAPSHOT_PARAMETER { "SNAPSHOT", PARAMETER_SNAPSHOT, "Which, as vm snapshot list has them." }
 
 const struct command vm_snapshot_commands[] = {
         {

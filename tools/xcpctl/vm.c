@@ -174,8 +174,8 @@ const struct command vm_commands[] = {
                 .summary = "Change a property of it.",
                 .parameters = (const struct parameter[]) {
                         VM_PARAMETER,
-                        { "PROPERTY", PARAMETER_TEXT, "Name, Description, Labels, OnCrash, OnReboot, Autostart." },
-                        { "VALUE", PARAMETER_TEXT, "The value; labels as {'key': 'value'}." },
+                        { "PROPERTY", PARAMETER_PROPERTY, "Name, Description, Labels, OnCrash, OnReboot, Autostart.", .type = VM },
+                        { "VALUE", PARAMETER_VALUE, "The value; labels as {'key': 'value'}.", .type = VM },
                         {},
                 },
                 .run = run_set,
@@ -187,7 +187,7 @@ const struct command vm_commands[] = {
                            "standard output until the console ends.",
                 .parameters = (const struct parameter[]) {
                         VM_PARAMETER,
-                        { "CONSOLE", PARAMETER_TEXT, "Which, as vm show lists them; the first serial one if left out.", .flags = PARAMETER_OPTIONAL },
+                        { "CONSOLE", PARAMETER_CONSOLE, "Which, as vm show lists them; the first serial one if left out.", .flags = PARAMETER_OPTIONAL },
                         { "--read-only", PARAMETER_FLAG, "Only look. One who writes may be there meanwhile." },
                         { "--log", PARAMETER_FLAG, "Print what it said last, and do not connect." },
                         {},
@@ -199,7 +199,7 @@ const struct command vm_commands[] = {
                 .summary = "Print what a serial console of it said last, also of a VM that is off.",
                 .parameters = (const struct parameter[]) {
                         VM_PARAMETER,
-                        { "CONSOLE", PARAMETER_TEXT, "Which.", .fallback = "serial0", .flags = PARAMETER_OPTIONAL },
+                        { "CONSOLE", PARAMETER_CONSOLE, "Which.", .fallback = "serial0", .flags = PARAMETER_OPTIONAL },
                         {},
                 },
                 .run = console_run_log,

@@ -57,7 +57,7 @@ static bool is_final(const char *state) {
 static unsigned columns(void) {
         struct winsize size;
 
-        return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+        return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
 }
 
 static void draw(struct wait *wait) {
