@@ -121,7 +121,7 @@ int describe(int fd, const char *digest, bool cached) {
         if (n < 4 || memcmp(header, "QFI\xfb", 4) != 0)
                 printf("image %s raw %llu %llu %d\n", digest, (unsigned long long) st.st_size, (unsigned long long) st.st_size, cached);
         else if (qcow2_header_decode(header, (size_t) n, &qcow2, &reason) < 0)
-                return fail(FAILURE_CORRUPT, "the qcow2 image %s", reason);
+                return fail(FAILURE_CORRUPT, "no qcow2 image that is taken: %s", reason);
         else if (qcow2.has_backing)
                 return fail(FAILURE_CORRUPT, "the qcow2 image names a backing file");
         else
