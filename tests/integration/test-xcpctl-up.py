@@ -339,6 +339,11 @@ class Images(UpTest):
         self.xcpctl("image", "remove", "debian:12")
         self.assertEqual(self.json("image", "list"), [])
 
+    def test_a_disk_that_is_smaller_than_its_image(self):
+        self.change("size: 8MiB", "size: 1MiB")
+        self.assertRegex(self.refused("up", self.file), r"vms\.yaml:17:.*: the image has 2 MiB, and size is less")
+        self.assertNotIn("db-copy", self.disks())
+
     def test_an_image_that_is_not_there(self):
         self.change(f"image: {self.source}\n", "image: nobodys\n")
         self.assertIn("vms.yaml:16:12: ", self.refused("up", self.file))

@@ -175,6 +175,14 @@ static void test_names_for_cloud_init(void) {
                                               "not begin with a dash or digit");
 }
 
+static void test_keys_are_public_ones(void) {
+        check_vm("cloud_init: { ssh_keys: [ 'ssh-ed25519 AAAAC3Nz ann', 'restrict ecdsa-sha2-nistp256 AAAAE2Vj' ] }", "");
+        check_vm("cloud_init: { ssh_keys: [ ~/.ssh/id.pub ] }",
+                 "f:3:27: '~/.ssh/id.pub...' is no public key of ssh\n    the line of a .pub file, as in ssh-ed25519 AAAA... ann@home");
+        check_vm("cloud_init: { ssh_keys: [ \"-----BEGIN OPENSSH PRIVATE KEY-----\\nssh-rsa AAAA\" ] }",
+                 "f:3:27: '-----BEGIN OPENSSH P...' is no public key of ssh\n    the line of a .pub file, as in ssh-ed25519 AAAA... ann@home");
+}
+
 static void test_all_problems_are_told_in_the_order_of_the_file(void) {
         g_autofree char *told = problems_of("vms:\n  a:\n    vcpus: x\n    memory: y\n  b:\n    nonsense: 1\n");
         g_auto(GStrv) lines = g_strsplit(told, "\nf:", -1);
@@ -238,6 +246,7 @@ int main(int argc, char **argv) {
         g_test_add_func("/vm-file/limits", test_limits);
         g_test_add_func("/vm-file/what-belongs-together", test_what_belongs_together);
         g_test_add_func("/vm-file/names-for-cloud-init", test_names_for_cloud_init);
+        g_test_add_func("/vm-file/keys-are-public-ones", test_keys_are_public_ones);
         g_test_add_func("/vm-file/all-problems-are-told-in-the-order-of-the-file", test_all_problems_are_told_in_the_order_of_the_file);
         g_test_add_func("/vm-file/what-surprises-in-yaml-is-refused", test_what_surprises_in_yaml_is_refused);
         g_test_add_func("/vm-file/paths-are-the-managers", test_paths_are_the_managers);

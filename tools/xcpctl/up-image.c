@@ -12,6 +12,7 @@
 #include <gio/gunixfdlist.h>
 
 #include "objects.h"
+#include "quantity.h"
 #include "up.h"
 
 #define MANAGER "org.xen.xcp.images1.Manager"
@@ -102,9 +103,25 @@ static char *find_base(const struct up *up, const char *image, const char *sr, G
         return NULL;
 }
 
+/* A disk is not made smaller than what it begins as: that would be cut off. */
+static bool fits(const struct up *up, const struct wish *disk, const char *image, GError **error) {
+        g_autoptr(GVariant) value = client_property(up->context, CLIENT_IMAGES, image, IMAGE, "Size", error);
+        GVariant *wanted = wish_get(disk, "size");
+        g_autofree char *text = NULL;
+
+        if (!value || !wanted)
+                return value;
+        if (!g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
+                return context_fail(error, CONTEXT_ERROR_FAILED, "Size is of type %s", g_variant_get_type_string(value));
+        if (g_variant_get_uint64(wanted) >= g_variant_get_uint64(value))
+                return true;
+        text = quantity_format_size(g_variant_get_uint64(value));
+        return context_fail(error, CONTEXT_ERROR_FAILED, "the image has %s, and size is less", text);
+}
+
 char *up_image_disk(const struct up *up, const struct wish *disk, const char *sr, const char *name, GError **error) {
         g_autofree char *image = find_image(up, disk, error);
-        g_autofree char *base = image ? find_base(up, image, sr, error) : NULL;
+        g_autofree char *base = image && fits(up, disk, image, error) ? find_base(up, image, sr, error) : NULL;
         g_autoptr(GVariant) result = NULL;
 
         if (!base || !up_task(up->context, CLIENT_STORAGE, base, VDI, "Clone", g_variant_new("(s)", name), NULL, &result, error)) {

@@ -287,6 +287,36 @@ static bool is_user(const char *text) {
         return n > 0 && n <= USER_MAX && !text[n] && !strchr("-" G_CSET_DIGITS, text[0]);
 }
 
+/* The line of a .pub file, perhaps with options before: TYPE BASE64 COMMENT (sshd(8), AUTHORIZED_KEYS FILE FORMAT). A private key is none, and nothing to be given away. */
+static bool is_public_key(const char *text) {
+        static const char *const types[] = { "ssh-ed25519 AAAA", "ssh-rsa AAAA", "ssh-dss AAAA", "ecdsa-sha2-nistp", "sk-ssh-ed25519@openssh.com AAAA",
+                                             "sk-ecdsa-sha2-nistp256@openssh.com AAAA" };
+
+        if (strpbrk(text, "\r\n"))
+                return false;
+        for (size_t i = 0; i < G_N_ELEMENTS(types); i++) {
+                const char *found = strstr(text, types[i]);
+
+                if (found && (found == text || found[-1] == ' '))
+                        return true;
+        }
+        return false;
+}
+
+static void check_keys(const struct wish *seed, struct problems *problems) {
+        GVariant *keys = wish_get(seed, "ssh_keys");
+        GVariantIter iter;
+        const char *key;
+
+        if (!keys)
+                return;
+        g_variant_iter_init(&iter, keys);
+        while (g_variant_iter_next(&iter, "&s", &key))
+                if (!is_public_key(key))
+                        problems_add(problems, wish_place(seed, "ssh_keys"), g_strdup("the line of a .pub file, as in ssh-ed25519 AAAA... ann@home"),
+                                     "'%.20s...' is no public key of ssh", key);
+}
+
 static void check_seed(const struct wish *seed, struct problems *problems) {
         const char *data = wish_text(seed, "user_data"), *host = wish_text(seed, "hostname"), *user = wish_text(seed, "user");
         const char *const others[] = { "user", "ssh_keys" };
@@ -298,6 +328,7 @@ static void check_seed(const struct wish *seed, struct problems *problems) {
                 problems_add(problems, wish_place(seed, "user"), NULL,
                              "'%.70s' is no name of a user: that is 1 to %u letters, digits, dashes and underscores, and does not begin with a dash or digit", user,
                              USER_MAX);
+        check_keys(seed, problems);
         if (!data)
                 return;
         if (!g_str_has_prefix(data, "#") && !g_str_has_prefix(data, "Content-Type: multipart/"))
