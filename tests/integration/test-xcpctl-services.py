@@ -4,7 +4,7 @@
 import os
 import signal
 
-from harness import build_directory
+from harness import build_directory, wait_until
 from xcpctlcase import Terminal, XcpctlTest
 
 
@@ -71,6 +71,10 @@ class Real(XcpctlTest):
         self.assertIn("Error.AlreadyExists: ", self.refused(1, "vm", "create", "web"))
         self.xcpctl("vm", "start", uuid[:8])
         self.assertEqual(self.state("web"), "Running")
+        wait_until(lambda: self.json("vm", "addresses"), "an address of web")
+        [row] = self.json("vm", "addresses", "web")
+        self.assertEqual((row["name"], row["source"]), ("web", "UserNetwork"))
+        self.assertIn(f"web  {row['address']}  {row['mac']}  UserNetwork\n", self.xcpctl("vm", "addresses").stdout)
         self.assertIn("uptime_us", self.json("vm", "statistics", "web"))
         self.assertEqual(self.json("vm", "spec", "web")["memory"], 64 << 20)
         self.assertEqual(self.json("vm", "state", "web")["state"], "Running")

@@ -11,6 +11,7 @@
 #include "property.h"
 #include "result.h"
 #include "value.h"
+#include "vm-addresses.h"
 #include "vm-port.h"
 #include "vm-ssh.h"
 
@@ -149,6 +150,12 @@ const struct command vm_commands[] = {
         { .name = "vm destroy", .summary = "Switch it off and remove it. Its disks stay.", JUST_VM, OPERATION(VM, "Destroy") },
         { .name = "vm power-button", .summary = "Press its power button.", JUST_VM, OPERATION(VM, "PowerButton") },
         { .name = "vm state", .summary = "Ask its backend what it is.", JUST_VM, OPERATION(VM, "QueryState") },
+        {
+                .name = "vm addresses",
+                .summary = "List what is known of guests' addresses, each with who says so.",
+                .parameters = (const struct parameter[]) { { "VM", PARAMETER_VM, "Of this VM only.", .flags = PARAMETER_OPTIONAL }, {} },
+                .run = vm_addresses_run,
+        },
         { .name = "vm spec", .summary = "Show its configuration.", JUST_VM, OPERATION(VM, "GetSpec") },
         { .name = "vm statistics", .summary = "Show what it uses at this moment.", JUST_VM, OPERATION(VM, "GetStatistics") },
         {
