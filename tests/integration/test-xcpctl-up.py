@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 
-from harness import build_directory, run
+from harness import Process, build_directory, run
 from imageserver import Server, sha256
 from xenopsdcase import XenopsdTest
 
@@ -338,6 +338,24 @@ class Images(UpTest):
         self.assertEqual(self.exported("db-root"), self.image)
         self.xcpctl("image", "remove", "debian:12")
         self.assertEqual(self.json("image", "list"), [])
+
+    def test_two_at_once_make_nothing_twice(self):
+        """The second waits for the first. What has no entity tag is asked for once for all VMs of a file."""
+        self.server.etags = False
+        self.server.stand_still_after = 1000
+        env = {"XDG_DATA_HOME": str(self.home), "PATH": os.environ["PATH"]}
+        both = [Process([XCPCTL, "--address", self.address, "--json", "up", self.file], env=env)]
+        self.addCleanup(both[0].kill)
+        self.caller.wait_until(lambda: self.server.requests, "the first to ask for the image")
+        both.append(Process([XCPCTL, "--address", self.address, "--json", "up", self.file], env=env))
+        self.addCleanup(both[1].kill)
+        both[1].wait_output("another up or down is under way", stream="stderr")
+        self.server.stand_still_after = None
+        self.server.go_on.set()
+        actions = [[row["action"] for row in json.loads(process.wait().check(0).stdout)] for process in both]
+        self.assertEqual(actions, [["created", "created"], ["unchanged", "unchanged"]])
+        self.assertEqual(len(self.json("vdi", "list")), 4)
+        self.assertEqual([part for _, part in self.server.requests], [None, None])  # the connection broke once
 
     def test_a_disk_that_is_smaller_than_its_image(self):
         self.change("size: 8MiB", "size: 1MiB")

@@ -145,6 +145,8 @@ static void test_what_belongs_together(void) {
                  "f:3:46: 'sha256:1' is no checksum\n    sha256: and 64 hexadecimal digits, or sha512: and 128");
         check_vm("disks: [ { image: x, checksum: 'sha256:1' } ]",
                  "f:3:34: checksum is for an image that is pulled, and 'x' is one that is here\n    image: sha256:... is one that is here by its digest");
+        check_vm("image: ./disk.qcow2", "f:3:10: './disk.qcow2' is neither an image that is here nor where to pull one from\n"
+                                        "    xcpctl vdi import makes a disk of a file, which vdi: names then");
         check_vm("image: x\n  disks: [ { name: root, size: 1GiB } ]", "f:4:20: there is another 'root' in line 3");
         check_vm("network_interfaces: [ { mtu: 1500 } ]",
                  "f:3:25: the network interface has no network\n    network: user, or the name of a bridge");

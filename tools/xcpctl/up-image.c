@@ -35,16 +35,23 @@ static char *find_image(const struct up *up, const struct wish *disk, GError **e
         const char *text = wish_text(disk, "image"), *checksum = wish_text(disk, "checksum");
         g_auto(GVariantBuilder) options = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
         g_autofree char *root = client_root(CLIENT_IMAGES);
+        g_autofree char *source = g_strdup_printf("%s %s", text, checksum ? checksum : "");
         g_autoptr(GVariant) result = NULL;
+        char *path;
 
         if (!strstr(text, "://"))
                 return objects_find(up->context, PARAMETER_IMAGE, NULL, text, error);
+        if (g_hash_table_contains(up->pulled, source))
+                return g_strdup(g_hash_table_lookup(up->pulled, source));
         if (checksum)
                 g_variant_builder_add(&options, "{sv}", "checksum", g_variant_new_string(checksum));
         if (!up_task(up->context, CLIENT_IMAGES, root, MANAGER, "Pull", g_variant_new("(s@a{sv})", text, g_variant_builder_end(&options)), NULL, &result,
                      error))
                 return NULL;
-        return path_of_result(result, "image", error);
+        path = path_of_result(result, "image", error);
+        if (path)
+                g_hash_table_insert(up->pulled, g_steal_pointer(&source), g_strdup(path));
+        return path;
 }
 
 static char *text_property(const struct up *up, const char *service, const char *path, const char *interface, const char *name, GError **error) {

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "document.h"
 #include "quantity.h"
+#include "up-lock.h"
 
 /* As much as there may be, and a byte more, by which it is seen that there is more. */
 static bool read_all(int fd, GString *text) {
@@ -113,6 +114,7 @@ static bool report_print(struct context *context, const struct report *report, b
 static bool run_vms(struct context *context, const struct vm_file *file, bool is_down, GError **error) {
         const struct arguments *arguments = context->arguments;
         struct report report = { table_new((const char *const[]) { "VM", "ACTION", "STATE", "CHANGES", NULL }), json_object_new_array() };
+        g_autoptr(GHashTable) pulled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
         uint64_t grace_ms = 0;
         bool good = true;
 
@@ -125,6 +127,7 @@ static bool run_vms(struct context *context, const struct vm_file *file, bool is
                         .file = arguments_get(arguments, "FILE"),
                         .vm = vm,
                         .name = wish_text(vm, "name"),
+                        .pulled = pulled,
                         .changes = g_ptr_array_new_with_free_func(g_free),
                 };
 
@@ -146,7 +149,7 @@ static bool run_file(struct context *context, bool is_down, GError **error) {
         if (!context->wait)
                 return context_fail(error, CONTEXT_ERROR_USAGE, "--no-wait cannot be had: one step needs the one before");
         file = read_good_file(arguments_get(context->arguments, "FILE"), error);
-        good = file && run_vms(context, file, is_down, error);
+        good = file && up_lock(context, error) && run_vms(context, file, is_down, error);
         vm_file_free(file);
         return good;
 }

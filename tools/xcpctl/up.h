@@ -13,6 +13,7 @@ struct up {
         const char *name;               /* of the VM */
         char *path;                     /* of the VM; NULL: there is none */
         const char *action;             /* what was done, for the report */
+        GHashTable *pulled;             /* what was pulled already, for VMs before this one: the source, a blank and the checksum → the image's path */
         GPtrArray *changes;             /* of a VM that was there: the keys that were changed, as in memory or disks.root.size */
 };
 

@@ -228,6 +228,16 @@ static void check_checksum(const struct wish *disk, struct problems *problems) {
                              "'%.140s' is no checksum", checksum);
 }
 
+/* What people write who mean a file of theirs, which the images service could not read. */
+static void check_image(const struct wish *disk, struct problems *problems) {
+        const char *image = wish_text(disk, "image");
+        bool is_path = image && (strchr(image, '/') || *image == '~') && !strstr(image, "://") && !g_str_has_prefix(image, "/org/");
+
+        if (is_path || (image && g_str_has_prefix(image, "file:")))
+                problems_add(problems, wish_place(disk, "image"), g_strdup("xcpctl vdi import makes a disk of a file, which vdi: names then"),
+                             "'%.64s' is neither an image that is here nor where to pull one from", image);
+}
+
 static void check_disk(const struct wish *disk, GHashTable *vdis, struct problems *problems) {
         bool is_made = wish_get(disk, "size") || wish_get(disk, "image");
         unsigned n = !!wish_get(disk, "vdi") + !!wish_get(disk, "path") + is_made;
@@ -240,6 +250,7 @@ static void check_disk(const struct wish *disk, GHashTable *vdis, struct problem
                              "the disk has neither vdi nor path nor size nor image");
         if (wish_get(disk, "sr") && !is_made)
                 problems_add(problems, wish_place(disk, "sr"), NULL, "sr is for a disk that is made, with size or image");
+        check_image(disk, problems);
         check_checksum(disk, problems);
         if (wish_text(disk, "vdi"))
                 check_once(vdis, disk, "vdi", wish_text(disk, "vdi"), problems);
