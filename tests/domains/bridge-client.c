@@ -19,7 +19,7 @@
 
 #define INTERFACE "org.example.Test"
 #define N_ECHOES 20
-#define DEATH_SECONDS 5         /* far below the 15 s of a silent link, and far above what emulated processors need */
+#define DEATH_SECONDS 10         /* below the 15 s of a silent link, and far above what emulated processors need */
 #define CALL_USEC 100000000       /* the lab emulates every processor, on machines that do other things as well */
 
 struct watched {

@@ -228,10 +228,17 @@ class Rollback(HandoverTest):
         self.old = self.start("a", haste=haste)
 
     def test_mover_killed(self):
-        """The old one finds out by itself, and goes on; that the new one ends is the next test's, but from Retired on the old one sees to that."""
-        self.restart_old(haste=10)
+        """The old one finds out by itself, and goes on; that the new one ends is the next test's."""
+        self.check_mover_killed(STEPS[:-2], haste=10)
+
+    def test_mover_killed_when_the_old_one_has_retired(self):
+        """It sees to the new one as well."""
+        self.check_mover_killed(STEPS[-2:], haste=3)  # with 10, the mover would have half a second to be there, on whatever machine
+
+    def check_mover_killed(self, steps, haste):
+        self.restart_old(haste)
         load = self.load()
-        for step in STEPS:
+        for step in steps:
             with self.subTest(step):
                 mover = self.move_until(step)
                 mover.kill()

@@ -13,7 +13,7 @@ from joined import DRIVER, PYTHON, Joined
 
 HERE = pathlib.Path(__file__).resolve().parent
 MOCK = "org.freedesktop.DBus.Mock"
-LONG = 30  # seconds for programs of others to start or to do something, on a machine with much to do
+LONG = 60  # seconds for programs of others to start or to do something, on a machine with much to do
 
 has_own_places = unittest.skipUnless(os.geteuid() == 0, "only root's domains have a network and mounts of their own")
 
@@ -105,7 +105,7 @@ domains=DEFAULT:INFO,AGENTS:DEBUG
 
     def test_it_asks_its_caller_meanwhile(self):
         self.add_protected("autoconnect", "no")
-        up = self.start(0, "nmcli", "--ask", "--wait", "30", "connection", "up", "guarded")
+        up = self.start(0, "nmcli", "--ask", "--wait", "90", "connection", "up", "guarded")
         up.wait_output("^Secrets are required to access the wired network 'guarded'", LONG)
         up.write("ser\nword\n")
         self.wait_password("word")
