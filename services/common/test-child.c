@@ -205,8 +205,17 @@ static void test_it_ends_with_its_service(struct fixture *f, gconstpointer data)
         close(fds[0]);
 }
 
+/* What is ignored here, as below nohup(1) or a shell's `&`, a child would ignore as well. */
+static void heed_signals(void) {
+        static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT };
+
+        for (size_t i = 0; i < G_N_ELEMENTS(ignored); i++)
+                signal(ignored[i], SIG_DFL);
+}
+
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
+        heed_signals();
 #define ADD(name, function) g_test_add("/child/" name, struct fixture, NULL, set_up, function, tear_down)
         ADD("lines-and-last-words", test_lines_and_last_words);
         ADD("much-output", test_much_output);
