@@ -169,7 +169,7 @@ class Ghaf(DefectCase):
         ghost = self.wait_name(0, "org.example.Mine")
         bus = self.bus(0)
         self.assertEqual([text for text in coveted if bus.owner(text) == ghost], [])
-        self.assertEqual(self.link_property(1, "Names"), ["org.example.Mine"])
+        wait_until(lambda: self.link_property(1, "Names") == ["org.example.Mine"], lambda: f"no other name than one in {self.link_property(1, 'Names')}")
         self.meet(hello(), peer(1, ":1.1"), name(1, DBUS))
         self.wait_handled()
         self.assertEqual(bus.owner(DBUS), DBUS)

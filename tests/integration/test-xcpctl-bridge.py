@@ -283,7 +283,7 @@ class Top(XcpctlOnBridge):
 
         def look(pattern):
             while select.select([ours], [], [], 0)[0]:
-                shown.append(os.read(ours, 65536).decode())
+                shown.append(os.read(ours, 65536).decode(errors="replace"))
             return re.search(pattern, "".join(shown))
 
         wait_until(lambda: look(r"\033\[H[^\0]* 1 +Up +\d+ +- +- "), "the first table", fds=(ours,))
