@@ -128,19 +128,20 @@ static void *serve(void *argument) {
 
 int peer_run(uint16_t port) {
         struct sockaddr_in address = loopback(port);
+        socklen_t n = sizeof(address);
         int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
         pthread_attr_t attributes;
         pthread_t thread;
 
-        if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-            bind(listener, (struct sockaddr *) &address, sizeof(address)) < 0 || listen(listener, 4096) < 0) {
+        if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 || bind(listener, (struct sockaddr *) &address, n) < 0 ||
+            getsockname(listener, (struct sockaddr *) &address, &n) < 0 || listen(listener, 4096) < 0) {
                 fprintf(stderr, "posix-sockets: cannot listen on port %u: %s\n", port, strerror(errno));
                 return 1;
         }
         pthread_attr_init(&attributes);
         pthread_attr_setstacksize(&attributes, STACK_SIZE);
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-        puts("ready");
+        printf("ready %u\n", ntohs(address.sin_port));
         fflush(stdout);
         for (;;) {
                 int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);

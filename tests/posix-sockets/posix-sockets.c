@@ -2,7 +2,7 @@
 /*
  * posix-sockets: makes socket calls as programs make them and prints what each returned, a line per call, the same in every run.
  *
- *     posix-sockets peer PORT              the other end of the connections, in the domain where the sockets live; prints "ready"
+ *     posix-sockets peer PORT              the other end of the connections, in the domain where the sockets live; prints "ready PORT"; 0 is any
  *     posix-sockets run PORT [CASE...]     the calls, towards the peer at 127.0.0.1:PORT; all cases if none is named
  *     posix-sockets list                   the cases
  *

@@ -398,7 +398,7 @@ def unix_long_path():
 
 @check
 def unix_abstract():
-    return unix(b"\0xcp-families-%d" % os.getppid())
+    return unix(b"\0xcp-families" + os.fsencode(DIRECTORY))
 
 
 @check

@@ -33,7 +33,7 @@ class Families(Carried):
         super().setUp()
         self.directory = self.temporary_directory()
         os.chmod(self.directory, 0o777)
-        self.backend.ask(f"policy\nallow inet\nallow inet6\nallow unix {self.directory}\nallow unix @xcp-families-{os.getpid()}\n")
+        self.backend.ask(f"policy\nallow inet\nallow inet6\nallow unix {self.directory}\nallow unix @xcp-families{self.directory}/b\n")
 
     def directory_of(self, name):
         path = f"{self.directory}/{name}"
@@ -44,7 +44,7 @@ class Families(Carried):
     def test_the_same_call_by_call(self):
         natively = results(run(sys.executable, SCRIPT, self.directory_of("a"), deadline=120))
         there = self.directory_of("b")
-        carried = results(self.xen.run(1, RUN, "--all", "--ipv6", "--udp", "--unix", f"{there},@xcp-families-{os.getpid()}", "--", sys.executable,
+        carried = results(self.xen.run(1, RUN, "--all", "--ipv6", "--udp", "--unix", f"{there},@xcp-families{there}", "--", sys.executable,
                                        SCRIPT, there, deadline=120))
         self.compare(natively, carried, DIFFERENT)
         self.assertGreater(self.backend.counters()["bytes.sent"], 3 << 20)  # it did go through the backend
