@@ -96,6 +96,7 @@ class Machines(QemuTest):
         self.done(vm.start())
         self.manager.kill()
         os.kill(self.qemu_pids()[0], signal.SIGKILL)
+        self.caller.wait_until(lambda: self.qemu_pids() == [], "the end of QEMU")
         facts = self.root / "state/qemu" / vm.get_uuid() / "guest"
         text = json.loads(facts.read_text())
         text["pid"] = os.getpid()
@@ -352,6 +353,7 @@ class Fakes(QemuTest):
                 self.assertEqual(vm.get("StateReason"), "GuestPanic")
                 self.done(vm.begin("Destroy"))
                 self.assertEqual(self.leftovers(), [])
+                self.manager.wait_output(f"VM {action} is Panicked", stream="stderr")
                 self.assertEqual(self.manager.stderr.count(f"VM {action} is Panicked"), 1)
 
     def test_what_it_says_fills_no_disk(self):
