@@ -333,13 +333,20 @@ static void on_look(struct hypervisor_call *call, int r, struct idl_error *error
         struct job *job = call->userdata;
         struct vm *vm = job->vm;
         struct idl_error none = IDL_ERROR_NULL;
+        bool is_old = vm->n_changes != job->n_changes_seen;
 
+        if (r >= 0 && is_old) {         /* that is what the guest was, and not what it has become since */
+                r = step_look(job, error);
+                if (r == 0)
+                        return;
+        }
         if (r >= 0)
                 vm_take_status(vm, &call->status, XCP_VM_STATE_REASON_REQUESTED);
         else {
                 log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", vm->uuid }), "Cannot learn what VM %s is after %s: %s", vm->spec.name,
                           job->operation->name, error->message ?: strerrordesc_np(-r) ?: "unknown error");
-                vm_set_state(vm, lifecycle_after(vm->state, job->operation->lifecycle, job->flag), XCP_VM_STATE_REASON_REQUESTED, "");
+                if (!is_old)
+                        vm_set_state(vm, lifecycle_after(vm->state, job->operation->lifecycle, job->flag), XCP_VM_STATE_REASON_REQUESTED, "");
         }
         job_done(job, 0, &none);
 }
@@ -348,6 +355,7 @@ int step_look(struct job *job, struct idl_error *error) {
         struct hypervisor_call *call = job_call(job);
 
         call->done = on_look;
+        job->n_changes_seen = job->vm->n_changes;
         job_limit(job, XENOPSD_QUERY_MS);
         return job_begun(job, hypervisor_of(job)->query(job->vm->guest, call, error));
 }

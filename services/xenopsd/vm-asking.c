@@ -12,7 +12,9 @@ struct asking {
         struct hypervisor_call call;
         sd_event_source *timer;
         uint64_t limit_ms;
+        unsigned n_changes;             /* of the VM's state when the backend was asked */
         bool too_late;
+        vm_ask_t begin;
         vm_answer_t done;
         void (*dropped)(void *userdata);
         void *userdata;
@@ -34,9 +36,23 @@ static void asking_free(struct asking *asking) {
         free(asking);
 }
 
+static void on_done(struct hypervisor_call *call, int r, struct idl_error *error);
+
+static int begin(struct asking *asking, struct idl_error *error) {
+        asking->call = (struct hypervisor_call) { .done = on_done, .userdata = asking };
+        asking->n_changes = asking->vm->n_changes;
+        return asking->begin(asking->vm, &asking->call, asking->userdata, error);
+}
+
 static void on_done(struct hypervisor_call *call, int r, struct idl_error *error) {
         struct asking *asking = call->userdata;
 
+        /* What the guest was may be told after what it became: then that is what is asked for. */
+        if (r >= 0 && asking->begin == vm_ask_query && !asking->too_late && asking->n_changes != asking->vm->n_changes) {
+                r = begin(asking, error);
+                if (r >= 0)
+                        return;
+        }
         if (asking->too_late)
                 r = idl_error_set_timed_out(error, asking->vm->backend->hypervisor->name, asking->limit_ms);
         else if (r < 0 && !error->name)
@@ -54,7 +70,7 @@ static int on_timer(sd_event_source *timer, uint64_t usec, void *userdata) {
         return 0;
 }
 
-int vm_ask_within(struct vm *vm, uint64_t limit_ms, vm_ask_t begin, vm_answer_t done, void (*dropped)(void *userdata), void *userdata,
+int vm_ask_within(struct vm *vm, uint64_t limit_ms, vm_ask_t begin_ask, vm_answer_t done, void (*dropped)(void *userdata), void *userdata,
                   struct idl_error *error) {
         struct asking *asking;
         int r;
@@ -67,20 +83,20 @@ int vm_ask_within(struct vm *vm, uint64_t limit_ms, vm_ask_t begin, vm_answer_t 
         asking = malloc(sizeof *asking);
         if (!asking)
                 return -ENOMEM;
-        *asking = (struct asking) { .vm = vm, .next = vm->asking, .call = { .done = on_done, .userdata = asking }, .done = done,
-                                    .dropped = dropped, .userdata = userdata, .limit_ms = limit_ms };
+        *asking = (struct asking) { .vm = vm, .next = vm->asking, .begin = begin_ask, .done = done, .dropped = dropped, .userdata = userdata,
+                                    .limit_ms = limit_ms };
         vm->asking = asking;
         vm->n_asking++;
         r = sd_event_add_time_relative(vm->xenopsd->event, &asking->timer, CLOCK_MONOTONIC, limit_ms * 1000, 0, on_timer, asking);
         if (r >= 0)
-                r = begin(vm, &asking->call, userdata, error);
+                r = begin(asking, error);
         if (r < 0)
                 asking_free(asking);
         return r;
 }
 
-int vm_ask(struct vm *vm, vm_ask_t begin, vm_answer_t done, void (*dropped)(void *userdata), void *userdata, struct idl_error *error) {
-        return vm_ask_within(vm, XENOPSD_QUERY_MS, begin, done, dropped, userdata, error);
+int vm_ask(struct vm *vm, vm_ask_t begin_ask, vm_answer_t done, void (*dropped)(void *userdata), void *userdata, struct idl_error *error) {
+        return vm_ask_within(vm, XENOPSD_QUERY_MS, begin_ask, done, dropped, userdata, error);
 }
 
 int vm_ask_query(struct vm *vm, struct hypervisor_call *call, void *userdata, struct idl_error *error) {
@@ -99,6 +115,13 @@ void vm_asking_drop_all(struct vm *vm) {
         }
 }
 
+/* What nobody has asked for here: somebody else paused it or had it go on, or a backend did later what it was told. */
+static bool is_by_others(const struct vm *vm, enum hypervisor_state state) {
+        if (vm->job)
+                return false;
+        return (vm->state == XCP_VM_STATE_RUNNING && state == HYPERVISOR_SUSPENDED) || (vm->state == XCP_VM_STATE_SUSPENDED && state == HYPERVISOR_RUNNING);
+}
+
 static void on_facts(struct vm *vm, int r, const struct hypervisor_call *call, void *userdata, struct idl_error *error) {
         if (r < 0)
                 log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", vm->uuid }), "Cannot learn how VM %s is: %s", vm->spec.name,
@@ -107,7 +130,9 @@ static void on_facts(struct vm *vm, int r, const struct hypervisor_call *call, v
                 /* Somebody else had it run, and its backend has found that. */
                 vm_take_status(vm, &call->status, XCP_VM_STATE_REASON_FOUND);
                 vm_connect_console(vm);
-        } else
+        } else if (is_by_others(vm, call->status.state))
+                vm_take_status(vm, &call->status, XCP_VM_STATE_REASON_FOUND);
+        else
                 vm_take_facts(vm, &call->status);
 }
 

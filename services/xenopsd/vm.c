@@ -157,7 +157,6 @@ static void take_plugged(struct vm *vm, const struct hypervisor_status *status) 
         }
 }
 
-/* Takes over what changed, and returns which properties that is. */
 /* What the guest has let go of, or not, when nobody was there to see, is what its configuration says. */
 static bool take_vcpus(struct vm *vm, uint32_t vcpus) {
         struct idl_error error = IDL_ERROR_NULL;
@@ -179,6 +178,7 @@ static bool take_vcpus(struct vm *vm, uint32_t vcpus) {
         return r >= 0;
 }
 
+/* Takes over what changed, and returns which properties that is. */
 static unsigned take_facts(struct vm *vm, const struct hypervisor_status *status) {
         bool lives = status->state == HYPERVISOR_RUNNING || status->state == HYPERVISOR_SUSPENDED;
         bool ready = status->state == HYPERVISOR_RUNNING && (status->ready || status->n_addresses > 0);
@@ -211,18 +211,23 @@ static void emit(struct vm *vm, unsigned changed) {
                 xenopsd1_vm_emit_changed(vm->xenopsd->bus, vm->path, changed);
 }
 
-void vm_take_facts(struct vm *vm, const struct hypervisor_status *status) {
-        emit(vm, take_facts(vm, status));
-}
-
-/* State */
-
 /* A VM without a guest has none of its facts. */
 static unsigned forget_facts(struct vm *vm) {
         static const struct hypervisor_status absent = { .state = HYPERVISOR_ABSENT };
 
         return take_facts(vm, &absent);
 }
+
+static bool has_guest(enum xcp_vm_state state) {
+        return lifecycle_is_alive(state) && state != XCP_VM_STATE_FAILED;
+}
+
+/* One that has come to its end may be there until it is cleared away: what it was is not told of the VM any more. */
+void vm_take_facts(struct vm *vm, const struct hypervisor_status *status) {
+        emit(vm, has_guest(vm->state) ? take_facts(vm, status) : forget_facts(vm));
+}
+
+/* State */
 
 static unsigned change_state(struct vm *vm, enum xcp_vm_state state, enum xcp_vm_state_reason reason, const char *detail) {
         unsigned changed = 0;
@@ -250,10 +255,6 @@ static void tell_state(struct vm *vm, enum xcp_vm_state old, unsigned changed) {
         emit(vm, changed);
         log_event(LOG_INFO, LOG_FIELDS({ "XCP_VM", vm->uuid }), "VM %s is %s: %s%s%s", vm->spec.name, xcp_vm_state_to_string(vm->state),
                   xcp_vm_state_reason_to_string(vm->reason), vm->detail ? ", " : "", vm->detail ?: "");
-}
-
-static bool has_guest(enum xcp_vm_state state) {
-        return lifecycle_is_alive(state) && state != XCP_VM_STATE_FAILED;
 }
 
 void vm_set_state(struct vm *vm, enum xcp_vm_state state, enum xcp_vm_state_reason reason, const char *detail) {
@@ -427,7 +428,7 @@ void vm_found(struct vm *vm, const struct hypervisor_status *status, const struc
                 found_absent(vm, life);
         else {
                 forget_saved(vm);
-                vm_take_facts(vm, status);
+                emit(vm, take_facts(vm, status));
                 if (status->state == HYPERVISOR_ENDED)
                         found_ended(vm, status, life);
                 else

@@ -123,7 +123,7 @@ void vm_found(struct vm *vm, const struct hypervisor_status *status, const struc
 /*
  * Asks the backend. begin: calls one of query, statistics, ...; it gets the guest and the call. done: gets what the call got; error is
  * set if r is negative, TimedOut after limit_ms. Not called if the VM goes before; then dropped is. LimitExceeded: too many ask. vm_ask()
- * is for what is answered at once, and has XENOPSD_QUERY_MS.
+ * is for what is answered at once, and has XENOPSD_QUERY_MS. An answer to vm_ask_query() is never older than the last change of the state.
  */
 #define VM_ASKING_MAX 256u              /* at once, of one VM; each is a call that waits for its answer */
 

@@ -3,8 +3,8 @@
 """A QEMU that misbehaves, for tests of who starts it: $XCP_QEMU is this, and the file fake-script beside it says how.
 
 The script, which is looked at for each command, is JSON: greeting is what it says first, and answers what it says to commands by their names, to those for people too: text as it is, with %ID%
-for the command's id; null for nothing at all; "exit STATUS" and "hang up" for its end; a list for one after the other, of which the last stays. Commands that are not there are answered {}. noise is for how many lines it
-says on standard error before it answers a command, by its name.
+for the command's id; null for nothing at all; "when NAME TEXT" for TEXT when there is a file of that name beside the script; "exit STATUS" and "hang up" for its end; a list for one after the other, of which the last stays. Commands that are not there are answered {}. noise is for how many lines it
+says on standard error before it answers a command, by its name. What it is told is in the file fake-log, a command a line.
 """
 
 import json
@@ -39,16 +39,33 @@ def name_of(command):
     return command["arguments"]["command-line"].split()[0] if command["execute"] == "human-monitor-command" else command["execute"]
 
 
+def write_down(line):
+    """With the file as a whole, so that whoever reads it finds no half of a line."""
+    with open(pathlib.Path(sys.argv[0]).with_name("fake-log"), "ab", buffering=0) as log:
+        log.write(line.encode())
+
+
+def wait_for(answer):
+    """What comes after "when NAME", when it is time for it."""
+    _, name, text = answer.split(" ", 2)
+    while not pathlib.Path(sys.argv[0]).with_name(name).exists():
+        time.sleep(0.02)
+    return text
+
+
 def serve(connection):
     taken = {}
     connection.sendall((read_script().get("greeting", GREETING) + "\n").encode())
     for line in connection.makefile("r"):
         command = json.loads(line)
+        write_down(line)
         answer = pick(read_script().get("answers", {}).get(name_of(command), '{"return": {}, "id": %ID%}'), taken)
         for i in range(read_script().get("noise", {}).get(command["execute"], 0)):
             print("qemu-system-x86_64: a guest did what it should not", "." * 1000, i, file=sys.stderr)
         if answer is None:
             continue
+        if answer.startswith("when "):
+            answer = wait_for(answer)
         if answer.startswith("exit "):
             print("qemu-system-x86_64: as it was told", file=sys.stderr, flush=True)
             sys.exit(int(answer.split()[1]))

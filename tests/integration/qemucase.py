@@ -2,6 +2,7 @@
 """A test case with a VM manager whose guests are QEMU's, in software emulation, and the tiny guest of guests/tiny.S."""
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ from xenopsdcase import MIB, SOURCE, XenopsdTest
 TINY_SOURCE = SOURCE / "tests/integration/guests/tiny.S"
 TINY_SIZE = MIB  # a BIOS boots no disk that is much smaller
 OPTIONS = {"accelerator": "tcg"}
+STATUS = '{"return": {"status": "%s", "singlestep": false, "running": false}, "id": %%ID%%}'  # of fake-qemu.py
 
 
 def assemble(directory):
@@ -124,3 +126,36 @@ class QemuTest(XenopsdTest):
 
         self.caller.wait_until(asked, "the guest to let go of the device")
         self.done(unplugging)
+
+
+class FakeQemuTest(QemuTest):
+    """The same with fake-qemu.py, which says what it likes: the manager is started when the first script is there."""
+
+    autostarted = False
+    prepared = {"query-status": STATUS % "prelaunch"}
+
+    def setUp(self):
+        self.addCleanup(os.environ.pop, "XCP_QEMU", None)
+        super().setUp()
+        self.program = self.root / "fake-qemu"
+        shutil.copy(SOURCE / "tests/integration/fake-qemu.py", self.program)
+        self.script({})
+
+    def script(self, script):
+        """At once: it may be looked at at any time."""
+        (self.root / "fake-script.new").write_text(json.dumps(script))
+        (self.root / "fake-script.new").rename(self.root / "fake-script")
+
+    def begin(self, script=None):
+        os.environ["XCP_QEMU"] = str(self.program)
+        self.script(script or {})
+        self.manager = self.start()
+        self.caller = self.connect()
+
+    def told(self):
+        """The commands that were given to it so far, each with the first of what it is about."""
+        lines = (self.root / "fake-log").read_text().splitlines()
+        return [(command["execute"], next(iter(command.get("arguments", {}).values()), None)) for command in map(json.loads, lines)]
+
+    def wait_told(self, *command):
+        self.caller.wait_until(lambda: command in self.told(), lambda: f"{command} in {self.told()}")

@@ -9,10 +9,8 @@ import signal
 import storageclient
 import xenopsdclient
 from harness import run
-from qemucase import TINY_SIZE, Console, QemuTest
-from xenopsdcase import MIB, SOURCE, VDI
-
-STATUS = '{"return": {"status": "%s", "singlestep": false, "running": false}, "id": %%ID%%}'
+from qemucase import STATUS, TINY_SIZE, Console, FakeQemuTest, QemuTest
+from xenopsdcase import MIB, VDI
 
 
 class Machines(QemuTest):
@@ -249,28 +247,8 @@ class DataPaths(QemuTest):
         self.assertEqual(self.leftovers(), [])
 
 
-class Fakes(QemuTest):
+class Fakes(FakeQemuTest):
     """With a QEMU that says what it likes."""
-
-    def setUp(self):
-        self.addCleanup(os.environ.pop, "XCP_QEMU", None)
-        super().setUp()
-        self.program = self.root / "fake-qemu"
-        shutil.copy(SOURCE / "tests/integration/fake-qemu.py", self.program)
-        self.script({})
-
-    autostarted = False
-
-    def script(self, script):
-        (self.root / "fake-script").write_text(json.dumps(script))
-
-    def begin(self, script=None):
-        os.environ["XCP_QEMU"] = str(self.program)
-        self.script(script or {})
-        self.manager = self.start()
-        self.caller = self.connect()
-
-    prepared = {"query-status": STATUS % "prelaunch"}
 
     def test_it_ends_at_once(self):
         self.begin({"exit": 3})
@@ -494,4 +472,4 @@ class Fakes(QemuTest):
         self.assertEqual(self.leftovers(), [])
 
 
-del QemuTest
+del FakeQemuTest, QemuTest

@@ -11,6 +11,7 @@
 #include "guest.h"
 
 #define ACTION_END_MS 1000u             /* from a monitor that hangs up to the end of the process, which mostly follows at once */
+#define ACTION_CANCEL_MS 3000u          /* for QEMU to answer what it was told last; HYPERVISOR_CANCEL_MS is when it has to be done */
 
 struct forward;
 struct launch;

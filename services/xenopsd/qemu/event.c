@@ -9,6 +9,7 @@
 
 #include "action.h"
 #include "operations.h"
+#include "reconcile.h"
 #include "source.h"
 #include "utf8.h"
 #include "watch.h"
@@ -89,6 +90,14 @@ static void on_agent(struct qemu_guest *guest, struct json_object *data) {
         guest_tell(guest, HYPERVISOR_CHANGED, "");
 }
 
+static void on_deleted(struct qemu_guest *guest, struct json_object *data) {
+        if (vcpus_is_one(data)) {
+                guest->counts_vcpus = true;
+                guest_tell(guest, HYPERVISOR_CHANGED, "");
+        } else
+                reconcile_hear_deleted(guest, data);
+}
+
 static bool is_by_guest(struct json_object *data) {
         struct json_object *value;
 
@@ -116,10 +125,8 @@ static void on_event(void *userdata, const char *untrusted_name, struct json_obj
                 guest_open_reset_window(guest);
         else if (strcmp(untrusted_name, "VSERPORT_CHANGE") == 0)
                 on_agent(guest, data);
-        else if (strcmp(untrusted_name, "DEVICE_DELETED") == 0 && vcpus_is_one(data)) {         /* nobody has waited for that any more */
-                guest->counts_vcpus = true;
-                guest_tell(guest, HYPERVISOR_CHANGED, "");
-        }
+        else if (strcmp(untrusted_name, "DEVICE_DELETED") == 0)         /* nobody has waited for that any more */
+                on_deleted(guest, data);
 }
 
 static void on_late_status(void *userdata, int r, struct json_object *value, const char *why) {
@@ -131,13 +138,19 @@ static void on_late_status(void *userdata, int r, struct json_object *value, con
         qemu_status_read(&status, string_of(value, "status"), guest->facts.phase == FACTS_STARTED, guest->shutdown);
         if (status.state == HYPERVISOR_SUSPENDED)
                 guest_tell(guest, HYPERVISOR_TAKEN, "its monitor was late");
+        else
+                guest_tell(guest, HYPERVISOR_CHANGED, "");
 }
 
-/* Who had asked for something was told that it was not done, and now it may be: a guest that stands still is not to be taken for one that runs. */
+/*
+ * Who had asked for something was told that it was not done, and now it may be: a guest that stands still is not to be taken for one that runs, or the other way round,
+ * and devices that were given up are not to be there.
+ */
 static void on_late(void *userdata) {
         struct qemu_guest *guest = userdata;
 
         (void) qmp_execute(guest->qmp, "query-status", NULL, -1, on_late_status, guest, NULL);
+        reconcile_devices(guest);
 }
 
 /* The end of the monitor */

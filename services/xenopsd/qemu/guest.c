@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "event.h"
 #include "log.h"
+#include "reconcile.h"
 #include "stream.h"
 #include "variables.h"
 #include "watch.h"
@@ -300,7 +301,9 @@ static int take_over(struct qemu_guest *guest) {
         }
         guest_open_reset_window(guest);         /* the manager before this one may have reset it a moment ago */
         guest->counts_vcpus = guest->facts.machine != QEMU_MICROVM;
-        return forget_migration(guest);
+        r = forget_migration(guest);
+        reconcile_devices(guest);               /* it may have ended in the middle of plugging one, or waiting for the guest to let go of one */
+        return r;
 }
 
 static int find(struct qemu_guest *guest) {

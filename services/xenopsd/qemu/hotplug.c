@@ -12,10 +12,10 @@
 
 #include "cleanup.h"
 #include "devices.h"
-#include "source.h"
 #include "operations.h"
+#include "reconcile.h"
+#include "source.h"
 #include "tap.h"
-
 
 static int has_machine(const struct qemu_guest *guest, struct idl_error *error) {
         if (!guest->qmp)
@@ -42,12 +42,36 @@ static void end_plug(struct qemu_action *action, const char *why) {
         if (why)
                 forget_slot(action);
         r = guest_save(action->guest, &error);
-        if (why) {
+        if (why && action->is_cancelled) {
+                idl_error_done(&error);
+                r = -ECANCELED;
+        } else if (why) {
                 idl_error_done(&error);
                 r = idl_error_set_backend_failed(&error, "qemu", action->what, why);
         }
         action_end(action, r, &error);
         idl_error_done(&error);
+}
+
+/* What QEMU has not answered may be done yet. Whether it was is looked at when it answers again, and then there is nobody who is at it. */
+static void give_up(struct qemu_action *action, const char *why) {
+        struct idl_error error = IDL_ERROR_NULL;
+        int r = -ECANCELED;
+
+        reconcile_devices(action->guest);
+        if (why)
+                r = idl_error_set_backend_failed(&error, "qemu", action->what, why);
+        action_end(action, r, &error);
+        idl_error_done(&error);
+}
+
+static void give_up_cancelled(struct qemu_action *action) {
+        give_up(action, NULL);
+}
+
+/* What was told last is answered first: until the device is there, all is taken back then; from there on, it is plugged. */
+static void cancel_plug(struct qemu_action *action) {
+        action_wait(action, ACTION_CANCEL_MS, give_up_cancelled);
 }
 
 static void end_take_back(struct qemu_action *action, int r, struct json_object *value, const char *why) {
@@ -99,6 +123,10 @@ static void on_linked(struct qemu_action *action, int r, struct json_object *val
 static void on_device(struct qemu_action *action, int r, struct json_object *value, const char *why) {
         struct json_object *arguments;
 
+        if (r == -ETIMEDOUT) {
+                give_up(action, why);
+                return;
+        }
         if (r < 0) {
                 take_back(action, why);
                 return;
@@ -114,11 +142,22 @@ static void on_device(struct qemu_action *action, int r, struct json_object *val
         action_execute(action, "set_link", arguments, -1, on_linked);
 }
 
+/* Of one that QEMU has not made a network device of, it may have the descriptor. */
+static void close_tap(struct qemu_action *action) {
+        if (strncmp(action->node, "netdev-", 7) == 0 && action->guest->qmp)
+                (void) qmp_execute(action->guest->qmp, "closefd", arguments_1("fdname", action->id), -1, NULL, NULL, NULL);
+}
+
 static void on_behind(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0) {
+        if (r == -ETIMEDOUT)
+                give_up(action, why);
+        else if (r < 0) {
                 keep_reason(action, why);
+                close_tap(action);
                 remove_limits(action, end_take_back);
-        } else
+        } else if (action->is_cancelled)
+                take_back(action, "");
+        else
                 action_execute(action, "device_add", json_object_get(action->second), -1, on_device);
 }
 
@@ -155,6 +194,7 @@ static int begin_plug(struct qemu_guest *guest, struct hypervisor_call *call, co
         if (r < 0)
                 return r;
         snprintf(action->id, sizeof action->id, "%s", id);
+        action->on_cancel = cancel_plug;
         *ret_action = action;
         return 0;
 }
@@ -163,12 +203,15 @@ static void on_limits(struct qemu_action *action, int r, struct json_object *val
         struct json_object *node = action->first;
 
         action->first = NULL;
-        if (r >= 0)
+        if (r >= 0 && !action->is_cancelled) {
                 action_execute(action, "blockdev-add", node, -1, on_behind);
-        else {
-                json_object_put(node);
-                end_plug(action, why);
+                return;
         }
+        json_object_put(node);
+        if (r == -ETIMEDOUT)
+                give_up(action, why);
+        else
+                on_behind(action, r < 0 ? r : -ECANCELED, NULL, why);
 }
 
 /* Commands without memory for their arguments are refused by QEMU, and taken back. */
@@ -202,7 +245,9 @@ int hotplug_plug_disk(void *guest, struct hypervisor_call *call, const struct hy
 }
 
 static void on_tap(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0)
+        if (r == -ETIMEDOUT || action->is_cancelled)
+                give_up(action, action->is_cancelled ? NULL : why);
+        else if (r < 0)
                 end_plug(action, why);
         else
                 action_execute(action, "netdev_add", json_object_get(action->first), -1, on_behind);
@@ -269,14 +314,19 @@ static void remove_behind(struct qemu_action *action) {
         execute_removal(action, is_disk ? on_no_socket : on_behind_gone);
 }
 
+static void end_refused(struct qemu_action *action) {
+        action_fail(action, "the guest's kernel does not let go of it");
+}
+
 static bool hear_deleted(struct qemu_action *action, const char *event, struct json_object *data) {
+        bool is_deleted = strcmp(event, "DEVICE_DELETED") == 0;
         struct json_object *device;
 
-        if (strcmp(event, "DEVICE_DELETED") != 0 || !data || !json_object_object_get_ex(data, "device", &device) ||
-            strcmp(json_object_get_string(device) ?: "", action->id) != 0)
+        if ((!is_deleted && strcmp(event, "DEVICE_UNPLUG_GUEST_ERROR") != 0) || !data ||
+            !json_object_object_get_ex(data, "device", &device) || strcmp(json_object_get_string(device) ?: "", action->id) != 0)
                 return false;
         action->hear = NULL;
-        action_wait(action, 0, remove_behind);
+        action_wait(action, 0, is_deleted ? remove_behind : end_refused);
         return true;
 }
 
@@ -284,9 +334,29 @@ static void on_not_deleted(struct qemu_action *action) {
         action_end(action, -ETIMEDOUT, NULL);
 }
 
+static void on_devices(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        AUTO_FREE char *reason = strdup(json_object_get_string(action->first) ?: "");
+
+        if (r >= 0 && json_object_is_type(value, json_type_array) && !reconcile_has_device(value, action->id))
+                remove_behind(action);
+        else
+                action_fail(action, reason ?: "");
+}
+
+/* The guest may have been asked before, and not have let go of it yet; or have, when nobody was there. */
 static void on_delete_begun(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0 && action->hear)
-                action_fail(action, why);
+        if (r >= 0 || !action->hear || strstr(why, "in the process of unplug"))
+                return;
+        action->hear = NULL;
+        action_stop_waiting(action);
+        keep_reason(action, why);
+        action_execute(action, "qom-list", arguments_1("path", RECONCILE_DEVICES), -1, on_devices);
+}
+
+/* The guest cannot be told that it may keep it, and may have let go of it already. */
+static void cancel_unplug(struct qemu_action *action) {
+        action->hear = NULL;
+        action_wait(action, 0, give_up_cancelled);
 }
 
 static int unplug(struct qemu_guest *guest, struct hypervisor_call *call, const char *what, bool is_disk, const char *name, bool force,
@@ -302,6 +372,7 @@ static int unplug(struct qemu_guest *guest, struct hypervisor_call *call, const 
         device_id(is_disk, name, action->id);
         (is_disk ? source_chardev : device_netdev)(name, action->node);
         action->timeout_ms = force ? HYPERVISOR_FORCED_UNPLUG_MS : HYPERVISOR_UNPLUG_MS;
+        action->on_cancel = cancel_unplug;
         action->hear = hear_deleted;
         action_wait(action, action->timeout_ms, on_not_deleted);
         action_execute(action, "device_del", arguments_1("id", action->id), -1, on_delete_begun);
@@ -314,69 +385,6 @@ int hotplug_unplug_disk(void *guest, struct hypervisor_call *call, const char *n
 
 int hotplug_unplug_network(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error) {
         return unplug(guest, call, "unplug a network interface", false, name, force, error);
-}
-
-/* Media: the drive is opened, emptied, filled and closed */
-
-static void on_inserted(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0)
-                action_fail(action, why);
-        else
-                action_execute(action, "blockdev-close-tray", arguments_1("id", action->id), -1, action_end_with_reply);
-}
-
-static void on_medium_added(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0)
-                action_fail(action, why);
-        else
-                action_execute(action, "blockdev-insert-medium", arguments_2("id", action->id, "node-name", action->node), -1, on_inserted);
-}
-
-static void on_old_deleted(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        struct json_object *node = action->first;
-
-        action->first = NULL;           /* r: there need not have been one */
-        if (node)
-                action_execute(action, "blockdev-add", node, -1, on_medium_added);
-        else
-                action_execute(action, "blockdev-close-tray", arguments_1("id", action->id), -1, action_end_with_reply);
-}
-
-static void on_emptied(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0)
-                action_fail(action, why);
-        else
-                action_execute(action, "blockdev-del", arguments_1("node-name", action->node), -1, on_old_deleted);
-}
-
-static void on_opened(struct qemu_action *action, int r, struct json_object *value, const char *why) {
-        if (r < 0)
-                action_fail(action, why);
-        else
-                action_execute(action, "blockdev-remove-medium", arguments_1("id", action->id), -1, on_emptied);
-}
-
-int hotplug_change_medium(void *userdata, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error) {
-        struct qemu_guest *guest = userdata;
-        struct qemu_action *action;
-        struct json_object *arguments;
-        int r;
-
-        if (!guest->qmp)
-                return idl_error_set_backend_failed(error, "qemu", "change a medium", "its monitor is not connected");
-        r = source_check(disk->path, error);
-        if (r >= 0)
-                r = action_begin(guest, call, "change a medium", &action);
-        if (r < 0)
-                return r;
-        device_id(true, disk->spec->name, action->id);
-        source_node(disk->spec->name, action->node);
-        action->first = disk->path ? source_describe_node(disk) : NULL;
-        arguments = arguments_1("id", action->id);
-        if (arguments)
-                json_object_object_add(arguments, "force", json_object_new_boolean(true));
-        action_execute(action, "blockdev-open-tray", arguments, -1, on_opened);
-        return 0;
 }
 
 /* Network interfaces */

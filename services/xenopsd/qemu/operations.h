@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What is done with a QEMU guest: functions of hypervisor.h, which says what each has to do. hotplug.c has devices, resize.c memory and
- * virtual CPUs, stream.c the rest.
+ * What is done with a QEMU guest: functions of hypervisor.h, which says what each has to do. hotplug.c has devices, medium.c drives, resize.c
+ * memory, vcpus.c virtual CPUs, stream.c what goes elsewhere.
  */
 
 #include "action.h"
@@ -31,8 +31,9 @@ bool vcpus_is_one(struct json_object *data);            /* whether an event is o
 
 int hotplug_plug_disk(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);
 int hotplug_unplug_disk(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error);
-int hotplug_change_medium(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);
 int hotplug_plug_network(void *guest, struct hypervisor_call *call, const struct xcp_network_interface_spec *spec, struct idl_error *error);
 int hotplug_unplug_network(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error);
 int hotplug_move_network(void *guest, struct hypervisor_call *call, const struct xcp_network_interface_spec *spec, struct idl_error *error);
 int hotplug_set_network(void *guest, const struct xcp_network_interface_spec *spec, struct idl_error *error);
+
+int medium_change(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);

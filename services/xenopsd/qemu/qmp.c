@@ -188,7 +188,10 @@ static void unlink_request(struct qmp *qmp, const struct request *request) {
         qmp->n_waiting--;
 }
 
-/* What QEMU has a part of has to be sent to its end, and the answer to it is taken and dropped. */
+/*
+ * What QEMU has a part of has to be sent to its end, and the answer to it is taken and dropped. What was not sent waits for the answer to another, which nobody
+ * may wait for: then that is the one that is late.
+ */
 static void expire(struct qmp *qmp, struct request *request) {
         qmp_reply_t reply = request->reply;
         void *userdata = request->userdata;
@@ -196,7 +199,7 @@ static void expire(struct qmp *qmp, struct request *request) {
 
         snprintf(why, sizeof why, "its monitor has not answered %.64s within %" PRIu64 " ms", request->command, qmp->listener->answer_ms);
         request->reply = NULL;
-        request->is_late = true;
+        qmp->first->is_late |= !qmp->first->reply;
         if (request->n_sent == 0) {
                 unlink_request(qmp, request);
                 request_free(request);

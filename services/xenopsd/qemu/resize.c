@@ -64,6 +64,8 @@ static void on_balloon_now(struct qemu_action *action, int r, struct json_object
 }
 
 static void on_balloon_set(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r == -ETIMEDOUT && action->guest->qmp)      /* it may be done yet, and then is undone */
+                (void) qmp_execute(action->guest->qmp, "balloon", arguments_number("value", action->before), -1, NULL, NULL, NULL);
         if (r < 0)
                 action_fail(action, why);
         else

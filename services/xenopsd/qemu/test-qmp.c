@@ -260,6 +260,22 @@ static void test_late(struct fixture *f, gconstpointer data) {
         assert_said(f, "0 {};");
 }
 
+/* What somebody waited for was not sent because of what nobody waits for any more: when that is done, it may be what the other was to find out. */
+static void test_late_and_forgotten(struct fixture *f, gconstpointer data) {
+        uint64_t id;
+
+        greet(f);
+        listener.answer_ms = 20;
+        execute(f, "device_add", &id);
+        qmp_forget(f->qmp, id);
+        execute(f, "qom-list", NULL);
+        wait_until_said(f, "ETIMEDOUT its monitor has not answered qom-list within 20 ms;");
+        assert_hears(f, "{\"execute\":\"device_add\",\"id\":2}\n");
+        say(f, "{\"return\": {}, \"id\": 2}\n");
+        assert_said(f, "late -;");
+        assert_hears(f, "");
+}
+
 /* Before the greeting nothing is sent, and nothing is left to be. */
 static void test_late_greeting(struct fixture *f, gconstpointer data) {
         listener.answer_ms = 20;
@@ -304,6 +320,7 @@ int main(int argc, char **argv) {
         ADD("all-commands-hear-of-the-end", NULL, test_hang_up);
         ADD("a-reply-that-nobody-asked-for", "{\"return\": {}, \"id\": 2}\n", test_uncalled_for);
         ADD("a-reply-that-is-late", NULL, test_late);
+        ADD("a-reply-that-is-late-and-nobody's", NULL, test_late_and_forgotten);
         ADD("a-greeting-that-is-late", NULL, test_late_greeting);
         ADD("a-reply-that-is-looked-at-late", NULL, test_answer_in_time);
         ADD("freed-when-a-reply-is-late", NULL, test_freed_when_late);

@@ -127,6 +127,7 @@ static void plug(struct qemu_action *action, struct json_object *cpu) {
                 json_object_object_foreach(props, name, value)
                         json_object_object_add(arguments, name, json_object_get(value));
         }
+        action->guest->counts_vcpus = true;     /* if nobody waits for the answer, it may be there all the same */
         action_execute(action, "device_add", arguments, -1, on_plugged);
 }
 
