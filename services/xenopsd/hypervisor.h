@@ -115,6 +115,7 @@ struct hypervisor_config {
 struct hypervisor_host {
         sd_event *event;
         const char *state_dir;                          /* a directory of its own, which exists */
+        uint64_t stall_ms;                              /* how long whoever takes a guest that is saved or sent may stand still */
         void (*on_event)(void *userdata, enum hypervisor_event event, const char *detail);      /* userdata: the guest's */
 };
 

@@ -42,7 +42,7 @@ static void fail(struct job *job, int r, struct idl_error *error) {
                 if (error->name)
                         idl_error_move(&job->error, error);
                 else if (r == -ECANCELED && job->too_late)
-                        idl_error_set_timed_out(&job->error, job->operation->name, JOB_DESTROY_MS);
+                        idl_error_set_timed_out(&job->error, job->limited ?: job->operation->name, job->limit_ms);
                 else if (r == -ECANCELED && !job->cancelled)
                         idl_error_set_backend_failed(&job->error, job->vm->backend->hypervisor->name, job->operation->name,
                                                      "it was interrupted");
@@ -73,10 +73,12 @@ static int on_limit(sd_event_source *timer, uint64_t usec, void *userdata) {
         return 0;
 }
 
-void job_limit(struct job *job, uint64_t ms) {
+void job_limit(struct job *job, uint64_t ms, const char *what) {
         int r;
 
         job->too_late = false;
+        job->limited = what;
+        job->limit_ms = ms;
         if (job->timer)
                 r = sd_event_source_set_time_relative(job->timer, ms * 1000);
         else
@@ -107,7 +109,7 @@ static void undo(struct job *job) {
 
                 job->cancel = NULL;
                 if (step->undo) {
-                        job_limit(job, JOB_UNDO_MS);
+                        job_limit(job, JOB_UNDO_MS, NULL);
                         r = step->undo(job, &error);
                 }
                 if (r < 0)

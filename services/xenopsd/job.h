@@ -38,7 +38,7 @@ struct operation {
         enum queue_urgency urgency;
         bool needs_no_state;            /* it checks by itself whether it makes sense */
         bool not_cancellable;
-        bool is_admitted;               /* its first step is step_admit(): until that is done, it waits */
+        bool is_admitted;               /* it begins with step_admit(): until that is done, it waits */
         const struct step *steps;       /* .run NULL ends them */
         uint64_t n_done, n_failed;      /* counted */
 };
@@ -84,7 +84,9 @@ struct job {
         size_t step;
         enum xcp_vm_state before;       /* what the VM was when it began */
         bool runs, undoing, cancelled, committed, touched;
-        bool too_late;                  /* a step took longer than it may */
+        bool too_late;                  /* a step took longer than it may: */
+        const char *limited;            /* what that was to do; NULL: its operation */
+        uint64_t limit_ms;
         bool kept;                      /* a step that keeps has failed */
         bool made_way;                  /* of Kill: another job was interrupted for it */
         unsigned n_changes;             /* of the state that a follow-up is for */
@@ -148,8 +150,8 @@ int job_commit(struct job *job);
 /* The rest of the steps is not needed. To be returned. */
 int job_skip(struct job *job);
 
-/* Gives the step that is under way so long. */
-void job_limit(struct job *job, uint64_t ms);
+/* Gives the step that is under way so long. what, a literal: who is waited for; NULL: the operation itself. */
+void job_limit(struct job *job, uint64_t ms, const char *what);
 
 /* What a step returns after it has begun such an operation; for operations that a backend does not have; and for other failures. */
 int job_begun(struct job *job, int r);

@@ -28,7 +28,7 @@
 #include "operations.h"
 #include "steps.h"
 
-#define MIGRATE_TIMEOUT_USEC (24 * 3600 * UINT64_C(1000000))    /* as much as anybody waits for a large VM on a slow network */
+#define MIGRATE_TIMEOUT_USEC (24 * 3600 * UINT64_C(1000000))    /* as much as anybody waits for a large VM on a slow network, that goes on */
 #define SIGN_READY 'R'
 #define SIGN_GO 'G'
 
@@ -87,6 +87,8 @@ static int step_wait_sign(struct job *job, struct idl_error *error) {
         r = sd_event_add_io(job->vm->xenopsd->event, &job->io, job->fd, EPOLLIN, on_sign, job);
         if (r < 0)
                 return r;
+        job_limit(job, job->vm->xenopsd->stall_ms, job->id == OPERATION_RECEIVE ? "the other manager, to let go of the guest,"
+                                                                                : "the other manager, to say that all of the guest is there,");
         job->cancel = cancel_wait;
         return 0;
 }
@@ -245,10 +247,24 @@ static int step_go(struct job *job, struct idl_error *error) {
         return send_sign(job, SIGN_GO, error);
 }
 
+/* It may have the guest run, and not say so any more. */
+static void stop_waiting_for_remote(struct job *job) {
+        struct idl_error error = IDL_ERROR_NULL;
+        int r;
+
+        job->remote = remote_task_free(job->remote);
+        vm_set_state(job->vm, XCP_VM_STATE_SUSPENDED, XCP_VM_STATE_REASON_REQUESTED, VM_MAY_RUN_ELSEWHERE);
+        r = idl_error_set_timed_out(&error, job->limited, job->limit_ms);
+        job_done(job, r, &error);
+        idl_error_done(&error);
+}
+
 static int step_wait_remote(struct job *job, struct idl_error *error) {
         if (job->remote_ended)
                 return 1;
-        return 0;                       /* on_remote() */
+        job_limit(job, job->vm->xenopsd->stall_ms, "the other manager, to have the guest run,");
+        job->cancel = stop_waiting_for_remote;  /* of the limit: nobody else can */
+        return 0;                               /* on_remote() */
 }
 
 static int step_away(struct job *job, struct idl_error *error) {
@@ -273,6 +289,27 @@ const struct step migrate_steps[] = {
 
 /* Receive */
 
+static int on_beginning(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        struct idl_error none = IDL_ERROR_NULL;
+
+        end_wait(userdata, 0, &none);
+        return 0;
+}
+
+/* Nobody waits for a place, and no disk is attached, for a manager that does not say anything. */
+static int step_wait_beginning(struct job *job, struct idl_error *error) {
+        int r;
+
+        r = sd_event_add_io(job->vm->xenopsd->event, &job->io, job->fd, EPOLLIN, on_beginning, job);
+        if (r < 0)
+                return r;
+        if (job->work)
+                work_run(job->work);
+        job_limit(job, job->vm->xenopsd->stall_ms, "the other manager, to begin to send the guest,");
+        job->cancel = cancel_wait;
+        return 0;
+}
+
 static int step_receive(struct job *job, struct idl_error *error) {
         struct hypervisor_config config;
         int r;
@@ -282,6 +319,7 @@ static int step_receive(struct job *job, struct idl_error *error) {
         r = steps_make_config(job, &config, error);
         if (r < 0)
                 return r;
+        job_limit(job, MIGRATE_TIMEOUT_USEC / 1000, "the other manager, to send the guest,");
         return job_begun(job, job->vm->backend->hypervisor->receive(job->vm->guest, job_call(job), &config, job->fd, error));
 }
 
@@ -325,6 +363,7 @@ static int step_received(struct job *job, struct idl_error *error) {
 }
 
 const struct step receive_steps[] = {
+        { step_wait_beginning },
         { step_admit },
         { step_attach_disks, step_detach_disks },
         { step_receive, step_destroy },

@@ -321,7 +321,7 @@ int step_destroy(struct job *job, struct idl_error *error) {
         call = job_call(job);
         call->done = on_destroyed;
         if (!job->undoing)
-                job_limit(job, JOB_DESTROY_MS);
+                job_limit(job, JOB_DESTROY_MS, NULL);
         return job_begun(job, hypervisor_of(job)->destroy(job->vm->guest, call, error));
 }
 
@@ -356,7 +356,7 @@ int step_look(struct job *job, struct idl_error *error) {
 
         call->done = on_look;
         job->n_changes_seen = job->vm->n_changes;
-        job_limit(job, XENOPSD_QUERY_MS);
+        job_limit(job, XENOPSD_QUERY_MS, NULL);
         return job_begun(job, hypervisor_of(job)->query(job->vm->guest, call, error));
 }
 

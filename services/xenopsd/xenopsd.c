@@ -71,7 +71,7 @@ static int open_backend(struct xenopsd *xenopsd, const struct hypervisor *hyperv
                 dir = NULL;
                 return -ENOMEM;
         }
-        host = (struct hypervisor_host) { .event = xenopsd->event, .state_dir = dir, .on_event = vm_on_event };
+        host = (struct hypervisor_host) { .event = xenopsd->event, .state_dir = dir, .stall_ms = xenopsd->stall_ms, .on_event = vm_on_event };
         r = mkdir(dir, 0700) < 0 && errno != EEXIST ? -errno : 0;
         if (r >= 0)
                 r = admission_open(&backend->admission, xenopsd->event, hypervisor->starts_per_cpu, &xenopsd->n_waiting);
@@ -336,6 +336,13 @@ static int load_settings(struct xenopsd *xenopsd) {
         return xenopsd->default_backend ? 0 : -ENOMEM;
 }
 
+static uint64_t find_stall_ms(void) {
+        const char *given = secure_getenv("XCP_STALL_MS");
+        unsigned long ms = given ? strtoul(given, NULL, 10) : 0;
+
+        return ms >= 1 && ms <= 24 * 3600 * 1000ul ? ms : XENOPSD_STALL_MS;
+}
+
 static int xenopsd_start(struct service *service, void **ret_userdata) {
         struct xenopsd *xenopsd = calloc(1, sizeof *xenopsd);
         int r;
@@ -345,6 +352,7 @@ static int xenopsd_start(struct service *service, void **ret_userdata) {
         xenopsd->service = service;
         xenopsd->bus = service_bus(service);
         xenopsd->event = service_event(service);
+        xenopsd->stall_ms = find_stall_ms();
         *ret_userdata = xenopsd;
 
         raise_descriptors();

@@ -20,6 +20,7 @@
 #define XENOPSD_VMS_MAX 10000u          /* about 8 kB each */
 #define XENOPSD_BACKENDS_MAX 8u
 #define XENOPSD_OPEN_PORT_MS 20000u     /* for a guest to take a connection, which may be busy: less than callers wait for a reply */
+#define XENOPSD_STALL_MS 180000u        /* for who takes a guest, or sends it, to go on: it may wait for a place there, or for a disk */
 #define XENOPSD_QUERY_MS 5000u          /* how long a backend has to say what a guest is: a monitor answers in less than one */
 
 struct vm;
@@ -51,6 +52,7 @@ struct xenopsd {
         struct attachment *orphans;     /* of VMs that are gone, and could not be detached */
         struct storage_retry detaching;
         uint64_t n_attachments_stale;
+        uint64_t stall_ms;              /* XENOPSD_STALL_MS, or what $XCP_STALL_MS says */
         uint64_t n_waiting;             /* jobs that wait for a place (admission.h) */
 };
 

@@ -73,12 +73,16 @@ static void on_not_sent(struct qemu_action *action) {
 }
 
 /* A monitor mostly hangs up because QEMU ends, and then that says more. */
+static void wait_for_end(struct qemu_action *action) {
+        action_wait(action, action->guest->process && !action->guest->is_broken ? ACTION_END_MS : 0, on_not_sent);
+}
+
 static void on_reply(void *userdata, int r, struct json_object *value, const char *why) {
         struct qemu_action *action = userdata;
 
         action->request = 0;
         if (r == -ENOTCONN)
-                action_wait(action, action->guest->process ? ACTION_END_MS : 0, on_not_sent);
+                wait_for_end(action);
         else
                 action->reply(action, r, value, why);
 }
@@ -94,7 +98,9 @@ void action_execute(struct qemu_action *action, const char *command, struct json
         if (!guest->qmp)
                 json_object_put(arguments);
         r = guest->qmp ? qmp_execute(guest->qmp, command, arguments, fd, on_reply, action, &action->request) : -ENOTCONN;
-        if (r < 0)
+        if (r == -ENOTCONN)
+                wait_for_end(action);
+        else if (r < 0)
                 action_wait(action, 0, on_not_sent);
 }
 

@@ -45,6 +45,8 @@ struct qemu_action {
         bool *ret_forced;
         uint32_t timeout_ms;
         uint64_t amount, before, reached;       /* bytes of memory, or virtual CPUs */
+        uint64_t moved_usec;            /* pace.h: since when that much has been reached */
+        action_step_t on_stalled;
         int fd;
         sd_event_source *io;
         struct json_object *first, *second;     /* descriptions of what is to be added */

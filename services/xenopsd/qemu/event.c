@@ -121,6 +121,8 @@ static void on_event(void *userdata, const char *untrusted_name, struct json_obj
                 on_io_error(guest, data);
         else if (strcmp(untrusted_name, "STOP") == 0)
                 (void) qmp_execute(guest->qmp, "query-status", NULL, -1, on_stopped_status, guest, NULL);
+        else if (strcmp(untrusted_name, "RESUME") == 0 && !guest->actions)      /* as after a migration that an earlier manager had begun */
+                guest_tell(guest, HYPERVISOR_CHANGED, "");
         else if (strcmp(untrusted_name, "RESET") == 0 && guest->reset_window && is_by_guest(data))
                 guest_open_reset_window(guest);
         else if (strcmp(untrusted_name, "VSERPORT_CHANGE") == 0)

@@ -257,7 +257,7 @@ void guest_on_end(void *userdata, const char *how) {
 static int forget_migration(struct qemu_guest *guest) {
         int r;
 
-        r = qmp_execute(guest->qmp, "migrate_cancel", NULL, -1, NULL, NULL, NULL);
+        r = stream_give_up(guest);
         return r < 0 ? r : qmp_execute(guest->qmp, "closefd", arguments_1("fdname", STREAM_FD), -1, NULL, NULL, NULL);
 }
 

@@ -15,6 +15,8 @@
 
 #define QUIT_MS 2000u                   /* for QEMU to close its disks; mostly it takes less than 10 */
 #define RESET_MS 5000u
+#define FINISH_MS 10000u                /* for a migration that was given up to be over */
+#define FINISH_LOOK_MS 20u
 
 static bool get_string(struct json_object *object, const char *name, const char **ret_text) {
         struct json_object *value;
@@ -424,17 +426,28 @@ int operation_suspend(void *guest, struct hypervisor_call *call, struct idl_erro
         return 0;
 }
 
-/* A guest that stands still because it wants to boot anew does so now. */
+static void look_before_resume(struct qemu_action *action);
+
+/* A guest that stands still because it wants to boot anew does so now; one that does for a migration that a manager before this one has begun, when that is given up. */
 static void on_what_it_is(struct qemu_action *action, int r, struct json_object *value, const char *why) {
         const char *state = "";
 
-        if (r < 0)
+        if (r < 0) {
                 action_fail(action, why);
-        else if (json_object_is_type(value, json_type_object) && get_string(value, "status", &state) && strcmp(state, "shutdown") == 0 &&
-                 action->guest->shutdown == QEMU_SHUTDOWN_RESET)
+                return;
+        }
+        if (json_object_is_type(value, json_type_object))
+                (void) get_string(value, "status", &state);
+        if (strcmp(state, "shutdown") == 0 && action->guest->shutdown == QEMU_SHUTDOWN_RESET)
                 reset(action);
+        else if (strcmp(state, "finish-migrate") == 0 && action->amount++ < FINISH_MS / FINISH_LOOK_MS)
+                action_wait(action, FINISH_LOOK_MS, look_before_resume);
         else
                 action_execute(action, "cont", NULL, -1, action_end_with_reply);
+}
+
+static void look_before_resume(struct qemu_action *action) {
+        action_execute(action, "query-status", NULL, -1, on_what_it_is);
 }
 
 int operation_resume(void *guest, struct hypervisor_call *call, struct idl_error *error) {
@@ -443,7 +456,7 @@ int operation_resume(void *guest, struct hypervisor_call *call, struct idl_error
 
         r = action_begin(guest, call, "resume its guest", &action);
         if (r >= 0)
-                action_execute(action, "query-status", NULL, -1, on_what_it_is);
+                look_before_resume(action);
         return r;
 }
 

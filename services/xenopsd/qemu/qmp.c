@@ -20,7 +20,10 @@
 #define EVENTS_MAX 1024u                /* in a window, as each may end up on the bus and in a log; a guest's life has some ten */
 #define WINDOW_USEC UINT64_C(1000000)
 #define LATENESS_USEC UINT64_C(100000)  /* with which a deadline may be told, so that it wakes up nobody by itself */
+#define STRAYS_MAX 8u                   /* commands that QEMU takes from one connection before it has answered them (monitor/qmp.c, QMP_REQ_QUEUE_LEN_MAX) */
 #define REQUESTS_MAX 1024u              /* that wait: four times what may be asked of a VM at once */
+
+#define FIRST_ID 1u                     /* of qmp_capabilities */
 
 struct request {
         struct request *next;
@@ -44,6 +47,8 @@ struct qmp {
         size_t n_waiting;
         uint64_t n_requests;
         bool greeted, in_callback, freed, is_gone;
+        bool is_heard;                  /* it has answered something that was asked for here */
+        unsigned n_strays;
         int fd;
         sd_event_source *source;
         sd_event_source *window;        /* while it is on, events are counted; NULL: there was none yet */
@@ -299,12 +304,23 @@ void qmp_forget(struct qmp *qmp, uint64_t id) {
 
 static int on_window(sd_event_source *window, uint64_t usec, void *userdata);
 
+/*
+ * QEMU answers to whoever is connected by then: what somebody had asked for who was there before, and is not any more, comes before all answers to what is asked for
+ * here. Whose answer to the first command is whose cannot be told, so that there may be two.
+ */
+static bool is_stray(struct qmp *qmp, const struct qmp_message *message) {
+        if (message->kind != QMP_RETURN && message->kind != QMP_ERROR)
+                return false;
+        return (!qmp->is_heard || message->id == FIRST_ID) && qmp->n_strays++ < STRAYS_MAX;
+}
+
 /* Returns whether it made sense. */
 static bool take_response(struct qmp *qmp, const struct qmp_message *message) {
         struct request *request = qmp->first;
 
         if (!request || request->n_sent < request->n || request->id != message->id)
-                return false;
+                return is_stray(qmp, message);
+        qmp->is_heard = true;
         take_first(qmp);
         if (request->reply)
                 request->reply(request->userdata, message->kind == QMP_ERROR ? -EIO : 0, message->value, message->text ?: "");
@@ -340,7 +356,7 @@ static void count_event(struct qmp *qmp) {
 static bool take_message(struct qmp *qmp, const struct qmp_message *message) {
         if (!qmp->greeted) {
                 if (message->kind != QMP_GREETING)
-                        return false;
+                        return is_stray(qmp, message);
                 qmp->greeted = true;
                 send_first(qmp);
                 return true;

@@ -5,9 +5,10 @@
  * The client of a monitor: commands and their replies, one after another, and the events between them.
  *
  * One command is under way at a time. QEMU would take eight; but of descriptors that come with commands it keeps only the last, so
- * that one that is not taken yet would be lost. What the peer may not say ends the connection. A peer that does not stop telling of events
- * is heard a thousand a second, and one that does not answer has a thousand commands to do. Who asked hears in time that there is no answer; the
- * connection goes on, since a QEMU that is held up by a disk may be well again: what it still says to that is nobody's.
+ * that one that is not taken yet would be lost. What the peer may not say ends the connection; at first it may answer what was asked for on an
+ * earlier one. A peer that does not stop telling of events is heard a thousand a second, and one that does not answer has a thousand commands to
+ * do. Who asked hears in time that there is no answer; the connection goes on, since a QEMU that is held up by a disk may be well again: what it
+ * still says to that is nobody's.
  */
 
 #include <stdbool.h>

@@ -14,19 +14,22 @@
 
 #include "cleanup.h"
 #include "launch.h"
+#include "pace.h"
 #include "source.h"
 
 #define HEADER_FORMAT "xcp-qemu-stream 1 %08x\n"
 #define HEADER_SIZE 27u
 #define ANY_BOOT "-"                    /* facts in a stream are of no boot */
 #define BANDWIDTH_MAX (INT64_C(1) << 40)        /* bytes a second: no limit */
+#define PUT_BACK_MS 1500u               /* for QEMU to have its guest go on; with ACTION_CANCEL_MS less than HYPERVISOR_CANCEL_MS */
 
 struct stream {
         struct idl_arena arena;         /* of the configuration */
         struct xcp_vm_spec spec;
         struct hypervisor_disk *disks;
         struct xcp_migrate_options options;
-        bool is_incoming;
+        bool is_incoming, is_saved;
+        bool is_stopping;               /* it is given up: QEMU has been told */
         size_t n;
         char data[HEADER_SIZE + FACTS_SIZE_MAX + 1];
 };
@@ -44,11 +47,15 @@ static int corrupt(struct idl_error *error, const char *reason) {
 
 /* Migration, on either side */
 
-static struct json_object *capabilities(void) {
-        static const char *const names[] = { "events", "late-block-activate" };
+/*
+ * An outgoing one asks before its last step. QEMU 7.2 takes a cancellation for one before that step which comes in the middle of it, and has the guest go on with its
+ * disks let go of, of which it dies; after having asked it does not.
+ */
+static struct json_object *capabilities(bool is_incoming) {
+        static const char *const names[] = { "events", "late-block-activate", "pause-before-switchover" };
         struct json_object *arguments = json_object_new_object(), *list = json_object_new_array();
 
-        for (size_t i = 0; arguments && list && i < 2; i++) {
+        for (size_t i = 0; arguments && list && i < (is_incoming ? 2 : 3); i++) {
                 struct json_object *one = arguments_1("capability", names[i]);
 
                 if (one)
@@ -62,12 +69,26 @@ static struct json_object *capabilities(void) {
         return arguments;
 }
 
-static void on_put_back(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+static void end_put_back(struct qemu_action *action) {
         struct idl_error error = IDL_ERROR_NULL;
 
         idl_error_move(&error, &action->error);
         action_end(action, action->r, &error);
         idl_error_done(&error);
+}
+
+static void on_put_back(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        end_put_back(action);
+}
+
+/* The guest is as it was. A QEMU that does not answer does that when it does again. */
+static void put_back(struct qemu_action *action) {
+        action->hear = NULL;
+        action->on_cancel = NULL;
+        if (action->guest->qmp)         /* the descriptor of one that has not begun, whose other end would wait */
+                (void) qmp_execute(action->guest->qmp, "closefd", arguments_1("fdname", STREAM_FD), -1, NULL, NULL, NULL);
+        action_wait(action, PUT_BACK_MS, end_put_back);
+        action_execute(action, action->flag ? "cont" : "query-status", NULL, -1, on_put_back);  /* flag: it ran */
 }
 
 /* An outgoing one leaves the guest as it was; an incoming one takes it away. */
@@ -83,13 +104,12 @@ static void end_badly(struct qemu_action *action, int r, const char *why) {
                 idl_error_done(&error);
                 return;
         }
-        action->r = r;
-        idl_error_done(&action->error);
-        idl_error_move(&action->error, &error);
-        if (action->flag)               /* it ran */
-                action_execute(action, "cont", NULL, -1, on_put_back);
-        else
-                action_execute(action, "query-status", NULL, -1, on_put_back);
+        if (action->r >= 0) {           /* else that is why it ends */
+                action->r = r;
+                idl_error_move(&action->error, &error);
+        }
+        idl_error_done(&error);
+        put_back(action);
 }
 
 static void on_why(struct qemu_action *action, int r, struct json_object *value, const char *why) {
@@ -109,6 +129,13 @@ static void on_moved(struct qemu_action *action) {
                 action_end(action, 0, NULL);
 }
 
+static void on_continued(struct qemu_action *action, int r, struct json_object *value, const char *why);
+
+static void go_on(struct qemu_action *action) {
+        action_stop_waiting(action);
+        action_execute(action, "migrate-continue", arguments_1("state", "pre-switchover"), -1, on_continued);
+}
+
 static bool hear_migration(struct qemu_action *action, const char *event, struct json_object *data) {
         struct json_object *value;
         const char *status;
@@ -123,17 +150,65 @@ static bool hear_migration(struct qemu_action *action, const char *event, struct
                 on_moved(action);
         else if (strcmp(status, "cancelled") == 0)
                 end_badly(action, -ECANCELED, "");
-        else if (strcmp(status, "failed") == 0)
+        else if (strcmp(status, "pre-switchover") == 0 && !action->stream->is_stopping)
+                go_on(action);
+        else if (strcmp(status, "failed") == 0) {
+                action_stop_waiting(action);
                 action_execute(action, "query-migrate", NULL, -1, on_why);
+        }
         return true;
+}
+
+static void on_cancel_told(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r < 0)
+                put_back(action);
+}
+
+static int kick(struct qemu_guest *guest) {
+        return qmp_execute(guest->qmp, "migrate-continue", arguments_1("state", "cancelling"), -1, NULL, NULL, NULL);
+}
+
+int stream_give_up(struct qemu_guest *guest) {
+        int r;
+
+        r = qmp_execute(guest->qmp, "migrate_cancel", NULL, -1, NULL, NULL, NULL);
+        return r < 0 ? r : kick(guest);
+}
+
+/* MIGRATION, cancelled or completed, follows, unless QEMU does not get free of where it writes to. */
+static void stop_sending(struct qemu_action *action) {
+        action->stream->is_stopping = true;
+        action_wait(action, ACTION_CANCEL_MS, put_back);
+        action_execute(action, "migrate_cancel", NULL, -1, on_cancel_told);
+        if (action->guest->qmp)
+                (void) kick(action->guest);
+}
+
+/* Whoever takes it may be there, and not go on. */
+static void on_stalled(struct qemu_action *action) {
+        action->r = idl_error_set_timed_out(&action->error, action->stream->is_saved ? "the file that the guest is saved to, to take more of it,"
+                                                                                    : "the other manager, to take more of the guest,",
+                                            action->guest->qemu->host.stall_ms);
+        stop_sending(action);
+}
+
+static void on_continued(struct qemu_action *action, int r, struct json_object *value, const char *why) {
+        if (r >= 0) {
+                pace_watch(action, on_stalled);
+                return;
+        }
+        action->r = idl_error_set_backend_failed(&action->error, "qemu", action->what, why);
+        stop_sending(action);
 }
 
 static void on_begun(struct qemu_action *action, int r, struct json_object *value, const char *why) {
         /* It may begin yet, when nobody is there for it. */
         if (r == -ETIMEDOUT && !action->stream->is_incoming && action->guest->qmp)
-                (void) qmp_execute(action->guest->qmp, "migrate_cancel", NULL, -1, NULL, NULL, NULL);
+                (void) stream_give_up(action->guest);
         if (r < 0)
                 end_badly(action, -EIO, why);
+        else if (!action->stream->is_incoming && action->hear)
+                pace_watch(action, on_stalled);
 }
 
 static void on_fd(struct qemu_action *action, int r, struct json_object *value, const char *why) {
@@ -172,14 +247,14 @@ static void on_capabilities(struct qemu_action *action, int r, struct json_objec
 }
 
 static void migrate(struct qemu_action *action) {
-        action_execute(action, "migrate-set-capabilities", capabilities(), -1, on_capabilities);
+        action_execute(action, "migrate-set-capabilities", capabilities(action->stream->is_incoming), -1, on_capabilities);
 }
 
 /* Out */
 
 static void cancel_out(struct qemu_action *action) {
-        if (action->hear)               /* MIGRATION, cancelled or completed, follows */
-                action_execute(action, "migrate_cancel", NULL, -1, on_begun);
+        if (action->hear)
+                stop_sending(action);
         else
                 end_badly(action, -ECANCELED, "");
 }
@@ -217,7 +292,7 @@ static void on_was(struct qemu_action *action, int r, struct json_object *value,
         migrate(action);
 }
 
-static int begin_out(struct qemu_guest *guest, struct hypervisor_call *call, const char *what, int fd,
+static int begin_out(struct qemu_guest *guest, struct hypervisor_call *call, const char *what, int fd, bool is_file,
                      const struct xcp_migrate_options *options, struct idl_error *error) {
         struct qemu_action *action;
         int r;
@@ -234,6 +309,7 @@ static int begin_out(struct qemu_guest *guest, struct hypervisor_call *call, con
                 return r;
         }
         action->stream->options = *options;
+        action->stream->is_saved = is_file;
         action_execute(action, "query-status", NULL, -1, on_was);
         return 0;
 }
@@ -241,13 +317,13 @@ static int begin_out(struct qemu_guest *guest, struct hypervisor_call *call, con
 int stream_save(void *guest, struct hypervisor_call *call, int fd, struct idl_error *error) {
         static const struct xcp_migrate_options at_once = { .max_downtime_ms = 300000 };        /* it stands still all the while */
 
-        return begin_out(guest, call, "save its guest", fd, &at_once, error);
+        return begin_out(guest, call, "save its guest", fd, true, &at_once, error);
 }
 
 int stream_send(void *guest, struct hypervisor_call *call, int fd, const struct xcp_migrate_options *options, struct idl_error *error) {
         if (options->compress)
                 return idl_error_set_not_supported(error, "Compressing memory with qemu");
-        return begin_out(guest, call, "send its guest", fd, options, error);
+        return begin_out(guest, call, "send its guest", fd, false, options, error);
 }
 
 /* In */
@@ -376,6 +452,15 @@ static int copy_config(struct stream *stream, const struct hypervisor_config *co
         return r;
 }
 
+static void on_no_header(struct qemu_action *action) {
+        struct idl_error error = IDL_ERROR_NULL;
+        int r;
+
+        r = idl_error_set_timed_out(&error, "the other manager, to begin to send the guest,", action->guest->qemu->host.stall_ms);
+        action_end(action, r, &error);
+        idl_error_done(&error);
+}
+
 static int begin_in(struct qemu_guest *guest, struct hypervisor_call *call, const struct hypervisor_config *config, const char *what,
                     int fd, bool is_file) {
         struct qemu_action *action;
@@ -389,9 +474,8 @@ static int begin_in(struct qemu_guest *guest, struct hypervisor_call *call, cons
         r = action->stream ? copy_config(action->stream, config) : -ENOMEM;
         if (r >= 0) {
                 action->stream->is_incoming = true;
-                if (is_file)            /* which is not to be waited for */
-                        action_wait(action, 0, on_data);
-                else
+                action_wait(action, is_file ? 0 : guest->qemu->host.stall_ms, is_file ? on_data : on_no_header);        /* a file is not to be waited for */
+                if (!is_file)
                         r = sd_event_add_io(guest->qemu->host.event, &action->io, fd, EPOLLIN, on_socket, action);
         }
         if (r < 0)

@@ -18,3 +18,9 @@ int stream_save(void *guest, struct hypervisor_call *call, int fd, struct idl_er
 int stream_restore(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error);
 int stream_send(void *guest, struct hypervisor_call *call, int fd, const struct xcp_migrate_options *options, struct idl_error *error);
 int stream_receive(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error);
+
+/*
+ * Has QEMU give up what it sends, if it does. In QEMU 7.2 a migration that is cancelled at the moment at which it begins to wait before its last step would wait for ever: it
+ * is told to go on, too, which is to its end then.
+ */
+int stream_give_up(struct qemu_guest *guest);

@@ -175,6 +175,23 @@ static void test_uncalled_for(struct fixture *f, gconstpointer data) {
         g_assert_true(g_str_has_prefix(f->said->str, "violated "));
 }
 
+/* Whoever was connected before has asked for something, and is not there for the answer. Of those there cannot be more than QEMU takes at once. */
+static void test_answers_to_others(struct fixture *f, gconstpointer data) {
+        say(f, "{\"return\": {}, \"id\": 7}\n{\"QMP\": {}}\n{\"error\": {\"class\": \"x\", \"desc\": \"no\"}, \"id\": 8}\n");
+        assert_hears(f, "{\"execute\":\"qmp_capabilities\",\"id\":1}\n");
+        say(f, "{\"return\": {}, \"id\": 1}\n{\"return\": {}, \"id\": 1}\n");
+        execute(f, "stop", NULL);
+        settle(f);
+        assert_hears(f, "{\"execute\":\"stop\",\"id\":2}\n");
+        say(f, "{\"return\": {}, \"id\": 2}\n");
+        assert_said(f, "0 {};");
+        for (unsigned i = 0; i < 5; i++)
+                say(f, "{\"return\": {}, \"id\": 1}\n");
+        assert_said(f, "");
+        say(f, "{\"return\": {}, \"id\": 1}\n");
+        assert_said(f, "violated its monitor says what was not asked for;");
+}
+
 static void test_no_greeting(struct fixture *f, gconstpointer data) {
         say(f, "{\"event\": \"STOP\"}\n");
         assert_said(f, "violated its monitor says what was not asked for;");
@@ -326,6 +343,7 @@ int main(int argc, char **argv) {
         ADD("freed-when-a-reply-is-late", NULL, test_freed_when_late);
         ADD("a-second-greeting", "{\"QMP\": {}}\n", test_uncalled_for);
         ADD("garbage", "\x01\x02\x03\n", test_uncalled_for);
+        ADD("answers-to-others", NULL, test_answers_to_others);
         ADD("no-greeting", NULL, test_no_greeting);
         ADD("freed-in-an-event", "{\"event\": \"STOP\"}\n{\"event\": \"STOP\"}\n", test_freed);
         ADD("freed-in-a-reply", "{\"return\": {}, \"id\": 2}\n{\"event\": \"STOP\"}\n", test_freed);
