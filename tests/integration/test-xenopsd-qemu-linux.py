@@ -74,7 +74,9 @@ class Linux(QemuTest):
         self.assertEqual(said.stdout, "by way of xcpctl\n")
 
     def test_a_guest(self):
-        vm, console = self.boot(memory_max=256 * MIB, vcpus=1, vcpus_max=2, network_interfaces=[{"network": "user"}])
+        (self.root / "disk").write_bytes(bytes(MIB))
+        vm, console = self.boot(memory_max=256 * MIB, vcpus=1, vcpus_max=2, disks=[{"path": str(self.root / "disk")}],
+                                network_interfaces=[{"network": "user"}])
         mac = vm.device("network", "net0").get("Mac")
         self.assertEqual((vm.get("State"), vm.get("Ready"), self.addresses(vm)), ("Running", False, []))
 

@@ -196,7 +196,7 @@ static void add_own_devices(struct words *words, const struct command_line *line
 /* What it has */
 
 static struct device_place place(const struct command_line *line, const char *id) {
-        return (struct device_place) { line->options->machine, facts_find_slot(line->facts, id) };
+        return (struct device_place) { line->options->machine, facts_find_slot(line->facts, id), line->facts->n_queues };
 }
 
 static void add_disks(struct words *words, const struct command_line *line) {
@@ -293,6 +293,8 @@ int command_line_place(const struct hypervisor_config *config, const struct qemu
         facts->machine = options->machine;
         if (facts->vcpus == 0)
                 facts->vcpus = spec->vcpus;
+        if (facts->n_queues == 0)
+                facts->n_queues = facts->vcpus;
         if (options->machine == QEMU_MICROVM)
                 return 0;
         if (options->machine == QEMU_PC)

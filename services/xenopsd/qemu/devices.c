@@ -97,6 +97,9 @@ struct json_object *device_describe_disk(const struct hypervisor_disk *disk, str
         if (is_disk) {
                 snprintf(serial, sizeof serial, "%s", spec->name);
                 add_string(device, "serial", serial);
+                /* Else as many as QEMU is started with virtual CPUs: another number for who restores a guest that was given some meanwhile. */
+                if (place.machine != QEMU_MICROVM && place.n_queues > 0)
+                        add_number(device, "num-queues", place.n_queues);
                 add_string(device, "werror", "stop");
                 add_string(device, "rerror", "stop");
         }

@@ -22,6 +22,7 @@ void device_netdev(const char *name, char *ret_id);
 struct device_place {
         enum qemu_machine machine;
         int slot;
+        uint32_t n_queues;              /* of a disk; 0: as QEMU has it */
 };
 
 struct json_object *device_describe_disk(const struct hypervisor_disk *disk, struct device_place place);

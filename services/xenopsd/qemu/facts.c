@@ -43,6 +43,7 @@ int facts_print(const struct facts *facts, const char *boot_id, char **ret_text)
         json_object_object_add(root, "started_usec", json_object_new_uint64(facts->started_usec));
         json_object_object_add(root, "machine", json_object_new_string(qemu_machine_to_string(facts->machine)));
         json_object_object_add(root, "vcpus", json_object_new_uint64(facts->vcpus));
+        json_object_object_add(root, "queues", json_object_new_uint64(facts->n_queues));
         json_object_object_add(root, "slots", print_names(facts->slots[0].device, facts->n_slots, sizeof facts->slots[0]));
         json_object_object_add(root, "unplugged", print_names(facts->unplugged[0], facts->n_unplugged, sizeof facts->unplugged[0]));
         json_object_object_add(root, "networks", print_names(facts->networks[0].name, facts->n_networks, sizeof facts->networks[0]));
@@ -125,7 +126,7 @@ static int parse_networks(struct json_object *root, struct facts *facts) {
 
 int facts_parse(struct facts *ret_facts, const char *untrusted, const char *boot_id) {
         AUTO(put_json) struct json_object *root = json_tokener_parse(untrusted);
-        struct json_object *boot, *phase, *pid, *start, *started, *machine, *vcpus;
+        struct json_object *boot, *phase, *pid, *start, *started, *machine, *vcpus, *queues;
         struct facts facts = {};
 
         if (!root || !json_object_is_type(root, json_type_object) || !(boot = member(root, "boot", json_type_string)))
@@ -146,6 +147,8 @@ int facts_parse(struct facts *ret_facts, const char *untrusted, const char *boot
                 return -EBADMSG;
         facts.process = (struct process_identity) { json_object_get_int(pid), json_object_get_uint64(start) };
         facts.vcpus = vcpus ? (uint32_t) json_object_get_uint64(vcpus) : 0;      /* a manager before this one did not write it down */
+        queues = member(root, "queues", json_type_int);         /* nor this; it was the same then, but of a guest that was given more */
+        facts.n_queues = queues ? (uint32_t) json_object_get_uint64(queues) : facts.vcpus;
         facts.started_usec = json_object_get_uint64(started);
         if (parse_names(root, "slots", facts.slots[0].device, QEMU_ID_SIZE, QEMU_SLOTS_MAX, sizeof facts.slots[0], &facts.n_slots) < 0 ||
             parse_names(root, "unplugged", facts.unplugged[0], QEMU_ID_SIZE, HYPERVISOR_DEVICES_MAX, sizeof facts.unplugged[0],

@@ -42,6 +42,7 @@ struct facts {
         uint64_t started_usec;
         enum qemu_machine machine;
         uint32_t vcpus;                 /* that it has; those of its configuration may be others, if a change went wrong */
+        uint32_t n_queues;              /* of each disk that QEMU serves: the virtual CPUs that it was started with, as a saved state has them */
         size_t n_slots;
         struct facts_slot slots[QEMU_SLOTS_MAX];
         size_t n_unplugged;

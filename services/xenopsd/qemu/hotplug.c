@@ -177,7 +177,7 @@ static int take_slot(struct qemu_guest *guest, const char *id, struct device_pla
         r = guest_save(guest, error);
         if (r < 0)
                 facts->slots[slot].device[0] = '\0';
-        *ret_place = (struct device_place) { facts->machine, slot };
+        *ret_place = (struct device_place) { facts->machine, slot, facts->n_queues };
         return r;
 }
 

@@ -69,6 +69,7 @@ static void test_facts(void) {
 
         strcpy(facts.slots[1].device, "disk-a");
         facts.vcpus = 3;
+        facts.n_queues = 1;
         facts_set_mac(&facts, "b", "00:16:3e:00:00:02");
         facts_set_mac(&facts, "b", "00:16:3e:00:00:03");
         facts_set_unplugged(&facts, "disk-a", true);
@@ -87,6 +88,7 @@ static void test_facts(void) {
         g_assert_cmpint(facts_find_slot(&again, "disk-b"), ==, -1);
         g_assert_true(facts_is_unplugged(&again, "net-b"));
         g_assert_cmpuint(again.vcpus, ==, 3);
+        g_assert_cmpuint(again.n_queues, ==, 1);
         g_assert_cmpstr(facts_find_mac(&again, "b"), ==, "00:16:3e:00:00:03");
         g_assert_true(facts_has_mac(&again, "00:16:3E:00:00:03"));
         g_assert_false(facts_has_mac(&again, "00:16:3e:00:00:02"));
@@ -223,8 +225,8 @@ static void assert_disk(char **argv) {
         blockdev = g_strdup_printf("{\"node-name\":\"%s\",\"driver\":\"qcow2\",\"read-only\":false,\"discard\":\"unmap\",\"file\":"
                                    "{\"driver\":\"file\",\"filename\":\"/a,b=\\\"c\\\"\",\"discard\":\"unmap\"}}", node);
         device = g_strdup_printf("{\"driver\":\"virtio-blk-pci\",\"id\":\"disk-a-disk-with-a-name-of-32-letters\",\"bus\":\"slot0\","
-                                 "\"bootindex\":1,\"drive\":\"%s\",\"serial\":\"a-disk-with-a-name-o\",\"werror\":\"stop\","
-                                 "\"rerror\":\"stop\"}", node);
+                                 "\"bootindex\":1,\"drive\":\"%s\",\"serial\":\"a-disk-with-a-name-o\",\"num-queues\":2,"
+                                 "\"werror\":\"stop\",\"rerror\":\"stop\"}", node);
         g_assert_true(has(argv, "-blockdev", blockdev));
         g_assert_true(has(argv, "-device", device));
 }
