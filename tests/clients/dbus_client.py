@@ -28,19 +28,17 @@ def proxy(bus, service, path, interface):
 
 def follow(bus, service, path):
     """Waits for the end of a task. Returns its result; raises its error as if the method had failed with it."""
-    loop = GLib.MainLoop()
     state = {}
 
     def changed(interface, values, invalidated):
         state.update(values)
         print(f"{state['Description']}: {state['Progress']:4.0%} {state['State']}")
-        if state["State"] in FINAL:
-            loop.quit()
 
     watch = bus.add_signal_receiver(changed, "PropertiesChanged", PROPERTIES, service, path)
     changed(TASK, proxy(bus, service, path, PROPERTIES).GetAll(TASK), [])  # after the watch began: nothing is missed
-    if state["State"] not in FINAL:
-        loop.run()
+    context = GLib.MainContext.default()
+    while context.pending() or state["State"] not in FINAL:  # pending: signals, of others too, that came before the end was known
+        context.iteration(True)
     watch.remove()
     proxy(bus, service, path, TASK).Destroy()
     if state["State"] != "Succeeded":

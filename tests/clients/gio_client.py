@@ -31,7 +31,6 @@ def proxy(bus, service, path, interface):
 
 def follow(bus, service, path):
     """Waits for the end of a task. Returns its result, or raises TaskFailed."""
-    loop = GLib.MainLoop()
     task = proxy(bus, service, path, "org.xen.xcp.Task1")  # from here on it knows the properties, and hears of changes
 
     def get(name):
@@ -39,13 +38,12 @@ def follow(bus, service, path):
 
     def changed(task, values, invalidated):
         print(f"{get('Description')}: {get('Progress'):4.0%} {get('State')}")
-        if get("State") in FINAL:
-            loop.quit()
 
     task.connect("g-properties-changed", changed)
     changed(task, None, None)
-    if get("State") not in FINAL:
-        loop.run()
+    context = GLib.MainContext.default()
+    while context.pending() or get("State") not in FINAL:  # pending: signals, of others too, that came before the end was known
+        context.iteration(True)
     task.Destroy()
     if get("State") != "Succeeded":
         raise TaskFailed(*get("Error"))

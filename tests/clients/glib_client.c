@@ -19,15 +19,12 @@ static gboolean is_final(const char *state) {
         return g_str_equal(state, "Succeeded") || g_str_equal(state, "Failed") || g_str_equal(state, "Cancelled");
 }
 
-static void on_task_changed(XcpTask1 *task, GVariant *changed, char **invalidated, GMainLoop *loop) {
+static void on_task_changed(XcpTask1 *task, GVariant *changed, char **invalidated, gpointer data) {
         g_print("%s: %3.0f%% %s\n", xcp_task1_get_description(task), 100 * xcp_task1_get_progress(task), xcp_task1_get_state(task));
-        if (is_final(xcp_task1_get_state(task)))
-                g_main_loop_quit(loop);
 }
 
 /* Waits for the end of a task. Returns its result, or NULL and its error, as if the method had failed with it. */
 static GVariant *follow(GDBusConnection *bus, const char *service, const char *path, GError **error) {
-        g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
         g_autoptr(XcpTask1) task = NULL;
         const char *name, *message;
 
@@ -35,10 +32,11 @@ static GVariant *follow(GDBusConnection *bus, const char *service, const char *p
         task = xcp_task1_proxy_new_sync(bus, G_DBUS_PROXY_FLAGS_NONE, service, path, NULL, error);
         if (!task)
                 return NULL;
-        g_signal_connect(task, "g-properties-changed", G_CALLBACK(on_task_changed), loop);
-        on_task_changed(task, NULL, NULL, loop);
-        if (!is_final(xcp_task1_get_state(task)))
-                g_main_loop_run(loop);
+        g_signal_connect(task, "g-properties-changed", G_CALLBACK(on_task_changed), NULL);
+        on_task_changed(task, NULL, NULL, NULL);
+        /* Pending: signals, of others too, that came before the end was known. */
+        while (g_main_context_pending(NULL) || !is_final(xcp_task1_get_state(task)))
+                g_main_context_iteration(NULL, TRUE);
         xcp_task1_call_destroy_sync(task, CALL, NULL, NULL);
 
         if (g_str_equal(xcp_task1_get_state(task), "Succeeded"))
