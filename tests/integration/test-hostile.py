@@ -96,13 +96,15 @@ class Hypervisor(TestCase):
         for _ in range(5):
             connection.sendmsg([struct.pack("=II", 9999, 0)], control)
             connection.recv(65536)
-        self.assertEqual(len(os.listdir(f"/proc/{self.pid()}/fd")), before)
+        self.assertLessEqual(len(os.listdir(f"/proc/{self.pid()}/fd")), before)  # less: of who had just gone
         for file in files:
             os.close(file)
 
     def pid(self):
         inode = os.stat(self.xen.rundir / "xenemud/lock").st_ino
-        return next(int(line.split()[4]) for line in open("/proc/locks") if line.split()[5].endswith(f":{inode}"))
+        look = lambda: [line.split() for line in pathlib.Path("/proc/locks").read_text().splitlines()]
+        found = lambda: next((int(fields[4]) for fields in look() if fields[5].endswith(f":{inode}")), None)
+        return wait_until(found, "xenemud's lock")  # a look may miss a line while others come and go
 
     def test_who_does_not_read_is_cut_off(self):
         connection = self.connect()
@@ -181,5 +183,9 @@ class Hypervisor(TestCase):
         connection.close()
         wait_until(lambda: [d["handles"]["used"] for d in self.xen.list()][1:] == [0, 0], "the last handle to be closed")
         self.lives()
-        first = self.xen.list()[1]
-        self.assertEqual([first[what]["used"] for what in ("ports", "shared_pages", "grants", "maptrack")], [1, 0, 1, 0])
+
+        def used():
+            first = self.xen.list()[1]
+            return [first[what]["used"] for what in ("ports", "shared_pages", "grants", "maptrack")]
+
+        wait_until(lambda: used() == [1, 0, 1, 0], lambda: f"all to be given back but what is the domain's own: {used()}")

@@ -213,7 +213,9 @@ def xen_create(xen):
 def hypervisor_pid(xen):
     """By the lock that it holds (proc(5), /proc/locks)."""
     inode = os.stat(xen.rundir / "xenemud/lock").st_ino
-    return next(int(line.split()[4]) for line in open("/proc/locks") if line.split()[5].endswith(f":{inode}"))
+    look = lambda: [line.split() for line in pathlib.Path("/proc/locks").read_text().splitlines()]
+    found = lambda: next((int(fields[4]) for fields in look() if fields[5].endswith(f":{inode}")), None)
+    return wait_until(found, "xenemud's lock")  # a look may miss a line while others come and go
 
 
 def descriptors_of_hypervisor(xen):
