@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "../spec.h"
+#include "firmware.h"
 
 #define RATE_INTERVAL_USEC 50000u       /* as xl has it if nobody says otherwise */
 #define BOOT_SIZE 4u
@@ -52,9 +53,6 @@ int xen_config_check(const struct xcp_vm_spec *spec, struct idl_error *error) {
         char name[64];
         int r = 0;
 
-        if (spec->n_backend_options > 0)
-                return idl_error_set_invalid_argument(error, "spec.backend_options", spec->backend_options[0].key,
-                                                      "is not known: xen has none");
         if (xen_config_type(spec) != LIBXL_DOMAIN_TYPE_HVM && spec->firmware != XCP_FIRMWARE_KERNEL)
                 return idl_error_set_invalid_argument(error, "spec.firmware", xcp_firmware_to_string(spec->firmware),
                                                       "has to be Kernel with PV and PVH guests");
@@ -167,6 +165,33 @@ static bool is_unplugged(struct xen_facts *facts, bool is_disk, const char *name
         return device && !device->is_plugged;
 }
 
+/* The disk that the BIOS is to boot from, of which it takes the first: NULL if it is that anyway, or if drives take all the places. */
+static const struct xcp_disk_spec *find_boot_disk(const struct xcp_vm_spec *spec) {
+        const struct xcp_disk_spec *first = NULL, *best = NULL;
+        size_t n_cdroms = 0;
+
+        for (size_t i = 0; i < spec->n_disks; i++) {
+                const struct xcp_disk_spec *disk = spec->disks + i;
+
+                if (disk->kind == XCP_DISK_KIND_CD_ROM) {
+                        n_cdroms++;
+                        continue;
+                }
+                first = first ?: disk;
+                if (disk->has_boot_index && (!best || disk->boot_index < best->boot_index))
+                        best = disk;
+        }
+        return best == first || n_cdroms >= CONFIG_DISKS_HVM_MAX ? NULL : best;
+}
+
+static void place_boot_disk(const struct xcp_vm_spec *spec, struct xen_facts *facts) {
+        const struct xcp_disk_spec *disk = find_boot_disk(spec);
+        uint32_t index;
+
+        if (disk && xen_config_type(spec) == LIBXL_DOMAIN_TYPE_HVM)
+                (void) place(facts, true, disk->name, &index);
+}
+
 /* Drives come first, as only the first few disks have an emulated controller, which a drive has to have. */
 static void place_cdroms(const struct xcp_vm_spec *spec, struct xen_facts *facts) {
         uint32_t index;
@@ -186,6 +211,7 @@ static int add_disks(libxl_domain_config *config, const struct hypervisor_config
         config->disks = calloc(spec->n_disks, sizeof *config->disks);
         if (!config->disks)
                 return -ENOMEM;
+        place_boot_disk(spec, facts);
         place_cdroms(spec, facts);
         for (size_t i = 0; i < spec->n_disks && r >= 0; i++) {
                 uint32_t index;
@@ -267,7 +293,7 @@ static void order_boot(const struct xcp_vm_spec *spec, char *ret_boot) {
         ret_boot[n] = '\0';
 }
 
-/* A guest of this kind has a serial line, and no screen. */
+/* A guest of this kind has a serial line; a screen only if it is given one (screen.h). */
 static int set_hvm(libxl_domain_build_info *info, const struct xcp_vm_spec *spec) {
         char boot[BOOT_SIZE];
         int r;
@@ -278,6 +304,8 @@ static int set_hvm(libxl_domain_build_info *info, const struct xcp_vm_spec *spec
         libxl_defbool_set(&info->u.hvm.vnc.enable, false);
         info->u.hvm.vga.kind = LIBXL_VGA_INTERFACE_TYPE_NONE;
         r = copy(&info->u.hvm.serial, "pty");
+        if (r >= 0 && spec->firmware == XCP_FIRMWARE_UEFI)
+                r = copy(&info->u.hvm.system_firmware, xen_firmware_uefi());
         return r < 0 ? r : copy(&info->u.hvm.boot, boot);
 }
 

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "nearby.h"
 #include "recovery.h"
+#include "screen.h"
 #include "status.h"
 #include "store-watch.h"
 
@@ -82,6 +83,8 @@ static void remove_files(const struct xen *xen, const char *uuid) {
         char name[GUEST_FILE_SIZE];
 
         name_config(uuid, name);
+        unlinkat(xen->directory_fd, name, 0);
+        snprintf(name, sizeof name, "%s" GUEST_SCREEN_SUFFIX, uuid);
         unlinkat(xen->directory_fd, name, 0);
         if (unlinkat(xen->directory_fd, uuid, 0) < 0 && errno != ENOENT)
                 log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", uuid }), "Cannot remove the file of Xen's guest %s: %s", uuid,
@@ -172,6 +175,8 @@ int xen_guest_connect_console(void *userdata, const char *name, int *ret_fd) {
         struct console_relay *console;
         int r;
 
+        if (strcmp(name, SCREEN_NAME) == 0)
+                return xen_screen_connect(guest, ret_fd);
         r = console_relay_new(&console, guest->xen->host.event, guest->xen->watch, ret_fd);
         if (r < 0)
                 return r;

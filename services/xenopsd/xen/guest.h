@@ -5,7 +5,7 @@
  * Xen guests: the facts of each, its domain, its console, and the operations that are under way.
  *
  * Of a guest there are, in the backend's directory, its facts, UUID, and while its domain is replaced that one's configuration,
- * UUID.config.
+ * UUID.config; one with a screen has a socket, UUID.vnc.
  */
 
 #include <libxl.h>
@@ -17,6 +17,7 @@
 #include "worker.h"
 
 #define GUEST_FILE_SIZE 48u
+#define GUEST_SCREEN_SUFFIX ".vnc"
 
 struct console_relay;
 struct nearby;

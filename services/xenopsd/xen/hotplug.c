@@ -8,9 +8,13 @@
 #include <string.h>
 
 #include <libxl_utils.h>
+#include <xenstore.h>
 
 #include "action.h"
+#include "cleanup.h"
 #include "config.h"
+
+#define BACKEND_INITIALISING "1"        /* xen/io/xenbus.h */
 
 /* What kind of guest it is, the domain tells; and so what its disks are called. */
 static int settle(struct xen_action *action, libxl_ctx *ctx) {
@@ -26,8 +30,6 @@ static int settle(struct xen_action *action, libxl_ctx *ctx) {
                 action->disk->vdev = strdup(vdev);
                 return action->disk->vdev ? 0 : ERROR_NOMEM;
         }
-        if (action->nic && action->info.domain_type == LIBXL_DOMAIN_TYPE_HVM)
-                action->nic->nictype = LIBXL_NIC_TYPE_VIF_IOEMU;
         return 0;
 }
 
@@ -119,6 +121,7 @@ int xen_hotplug_plug_network(void *guest, struct hypervisor_call *call, const st
         if (r < 0)
                 return r;
         made = malloc(sizeof *made);
+        /* Also in an HVM guest it is for Xen's drivers only: its device model emulates what was there when it was started. */
         r = made ? xen_config_make_network(made, LIBXL_DOMAIN_TYPE_PVH, spec, 0) : -ENOMEM;
         if (r < 0) {
                 free(made);
@@ -207,10 +210,42 @@ int xen_hotplug_unplug_network(void *guest, struct hypervisor_call *call, const 
 
 /* Media */
 
+/*
+ * Of a drive that is empty when its guest is made, QEMU has no device for Xen's drivers: its back-end stays in its first state. QEMU 7.2 ends by a
+ * fault when libxl changes the medium of such a drive, as that writes no name first (hw/block/xen-block.c: "no params"), and with it the guest.
+ */
+static bool is_fragile(const struct xen_action *action, const struct worker_tools *tools) {
+        libxl_diskinfo info;
+        char path[128];
+        AUTO_FREE char *state = NULL;
+        unsigned n;
+
+        libxl_diskinfo_init(&info);
+        if (tools->store && libxl_device_disk_getinfo(tools->ctx, action->id.domid, action->disk, &info) == 0 &&
+            (size_t) snprintf(path, sizeof path, "%s/state", info.backend) < sizeof path)
+                state = xs_read(tools->store, XBT_NULL, path, &n);
+        libxl_diskinfo_dispose(&info);
+        return state && strcmp(state, BACKEND_INITIALISING) == 0;
+}
+
 static void insert(struct xen_action *action, const struct worker_tools *tools) {
         action->rc = settle(action, tools->ctx);
-        if (action->rc == 0)
+        action->flag = action->rc == 0 && is_fragile(action, tools);
+        if (action->rc == 0 && !action->flag)
                 action->rc = libxl_cdrom_insert(tools->ctx, action->id.domid, action->disk, NULL);
+}
+
+static void on_inserted(struct xen_action *action) {
+        struct idl_error error = IDL_ERROR_NULL;
+        int r;
+
+        if (!action->flag) {
+                xen_action_end_with_work(action);
+                return;
+        }
+        r = idl_error_set_not_supported(&error, "A medium for a drive that was empty when the guest began (Stop() it, Insert(), and Start() it, instead),");
+        xen_action_end(action, r, &error);
+        idl_error_done(&error);
 }
 
 int xen_hotplug_change_medium(void *userdata, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error) {
@@ -230,6 +265,6 @@ int xen_hotplug_change_medium(void *userdata, struct hypervisor_call *call, cons
                 return r;
         }
         action->number = device->index;
-        xen_action_work(action, true, insert, xen_action_end_with_work);
+        xen_action_work(action, true, insert, on_inserted);
         return 0;
 }

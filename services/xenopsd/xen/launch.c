@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "config.h"
+#include "screen.h"
 
 int xen_launch_begin(struct xen_action *action, const struct hypervisor_config *config, const char *name, struct idl_error *error) {
         struct xen_guest *guest = action->guest;
@@ -27,6 +28,10 @@ int xen_launch_begin(struct xen_action *action, const struct hypervisor_config *
                 return r;
         }
         action->config = made;
+        if (xen_screen_is_wanted(config->spec))
+                r = xen_screen_add(guest, &made->b_info, error);
+        if (r < 0)
+                return r;
         action->is_quiet = true;
         facts.phase = FACTS_BEGUN;
         facts.domid = FACTS_NO_DOMAIN;

@@ -13,6 +13,7 @@
 #include "addresses.h"
 #include "clock.h"
 #include "config.h"
+#include "firmware.h"
 #include "launch.h"
 #include "rebuild.h"
 #include "status.h"
@@ -68,7 +69,9 @@ int xen_prepare(void *guest, struct hypervisor_call *call, const struct hypervis
         struct xen_action *action;
         int r;
 
-        r = xen_action_begin(guest, call, "prepare a guest", &action);
+        r = xen_firmware_check(config->spec, error);
+        if (r >= 0)
+                r = xen_action_begin(guest, call, "prepare a guest", &action);
         if (r < 0)
                 return r;
         r = xen_launch_begin(action, config, config->spec->name, error);

@@ -16,6 +16,8 @@
 
 #include "addresses.h"
 #include "config.h"
+#include "firmware.h"
+#include "screen.h"
 #include "sharing.h"
 #include "status.h"
 #include "stream-bytes.h"
@@ -103,6 +105,28 @@ static void test_hvm(void) {
         libxl_domain_config_dispose(&config);
 }
 
+/* A BIOS boots from the first disk. */
+static void test_boot_disk(void) {
+        const struct xcp_disk_spec specs[] = {
+                { .name = "data", .has_boot_index = true, .boot_index = 4 }, { .name = "cd", .kind = XCP_DISK_KIND_CD_ROM },
+                { .name = "root", .has_boot_index = true, .boot_index = 3 },
+        };
+        const struct hypervisor_disk disks[] = { { specs, &file }, { specs + 1, NULL }, { specs + 2, &file } };
+        const char *const vdevs[] = { "hdc", "hdb", "hda" };
+        struct xcp_vm_spec spec = pvh;
+        struct xen_facts facts = {};
+        libxl_domain_config config;
+
+        spec.firmware = XCP_FIRMWARE_BIOS;
+        spec.disks = specs;
+        spec.n_disks = 3;
+        make(&config, &spec, disks, &facts);
+        g_assert_cmpstr(config.b_info.u.hvm.boot, ==, "cd");
+        for (size_t i = 0; i < 3; i++)
+                g_assert_cmpstr(config.disks[i].vdev, ==, vdevs[i]);
+        libxl_domain_config_dispose(&config);
+}
+
 static void test_devices(void) {
         const struct xcp_disk_spec specs[] = {
                 { .name = "a", .mode = XCP_DISK_MODE_READ_ONLY }, { .name = "b", .mode = XCP_DISK_MODE_READ_WRITE },
@@ -168,16 +192,11 @@ static int check(const struct xcp_vm_spec *spec) {
 }
 
 static void test_checks(void) {
-        const struct xcp_dict_s_s_entry option = { "a", "b" };
         const struct xcp_disk_spec cd = { .name = "cd", .kind = XCP_DISK_KIND_CD_ROM };
         struct xcp_network_interface_spec network = { .name = "net0", .network = "user", .carrier = true };
         struct xcp_vm_spec spec = pvh;
 
         g_assert_cmpint(check(&spec), ==, 0);
-        spec.backend_options = &option;
-        spec.n_backend_options = 1;
-        g_assert_cmpint(check(&spec), ==, -EINVAL);
-        spec.n_backend_options = 0;
         spec.kind = XCP_VM_KIND_PV;
         spec.firmware = XCP_FIRMWARE_BIOS;
         g_assert_cmpint(check(&spec), ==, -EINVAL);
@@ -192,6 +211,99 @@ static void test_checks(void) {
         g_assert_cmpint(check(&spec), ==, -EINVAL);
         network.network = "br0";
         g_assert_cmpint(check(&spec), ==, 0);
+}
+
+static int check_screen(const struct xcp_vm_spec *spec) {
+        struct idl_error error = IDL_ERROR_NULL;
+        int r;
+
+        r = xen_screen_check(spec, &error);
+        g_assert_cmpint(r < 0, ==, error.name != NULL);
+        idl_error_done(&error);
+        return r;
+}
+
+static void test_screen(void) {
+        struct xcp_dict_s_s_entry option = { "a", "vnc" };
+        struct xcp_vm_spec spec = pvh;
+        char directory[] = "/tmp/test-xen-screen-XXXXXX", path[128];
+        struct xen xen = {};
+        struct xen_guest guest = { .xen = &xen, .uuid = UUID };
+        libxl_domain_build_info info;
+
+        g_assert_cmpint(check_screen(&spec), ==, 0);
+        g_assert_false(xen_screen_is_wanted(&spec));
+        spec.backend_options = &option;
+        spec.n_backend_options = 1;
+        g_assert_cmpint(check_screen(&spec), ==, -EINVAL);
+        option.key = "display";
+        g_assert_cmpint(check_screen(&spec), ==, -EINVAL);      /* of a PVH guest */
+        spec.kind = XCP_VM_KIND_HVM;
+        g_assert_cmpint(check_screen(&spec), ==, 0);
+        g_assert_true(xen_screen_is_wanted(&spec));
+        option.value = "sdl";
+        g_assert_cmpint(check_screen(&spec), ==, -EINVAL);
+        option.value = "none";
+        g_assert_cmpint(check_screen(&spec), ==, 0);
+        g_assert_false(xen_screen_is_wanted(&spec));
+
+        g_assert_nonnull(mkdtemp(directory));
+        xen.directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        libxl_domain_build_info_init(&info);
+        libxl_domain_build_info_init_type(&info, LIBXL_DOMAIN_TYPE_HVM);
+        g_assert_cmpint(xen_screen_add(&guest, &info, NULL), ==, 0);
+        snprintf(path, sizeof path, "unix:%s/" UUID ".vnc,share=ignore", directory);
+        g_assert_cmpstr(info.u.hvm.vnc.listen, ==, path);
+        g_assert_true(libxl_defbool_val(info.u.hvm.vnc.enable));
+        libxl_domain_build_info_dispose(&info);
+        close(xen.directory_fd);
+        rmdir(directory);
+}
+
+static int check_firmware(const struct xcp_vm_spec *spec, const char *word) {
+        struct idl_error error = IDL_ERROR_NULL;
+        int r;
+
+        r = xen_firmware_check(spec, &error);
+        g_assert_cmpint(r < 0, ==, error.name != NULL);
+        if (r < 0)
+                g_assert_nonnull(strstr(error.message, word));
+        idl_error_done(&error);
+        return r;
+}
+
+static void test_firmware(void) {
+        char bytes[0x206] = "\177ELF", path[] = "/tmp/test-xen-kernel-XXXXXX";
+        struct xcp_vm_spec spec = pvh;
+        struct xen_facts facts = {};
+        libxl_domain_config config;
+        int fd = mkstemp(path);
+
+        g_assert_cmpint(fd, >=, 0);
+        spec.kernel = path;
+        g_assert_cmpint(check_firmware(&spec, ""), ==, 0);      /* of no interest but in an HVM guest */
+        spec.kind = XCP_VM_KIND_HVM;
+        g_assert_cmpint(check_firmware(&spec, "bzImage"), ==, -EINVAL);
+        g_assert_cmpint(pwrite(fd, bytes, sizeof bytes, 0), ==, sizeof bytes);
+        g_assert_cmpint(check_firmware(&spec, "bzImage"), ==, -EINVAL);
+        g_assert_cmpint(pwrite(fd, "HdrS", 4, 0x202), ==, 4);
+        g_assert_cmpint(check_firmware(&spec, ""), ==, 0);
+        close(fd);
+        unlink(path);
+        g_assert_cmpint(check_firmware(&spec, "No such file"), ==, -EINVAL);
+
+        spec.firmware = XCP_FIRMWARE_UEFI;
+        g_setenv(FIRMWARE_UEFI_VARIABLE, "/srv/OVMF.xen.fd", true);
+        g_assert_cmpint(check_firmware(&spec, ""), ==, 0);
+        make(&config, &spec, NULL, &facts);
+        g_assert_cmpstr(config.b_info.u.hvm.system_firmware, ==, "/srv/OVMF.xen.fd");
+        libxl_domain_config_dispose(&config);
+        g_unsetenv(FIRMWARE_UEFI_VARIABLE);
+        make(&config, &spec, NULL, &facts);
+        g_assert_null(config.b_info.u.hvm.system_firmware);
+        libxl_domain_config_dispose(&config);
+        spec.firmware = XCP_FIRMWARE_BIOS;
+        g_assert_cmpint(check_firmware(&spec, ""), ==, 0);
 }
 
 static void test_paths(void) {
@@ -368,10 +480,13 @@ int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/xen/config/a-kernel-is-a-pvh-guest", test_pvh);
         g_test_add_func("/xen/config/firmware-is-an-hvm-guest", test_hvm);
+        g_test_add_func("/xen/config/the-disk-to-boot-from-is-the-first", test_boot_disk);
         g_test_add_func("/xen/config/a-kernel-of-an-hvm-guest", test_kernel_of_hvm);
         g_test_add_func("/xen/config/devices-are-where-they-were", test_devices);
         g_test_add_func("/xen/config/names-of-disks", test_vdevs);
         g_test_add_func("/xen/config/what-xen-cannot-do-is-refused", test_checks);
+        g_test_add_func("/xen/screen/is-a-socket-of-its-guests", test_screen);
+        g_test_add_func("/xen/firmware/what-would-not-begin-is-refused", test_firmware);
         g_test_add_func("/xen/config/ways-to-disks-that-xen-has-not", test_paths);
         g_test_add_func("/xen/sharing/images-that-two-would-write", test_sharing);
         g_test_add_func("/xen/stream/an-end-in-the-middle", test_stream_bytes);

@@ -15,6 +15,7 @@
 #include "hotplug.h"
 #include "nearby.h"
 #include "operations.h"
+#include "screen.h"
 #include "statistics.h"
 #include "store-watch.h"
 #include "stream.h"
@@ -91,10 +92,15 @@ static bool xen_available(void *backend, const char **ret_version, const char **
 }
 
 static int xen_check(void *backend, const struct xcp_vm_spec *spec, struct idl_error *error) {
-        return xen_config_check(spec, error);
+        int r = xen_screen_check(spec, error);
+
+        return r < 0 ? r : xen_config_check(spec, error);
 }
 
-static const struct hypervisor_option no_options[] = { { NULL, NULL } };
+static const struct hypervisor_option options[] = {
+        { "display", "vnc, a screen, keyboard and mouse as the console vnc0, of an HVM guest; or none (the default)." },
+        { NULL, NULL },
+};
 
 static const char *const features[] = { "hotplug", "kernel", "migrate", "save", "uefi", NULL };
 
@@ -102,16 +108,24 @@ static const enum xcp_data_path_kind paths[] = { XCP_DATA_PATH_KIND_XEN_BLOCK, X
 
 static const struct xcp_console_info consoles[] = { { "serial0", XCP_CONSOLE_KIND_SERIAL }, { NULL, 0 } };
 
+static const struct xcp_console_info *xen_vm_consoles(void *backend, const struct xcp_vm_spec *spec) {
+        static const struct xcp_console_info with_screen[] = { { "serial0", XCP_CONSOLE_KIND_SERIAL }, { SCREEN_NAME, XCP_CONSOLE_KIND_VNC },
+                                                               { NULL, 0 } };
+
+        return xen_screen_is_wanted(spec) ? with_screen : NULL;
+}
+
 const struct hypervisor xen_hypervisor = {
         .name = "xen",
         .features = features,
-        .options = no_options,
+        .options = options,
         .paths = paths,
         .consoles = consoles,
         .open = xen_open,
         .close = xen_close,
         .available = xen_available,
         .check = xen_check,
+        .vm_consoles = xen_vm_consoles,
         .sweep = xen_guest_sweep,
         .guest_new = xen_guest_new,
         .guest_free = xen_guest_free,
