@@ -20,6 +20,7 @@
 #define SPEC_MEMORY_UNIT (UINT64_C(1) << 20)
 #define SPEC_MEMORY_MAX (UINT64_C(1) << 44)     /* 16 TiB: Xen's own limit for a host */
 #define SPEC_LIMIT_MAX UINT64_C(1000000000000000)        /* of bytes and requests a second: as much as QEMU takes */
+#define SPEC_BOOT_INDEX_MAX 0x7fffffffu  /* as much as QEMU takes */
 #define SPEC_VCPUS_MAX 512u             /* of a guest, Xen and QEMU have less or as many */
 #define SPEC_AUTOSTART_DELAY_MAX (3600u * 1000)
 #define SPEC_MTU_MIN 68u                /* RFC 791 */

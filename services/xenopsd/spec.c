@@ -95,8 +95,8 @@ int spec_check_vcpus(const char *name, uint32_t vcpus, struct idl_error *error) 
 }
 
 int spec_check_network_name(const char *name, const char *value, struct idl_error *error) {
-        if (!consists_of(value, LETTERS DIGITS "._-", SPEC_NAME_MAX))
-                return refuse(error, name, value, "has to be 1 to 64 letters, digits, dots, dashes and underscores");
+        if (!consists_of(value, LETTERS DIGITS "._-", SPEC_NAME_MAX) || value[0] == '-' || strcmp(value, ".") == 0 || strcmp(value, "..") == 0)
+                return refuse(error, name, value, "has to be 1 to 64 letters, digits, dots, dashes and underscores, and no dash first");
         return 0;
 }
 
@@ -118,7 +118,7 @@ static int check_mac(const char *name, const char *value, struct idl_error *erro
         for (size_t i = 0; i < sizeof pattern; i++)
                 if (pattern[i] == 'x' ? !value[i] || !strchr(DIGITS "abcdefABCDEF", value[i]) : value[i] != pattern[i])
                         return refuse(error, name, value, "has to be six pairs of hexadecimal digits with colons between");
-        if (strchr("13579bdfBDF", value[1]))
+        if (strchr("13579bdfBDF", value[1]) || strspn(value, "0:") == strlen(value))
                 return refuse(error, name, value, "has to be the address of one interface, and not of a group");
         return 0;
 }
@@ -221,6 +221,22 @@ static int check_limit(const char *name, const char *key, bool is_there, uint64_
         return refuse_number(error, argument(text, "%s.%s", name, key), limit, "has to be 1 to 1000000000000000");
 }
 
+static int check_boot_index(const struct xcp_vm_spec *spec, const char *name, bool is_there, uint32_t index, struct idl_error *error) {
+        char text[ARGUMENT_SIZE];
+        bool is_taken = false;
+
+        if (!is_there)
+                return 0;
+        argument(text, "%s.boot_index", name);
+        for (size_t i = 0; i < spec->n_disks; i++)
+                is_taken |= spec->disks[i].has_boot_index && spec->disks[i].boot_index == index;
+        for (size_t i = 0; i < spec->n_network_interfaces; i++)
+                is_taken |= spec->network_interfaces[i].has_boot_index && spec->network_interfaces[i].boot_index == index;
+        if (is_taken)
+                return refuse_number(error, text, index, "is that of another device of this VM already");
+        return index > SPEC_BOOT_INDEX_MAX ? idl_error_set_limit_exceeded(error, text, index, SPEC_BOOT_INDEX_MAX) : 0;
+}
+
 /* A VM reads and writes a VDI as one reader: a second disk of it would have no claim of its own, and two write caches one disk. */
 int spec_check_is_new_vdi(const struct xcp_vm_spec *spec, const char *name, const char *vdi, struct idl_error *error) {
         for (size_t i = 0; i < spec->n_disks; i++)
@@ -257,6 +273,8 @@ int spec_complete_disk(const struct xcp_vm_spec *spec, const struct xcp_disk_spe
                 r = check_limit(name, "rate_limit", disk->has_rate_limit, disk->rate_limit, error);
         if (r >= 0)
                 r = check_limit(name, "iops_limit", disk->has_iops_limit, disk->iops_limit, error);
+        if (r >= 0)
+                r = check_boot_index(spec, name, disk->has_boot_index, disk->boot_index, error);
         if (r < 0)
                 return r;
         if (complete.kind == XCP_DISK_KIND_CD_ROM)
@@ -314,6 +332,8 @@ int spec_complete_network(const struct xcp_vm_spec *spec, const struct xcp_netwo
         int r;
 
         r = check_network(network, name, error);
+        if (r >= 0)
+                r = check_boot_index(spec, name, network->has_boot_index, network->boot_index, error);
         if (r < 0)
                 return r;
         if (complete.name && network_is_named(spec, complete.name))

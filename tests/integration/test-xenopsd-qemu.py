@@ -117,6 +117,9 @@ class Machines(QemuTest):
         self.failed(vm.start(), "DoesNotExist", "nobridge")
         vm = self.create("kernel", firmware="Kernel", kernel=str(self.root / "no-kernel"), disks=[])
         self.failed(vm.start(), "BackendFailed", "no-kernel")
+        os.mkfifo(self.root / "fifo")
+        vm2 = self.create("fifo", firmware="Kernel", kernel=str(self.root / "fifo"), disks=[])
+        self.failed(vm2.start(), "InvalidArgument", "has to be a file")
         self.assertEqual([vm.get("State"), self.leftovers()], ["Halted", []])
 
     def test_a_disk_that_is_in_use(self):

@@ -18,7 +18,8 @@ PROPERTIES = "org.freedesktop.DBus.Properties"
 
 DISK_SPEC = {"name": "s", "vdi": "o", "path": "s", "kind": "s", "mode": "s", "rate_limit": "t", "iops_limit": "t",
              "boot_index": "u"}
-NETWORK_SPEC = {"name": "s", "network": "s", "mac": "s", "mtu": "u", "carrier": "b", "rate_limit": "t", "addresses": "as"}
+NETWORK_SPEC = {"name": "s", "network": "s", "mac": "s", "mtu": "u", "carrier": "b", "rate_limit": "t", "boot_index": "u",
+                "addresses": "as"}
 VM_SPEC = {
     "name": "s", "uuid": "s", "description": "s", "backend": "s", "kind": "s", "memory": "t", "memory_max": "t", "vcpus": "u",
     "vcpus_max": "u", "firmware": "s", "kernel": "s", "initramfs": "s", "command_line": "s", "disks": DISK_SPEC,

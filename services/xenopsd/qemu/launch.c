@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -99,6 +100,15 @@ static int make_command_lines(struct launch *launch, const struct hypervisor_con
         return r;
 }
 
+/* QEMU reads a kernel to its end before it answers anybody, which of what is no file may not come. What is not there it tells by itself. */
+static int check_file(const char *name, const char *path, struct idl_error *error) {
+        struct stat st;
+
+        if (!path || stat(path, &st) < 0 || S_ISREG(st.st_mode))
+                return 0;
+        return idl_error_set_invalid_argument(error, name, path, "has to be a file");
+}
+
 static int make_all(struct launch *launch, const struct hypervisor_config *config, const struct facts *layout, bool is_incoming,
                     struct idl_error *error) {
         const struct xcp_vm_spec *spec = config->spec;
@@ -110,6 +120,9 @@ static int make_all(struct launch *launch, const struct hypervisor_config *confi
         if (r < 0)
                 return r;
         launch->accelerator = options.accelerator == QEMU_AUTO ? accelerator_best(guest->qemu->accelerator) : options.accelerator;
+        r = check_file("kernel", spec->kernel, error);
+        if (r >= 0)
+                r = check_file("initramfs", spec->initramfs, error);
         for (size_t i = 0; i < spec->n_disks && r >= 0; i++)
                 r = source_check(config->disks[i].path, error);
         if (r < 0)
