@@ -36,6 +36,7 @@ struct qemu_action {
         action_step_t on_cancel;        /* NULL: it ends at once with -ECANCELED */
         bool is_quiet;                  /* what becomes of the guest is in its result, and is not told as an event */
         bool is_cancelled;
+        bool changes_device;            /* the one that id names, which is not looked at by others meanwhile (reconcile.h) */
 
         int r;                          /* of a failure that is being cleared up */
         struct idl_error error;

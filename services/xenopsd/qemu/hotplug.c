@@ -194,6 +194,7 @@ static int begin_plug(struct qemu_guest *guest, struct hypervisor_call *call, co
         if (r < 0)
                 return r;
         snprintf(action->id, sizeof action->id, "%s", id);
+        action->changes_device = true;
         action->on_cancel = cancel_plug;
         *ret_action = action;
         return 0;
@@ -372,6 +373,7 @@ static int unplug(struct qemu_guest *guest, struct hypervisor_call *call, const 
         device_id(is_disk, name, action->id);
         (is_disk ? source_chardev : device_netdev)(name, action->node);
         action->timeout_ms = force ? HYPERVISOR_FORCED_UNPLUG_MS : HYPERVISOR_UNPLUG_MS;
+        action->changes_device = true;
         action->on_cancel = cancel_unplug;
         action->hear = hear_deleted;
         action_wait(action, action->timeout_ms, on_not_deleted);

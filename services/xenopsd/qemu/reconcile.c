@@ -79,7 +79,7 @@ bool reconcile_has_device(struct json_object *list, const char *id) {
 
 static bool is_busy(const struct qemu_guest *guest, const char *id) {
         for (const struct qemu_action *action = guest->actions; action; action = action->next)
-                if (strcmp(action->id, id) == 0)
+                if (action->changes_device && strcmp(action->id, id) == 0)
                         return true;
         return false;
 }

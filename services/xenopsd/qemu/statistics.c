@@ -42,12 +42,13 @@ static int read_process(pid_t pid, uint64_t *ret_cpu_usec, uint64_t *ret_memory)
 static void count_process(struct qemu_action *action) {
         struct xcp_vm_statistics *statistics = &action->call->statistics;
         const struct qemu_guest *guest = action->guest;
+        uint64_t now = clock_now_usec(CLOCK_REALTIME);
 
         *statistics = (struct xcp_vm_statistics) {};
         if (guest->process && read_process(process_identity(guest->process).pid, &statistics->cpu_time_us, &statistics->memory) >= 0) {
                 statistics->has_cpu_time_us = statistics->has_memory = true;
-                if (guest->facts.phase == FACTS_STARTED)
-                        statistics->uptime_us = clock_now_usec(CLOCK_REALTIME) - guest->facts.started_usec;
+                if (guest->facts.phase == FACTS_STARTED && now > guest->facts.started_usec)     /* the clock may have been set back */
+                        statistics->uptime_us = now - guest->facts.started_usec;
         }
         action_end(action, 0, NULL);
 }
@@ -73,16 +74,16 @@ static uint64_t number(struct json_object *object, const char *name) {
 
 static bool is_of(struct json_object *entry, const char *id) {
         struct json_object *path;
-        const char *name;
+        const char *whole, *name;
 
         if (!json_object_is_type(entry, json_type_object) || !json_object_object_get_ex(entry, "qdev", &path) ||
             !json_object_is_type(path, json_type_string))
                 return false;
-        name = json_object_get_string(path);    /* the identifier alone, or a path in which it is a part */
-        if (strcmp(name, id) == 0)
+        whole = json_object_get_string(path);   /* the identifier alone, or a path in which it is a part */
+        if (strcmp(whole, id) == 0)
                 return true;
-        name = strstr(name, id);
-        return name && name[-1] == '/' && (name[strlen(id)] == '\0' || name[strlen(id)] == '/');
+        name = strstr(whole, id);
+        return name && name > whole && name[-1] == '/' && (name[strlen(id)] == '\0' || name[strlen(id)] == '/');
 }
 
 static void on_blockstats(struct qemu_action *action, int r, struct json_object *value, const char *why) {
