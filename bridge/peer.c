@@ -60,6 +60,7 @@ static void tell(enum control_type type, uint32_t value, uint64_t number, const 
 }
 
 static int settle(void *userdata);
+static int hear(void *userdata);
 
 /* The session */
 
@@ -120,6 +121,7 @@ static const struct session_handlers session_handlers = {
         .up = on_up,
         .listener = on_listener,
         .settle = settle,
+        .hear = hear,
         .stalled = on_stalled,
         .peer = on_peer,
         .peer_gone = on_peer_gone,
@@ -336,6 +338,20 @@ static int settle(void *userdata) {
                         return r;
         }
         return 0;
+}
+
+/* That the hub has gone is noticed where the loop reads. */
+static int hear(void *userdata) {
+        struct peer *peer = userdata;
+        struct control control;
+        int r;
+
+        while ((r = control_receive_fd(CONTROL_FD, &control)) > 0) {
+                r = on_news(peer, &control) ?: put_off(peer, &control);
+                if (r < 0)
+                        return r;
+        }
+        return r == -EPIPE ? 0 : r;
 }
 
 static int on_hub(sd_event_source *source, int fd, uint32_t events, void *userdata) {

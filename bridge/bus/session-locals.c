@@ -67,6 +67,9 @@ int local_ensure(struct session *session, const char *unique, struct local **ret
                 *ret_local = local;
                 return 0;
         }
+        r = session->handlers->hear(session->userdata);
+        if (r < 0)
+                return r;
         foreign = (uintptr_t) table_get_string(session->options.foreign, unique);
         if (table_count(session->locals) >= WIRE_PEERS_MAX || session->next_local == UINT32_MAX || foreign > SESSION_HOPS_MAX)
                 return -EMLINK;
@@ -270,7 +273,9 @@ static void on_name_owner_changed(struct session *session, const struct message 
                         local_leaves(session, name);
                 return;
         }
-        r = remember_owner(session, name, *after ? after : NULL);
+        r = session->handlers->hear(session->userdata);
+        if (r >= 0)
+                r = remember_owner(session, name, *after ? after : NULL);
         if (r >= 0)
                 r = name_changed(session, name, *after ? after : NULL);
         if (r < 0)
@@ -333,7 +338,9 @@ static void on_owner(void *userdata, const struct message *reply) {
         int r;
 
         if (reply && reply->type == MESSAGE_METHOD_RETURN && message_read(reply, "s", &owner) >= 0 && is_unique(owner)) {
-                r = remember_owner(asking->session, asking->name, owner);
+                r = asking->session->handlers->hear(asking->session->userdata);
+                if (r >= 0)
+                        r = remember_owner(asking->session, asking->name, owner);
                 if (r >= 0)
                         r = name_changed(asking->session, asking->name, owner);
                 if (r < 0)

@@ -88,6 +88,12 @@ struct session_handlers {
         /* Has session_wants() called for all that clients had asked the bus for when it passed on a message that has come. Negative errno: it cannot. */
         int (*settle)(void *userdata);
 
+        /*
+         * Brings foreign up to date. A connection of a third domain is told of before the bus hears anything from it: whoever has read that from the bus
+         * has to be told by now, but may have looked last before it came. May call session_wants() too.
+         */
+        int (*hear)(void *userdata);
+
         void (*stalled)(void *userdata, bool stalled);
 
         /* The other domain has one more connection on this bus, or one less. What it sends waits until session_peer_known(). */
