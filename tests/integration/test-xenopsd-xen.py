@@ -18,7 +18,8 @@ OTHER = "org.xen.xcp.xenopsd2"
 KERNEL = "/lab/vmlinux"
 IMAGE = "/lab/guest.img"
 HVM = "/usr/local/bin/tiny-hvm"
-COMMAND_LINE = "console=hvc0 rdinit=/init panic=-1 mitigations=off cryptomgr.notests"
+COMMAND_LINE = "console=hvc0 rdinit=/init panic=-1 mitigations=off cryptomgr.notests apparmor=0 audit=0 init_on_alloc=0 " \
+               "initcall_blacklist=tracer_init_tracefs"  # as tests/lab/recipe.py has it: seconds of a boot
 BRIDGE, HOST, GUEST = "xcpbr0", "10.121.0.1", "10.121.0.2"
 BOOT_SECONDS = 60  # times what makes up for an emulated processor
 

@@ -88,13 +88,21 @@ def _programs_add(archive: Archive, programs: list[str], built: dict[str, pathli
         if place in there:
             continue
         path = program_find(name, built)
-        archive.file(place, path.read_bytes(), 0o755)
+        libraries = program_libraries(path)
+        archive.file(place, _without_debug(path) if libraries else path.read_bytes(), 0o755)
         there.add(place)
-        for library in program_libraries(path):
+        for library in libraries:
             place = f"usr/lib/x86_64-linux-gnu/{library.name}"
             if place not in there:
                 archive.file(place, library.read_bytes(), 0o755)
                 there.add(place)
+
+
+def _without_debug(path: pathlib.Path) -> bytes:
+    """A program without its debug information: most of it, and every domain would unpack it under emulation."""
+    with tempfile.NamedTemporaryFile() as stripped:
+        subprocess.run(["strip", "--strip-debug", "-o", stripped.name, path], check=True)
+        return pathlib.Path(stripped.name).read_bytes()
 
 
 def _files_add(archive: Archive, files: dict[str, pathlib.Path]) -> None:

@@ -12,11 +12,13 @@ from line import Job, Line, LineError
 from machine import Machine
 from outcome import Ending, Report, lines_show
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
 # Deadlines: many times what an idle machine with two cores takes, as they only have to end a hang.
-BOOT_SECONDS = 180              # power-on to dom0's agent
-GUEST_SECONDS = 120             # creation of one guest, and again for its agent to start
+BOOT_SECONDS = 300              # power-on to dom0's agent
+GUEST_SECONDS = 300             # creation of one guest, and again for its agent to start
 KILL_SECONDS = 15               # for a killed job to be gone
-CLEAN_SECONDS = 30
+CLEAN_SECONDS = 60
 POWER_OFF_SECONDS = 20
 
 # Nodes that one test left must not be taken for the next one's.
@@ -24,14 +26,13 @@ STORE_CLEAN = "for node in $(xenstore-list /local/domain/{0}/data 2>/dev/null); 
 
 
 class LabPlace:
-    """Boots the lab with these guests, runs tests in it, powers it off."""
+    """Boots the lab with these guests and what these tests need, runs tests in it, powers it off."""
 
     def __init__(
         self,
         images: Images,
-        programs: list[str],
+        tests: list[Test],
         built: dict[str, pathlib.Path],
-        files: dict[str, pathlib.Path],
         folder: pathlib.Path,
         report: Report,
         guests: list[str],
@@ -44,7 +45,7 @@ class LabPlace:
         self._images = images
         self._dom0_image = folder / "dom0.img"
         self._consoles.mkdir(parents=True)
-        self._images_write(programs, built, files)
+        self._images_write(tests, built)
 
     def __enter__(self) -> "LabPlace":
         self._machine = Machine(self._images, self._dom0_image, self._consoles, on_terminal=False)
@@ -94,10 +95,11 @@ class LabPlace:
         if trouble := self._machine.trouble():
             print(f"     --- QEMU says: {trouble}")
 
-    def _images_write(self, programs: list[str], built: dict[str, pathlib.Path], files: dict[str, pathlib.Path]) -> None:
+    def _images_write(self, tests: list[Test], built: dict[str, pathlib.Path]) -> None:
         guest = self._folder / "guest.img"
-        guest_image_write(self._images, programs, built, files, guest)
-        dom0_image_write(self._images, programs, built, files, self._dom0_image, guest)
+        in_guests = [test for test in tests if any(domain.type != "dom0" for domain in test.domains)]
+        guest_image_write(self._images, _programs_of(in_guests), built, _files_of(in_guests), guest)
+        dom0_image_write(self._images, _programs_of(tests), built, _files_of(tests), self._dom0_image, guest)
         guest.unlink()
         self._report.step(f"images written: {self._dom0_image.stat().st_size >> 20} MiB")
 
@@ -124,6 +126,15 @@ class LabPlace:
         orderly = self._machine.wait(POWER_OFF_SECONDS)
         self._machine.kill()
         self._report.step("power off" if orderly else f"killed: it did not power off within {POWER_OFF_SECONDS} s")
+
+
+def _programs_of(tests: list[Test]) -> list[str]:
+    return sorted({program for test in tests for program in test.programs})
+
+
+def _files_of(tests: list[Test]) -> dict[str, pathlib.Path]:
+    """The files of the tree that tests want in their domains, by where they want them."""
+    return {place: ROOT / path for test in tests for place, path in test.files.items()}
 
 
 def _script(domain: Domain, test: Test, domids: dict[str, int]) -> str:
