@@ -90,7 +90,7 @@ struct job {
         bool kept;                      /* a step that keeps has failed */
         bool made_way;                  /* of Kill: another job was interrupted for it */
         unsigned n_changes;             /* of the state that a follow-up is for */
-        unsigned n_changes_seen;        /* when the backend was asked what the guest is */
+        unsigned n_news;                /* the VM's when the backend was asked what the guest is */
         void (*cancel)(struct job *job);        /* of the step that is under way; NULL: there is none, or it cannot be */
         struct hypervisor_call call;
         sd_event_source *timer;

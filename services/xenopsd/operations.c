@@ -374,6 +374,7 @@ static int step_keep_vcpus(struct job *job, struct idl_error *error) {
                 spec.vcpus_max = spec.vcpus;
         }
         spec.vcpus = vcpus;
+        job->vm->n_news++;
         r = vm_change_spec(job->vm, &spec, error);
         if (r < 0)
                 return r;

@@ -333,7 +333,7 @@ static void on_look(struct hypervisor_call *call, int r, struct idl_error *error
         struct job *job = call->userdata;
         struct vm *vm = job->vm;
         struct idl_error none = IDL_ERROR_NULL;
-        bool is_old = vm->n_changes != job->n_changes_seen;
+        bool is_old = vm->n_news != job->n_news;
 
         if (r >= 0 && is_old) {         /* that is what the guest was, and not what it has become since */
                 r = step_look(job, error);
@@ -355,7 +355,7 @@ int step_look(struct job *job, struct idl_error *error) {
         struct hypervisor_call *call = job_call(job);
 
         call->done = on_look;
-        job->n_changes_seen = job->vm->n_changes;
+        job->n_news = job->vm->n_news;
         job_limit(job, XENOPSD_QUERY_MS, NULL);
         return job_begun(job, hypervisor_of(job)->query(job->vm->guest, call, error));
 }

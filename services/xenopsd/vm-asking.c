@@ -12,7 +12,7 @@ struct asking {
         struct hypervisor_call call;
         sd_event_source *timer;
         uint64_t limit_ms;
-        unsigned n_changes;             /* of the VM's state when the backend was asked */
+        unsigned n_news;                /* the VM's when the backend was asked */
         bool too_late;
         vm_ask_t begin;
         vm_answer_t done;
@@ -40,7 +40,7 @@ static void on_done(struct hypervisor_call *call, int r, struct idl_error *error
 
 static int begin(struct asking *asking, struct idl_error *error) {
         asking->call = (struct hypervisor_call) { .done = on_done, .userdata = asking };
-        asking->n_changes = asking->vm->n_changes;
+        asking->n_news = asking->vm->n_news;
         return asking->begin(asking->vm, &asking->call, asking->userdata, error);
 }
 
@@ -48,7 +48,7 @@ static void on_done(struct hypervisor_call *call, int r, struct idl_error *error
         struct asking *asking = call->userdata;
 
         /* What the guest was may be told after what it became: then that is what is asked for. */
-        if (r >= 0 && asking->begin == vm_ask_query && !asking->too_late && asking->n_changes != asking->vm->n_changes) {
+        if (r >= 0 && asking->begin == vm_ask_query && !asking->too_late && asking->n_news != asking->vm->n_news) {
                 r = begin(asking, error);
                 if (r >= 0)
                         return;

@@ -245,6 +245,7 @@ static unsigned change_state(struct vm *vm, enum xcp_vm_state state, enum xcp_vm
         free(vm->detail);
         vm->detail = *detail ? strdup(detail) : NULL;
         vm->n_changes++;
+        vm->n_news++;
         store_set_life(vm->xenopsd->store, vm->uuid, &(struct store_life) { state, reason, detail });
         return changed;
 }

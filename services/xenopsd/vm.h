@@ -38,6 +38,7 @@ struct vm {
         enum xcp_vm_state_reason reason;
         char *detail;
         unsigned n_changes;             /* of the state, so that what was meant for one is not done to the next */
+        unsigned n_news;                /* of the state and what else an answer of the backend may be older than */
         char *saved_vdi;                /* of Saved */
         enum store_passing passing;
         struct snapshot *snapshots;     /* the oldest first */
@@ -123,7 +124,7 @@ void vm_found(struct vm *vm, const struct hypervisor_status *status, const struc
 /*
  * Asks the backend. begin: calls one of query, statistics, ...; it gets the guest and the call. done: gets what the call got; error is
  * set if r is negative, TimedOut after limit_ms. Not called if the VM goes before; then dropped is. LimitExceeded: too many ask. vm_ask()
- * is for what is answered at once, and has XENOPSD_QUERY_MS. An answer to vm_ask_query() is never older than the last change of the state.
+ * is for what is answered at once, and has XENOPSD_QUERY_MS. An answer to vm_ask_query() is never older than vm->n_news.
  */
 #define VM_ASKING_MAX 256u              /* at once, of one VM; each is a call that waits for its answer */
 

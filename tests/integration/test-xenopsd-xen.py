@@ -97,6 +97,10 @@ class Linux(Guest):
         self.restart()
         self.assertEqual((vm.get("State"), vm.get("StateReason"), vm.get("Vcpus")), ("Running", "Found", 1))
         console = self.console(vm)
+        run("xl", "vcpu-set", "--ignore-host", str(self.domid(vm)), "2")
+        self.caller.wait_until(lambda: vm.get("Vcpus") == 2, "the VM to have what xl has told the guest")
+        run("xl", "vcpu-set", str(self.domid(vm)), "1")
+        self.caller.wait_until(lambda: vm.get("Vcpus") == 1, "the VM to have what xl has told the guest")
         self.set_vcpus(vm, 2, "online", "online")
         # Linux says that the CPU is there, and leaves it to udev to use it.
         self.ask_agent(console, "until echo 1 >/sys/devices/system/cpu/cpu1/online; do sleep 1; done; grep -x 0-1 /sys/devices/system/cpu/online")

@@ -127,6 +127,7 @@ static void on_attributes(void *userdata) {
 void xen_guest_leave_domain(struct xen_guest *guest) {
         guest->domain = xen_loop_domain_free(guest->domain);
         guest->attributes = store_node_free(guest->attributes);
+        guest->cpus = store_node_free(guest->cpus);
         guest->neighbours = nearby_listener_free(guest->neighbours);
         guest->attributes_timer = sd_event_source_disable_unref(guest->attributes_timer);
         if (guest->console)
@@ -154,6 +155,9 @@ void xen_guest_take_domain(struct xen_guest *guest, uint32_t domid) {
         r = xen_loop_domain_new(&guest->domain, guest->xen->loop, domid, on_domain, guest);
         if (r >= 0)
                 r = store_node_new(&guest->attributes, guest->xen->watch, path, on_attributes, guest);
+        snprintf(path, sizeof path, "/local/domain/%" PRIu32 "/cpu", domid);
+        if (r >= 0)
+                r = store_node_new(&guest->cpus, guest->xen->watch, path, on_attributes, guest);
         if (r >= 0)
                 r = xen_guest_watch_neighbours(guest);
         if (r >= 0 && guest->console)

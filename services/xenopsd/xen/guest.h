@@ -46,6 +46,7 @@ struct xen_guest {
         struct loop_domain *domain;     /* NULL: nothing is heard of it */
         struct console_relay *console;
         struct store_node *attributes;  /* what the guest says of itself in xenstore */
+        struct store_node *cpus;        /* which virtual CPUs are to be there: somebody else may have it so, as `xl vcpu-set` */
         struct nearby_listener *neighbours;     /* NULL: it has no network interface */
         sd_event_source *attributes_timer;
         struct xen_action *actions;

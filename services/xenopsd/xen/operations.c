@@ -17,13 +17,16 @@
 #include "launch.h"
 #include "rebuild.h"
 #include "status.h"
+#include "vcpus.h"
 
 /* Query */
 
 static void ask(struct xen_action *action, const struct worker_tools *tools) {
         action->rc = xen_domain_find(tools->ctx, &action->id, &action->info);
-        if (action->rc == 0 && tools->store)
-                addresses_read(tools->store, action->id.domid, &action->addresses, &action->n_addresses);
+        if (action->rc != 0 || !tools->store)
+                return;
+        addresses_read(tools->store, action->id.domid, &action->addresses, &action->n_addresses);
+        action->number = vcpus_read(tools->store, action->id.domid);
 }
 
 static void on_asked(struct xen_action *action) {
@@ -38,6 +41,7 @@ static void on_asked(struct xen_action *action) {
         xen_status_read(status, facts, action->rc == 0 ? &action->info : NULL);
         if (action->flag)               /* when it is found, this answer tells */
                 action->guest->is_end_known |= action->rc == 0 && action->info.shutdown;
+        status->vcpus = (uint32_t) action->number;
         status->addresses = action->addresses;
         status->n_addresses = action->n_addresses;
         for (size_t i = 0; i < facts->n_devices; i++)
