@@ -106,6 +106,16 @@ static const char *const features[] = { "hotplug", "kernel", "migrate", "save", 
 
 static const enum xcp_data_path_kind paths[] = { XCP_DATA_PATH_KIND_XEN_BLOCK, XCP_DATA_PATH_KIND_BLOCK_DEVICE, XCP_DATA_PATH_KIND_FILE, 0 };
 
+/*
+ * A disc is a file, if it can be: what libxl inserts while the guest runs it hands to QEMU as a descriptor that stands for a file (/dev/fdset),
+ * which QEMU does not take for a block device.
+ */
+static const enum xcp_data_path_kind *xen_disk_paths(void *backend, const struct xcp_vm_spec *spec, const struct xcp_disk_spec *disk, bool is_served) {
+        static const enum xcp_data_path_kind of_discs[] = { XCP_DATA_PATH_KIND_FILE, XCP_DATA_PATH_KIND_BLOCK_DEVICE, XCP_DATA_PATH_KIND_XEN_BLOCK, 0 };
+
+        return disk->kind == XCP_DISK_KIND_CD_ROM ? of_discs : NULL;
+}
+
 static const struct xcp_console_info consoles[] = { { "serial0", XCP_CONSOLE_KIND_SERIAL }, { NULL, 0 } };
 
 static const struct xcp_console_info *xen_vm_consoles(void *backend, const struct xcp_vm_spec *spec) {
@@ -120,6 +130,7 @@ const struct hypervisor xen_hypervisor = {
         .features = features,
         .options = options,
         .paths = paths,
+        .disk_paths = xen_disk_paths,
         .consoles = consoles,
         .open = xen_open,
         .close = xen_close,
