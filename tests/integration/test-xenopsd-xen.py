@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import secrets
+import struct
 
 import storageclient
 import xencase
@@ -18,10 +19,20 @@ OTHER = "org.xen.xcp.xenopsd2"
 KERNEL = "/lab/vmlinux"
 IMAGE = "/lab/guest.img"
 HVM = "/usr/local/bin/tiny-hvm"
+LINUX = "/usr/local/bin/tiny-linux"
 COMMAND_LINE = "console=hvc0 rdinit=/init panic=-1 mitigations=off cryptomgr.notests apparmor=0 audit=0 init_on_alloc=0 " \
                "initcall_blacklist=tracer_init_tracefs"  # as tests/lab/recipe.py has it: seconds of a boot
-BRIDGE, HOST, GUEST = "xcpbr0", "10.121.0.1", "10.121.0.2"
+BRIDGE, HOST, GUEST, MAC = "xcpbr0", "10.121.0.1", "10.121.0.2", "00:16:3e:00:00:02"
 BOOT_SECONDS = 60  # times what makes up for an emulated processor
+
+
+def bootable_disc(sector):
+    """A disc that begins at this boot sector (El Torito, without emulation)."""
+    catalog = bytearray(b"\1\0\0\0" + bytes(24) + b"\0\0\x55\xaa" + b"\x88" + bytes(5) + struct.pack("<HI", 1, 20))
+    struct.pack_into("<H", catalog, 28, -sum(struct.unpack("<16H", catalog[:32])) & 0xffff)
+    sectors = {16: b"\1CD001\1", 17: b"\0CD001\1EL TORITO SPECIFICATION".ljust(71, b"\0") + struct.pack("<I", 19), 18: b"\xffCD001\1",
+               19: bytes(catalog), 20: sector}
+    return b"".join(sectors.get(i, b"").ljust(2048, b"\0") for i in range(64))
 
 
 class Guest(xencase.XenBackend):
@@ -216,12 +227,19 @@ class Tiny(xencase.XenBackend):
         self.assertEqual(vm.call("QueryState")[0], "Running")
 
 
-class Hvm(xencase.XenBackend):
-    """A guest that a BIOS boots from a disk, with devices that Xen's QEMU emulates: the boot sector of guests/tiny.S."""
+class EmulatedGuest(Guest):
+    """HVM guests, whose devices Xen's QEMU emulates. What they say is on their serial line."""
+
+    def setUp(self):
+        super().setUp()
+        self.network()
+
+    def begun(self, console):
+        console.hear(self.banner, BOOT_SECONDS)
 
     def leftovers(self):
-        """Besides domains and files, the processes of QEMU, and loop devices."""
-        return super().leftovers() + [name for name in self.processes() if "qemu" in name] + run("losetup", "-a").stdout.splitlines()
+        """And the processes of QEMU."""
+        return super().leftovers() + [name for name in self.processes() if "qemu" in name]
 
     @staticmethod
     def processes():
@@ -229,8 +247,26 @@ class Hvm(xencase.XenBackend):
             with contextlib.suppress(OSError):  # it has just ended
                 yield path.read_text().strip()
 
+    def wait_ports(self, names):
+        """The bridge's."""
+        def ports():
+            return sorted(os.listdir(f"/sys/class/net/{BRIDGE}/brif"))
+
+        self.caller.wait_until(lambda: ports() == names, lambda: f"the bridge's ports to be {names}, not {ports()}")
+
+    def said(self, vm, what, times=1):
+        """Also while nobody listened."""
+        return bytes(vm.call("GetConsoleLog", "(su)", "serial0", 65536)[0]).count(what) >= times
+
+    def all_gone(self):
+        self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left: {self.leftovers()}")
+
+
+class Hvm(EmulatedGuest):
+    """A guest that a BIOS boots from a disk: the boot sector of guests/tiny.S."""
+
     def test_a_life(self):
-        disk = self.root / "disk"
+        disk = self.root / "boot"
         disk.write_bytes(pathlib.Path(HVM).read_bytes() + bytes(MIB - 512))
         vm = self.create(backend="xen", kind="Hvm", firmware="Bios", memory=xencase.MEMORY, disks=[{"name": "boot", "path": str(disk), "boot_index": 0}])
         self.done(vm.start())
@@ -243,14 +279,128 @@ class Hvm(xencase.XenBackend):
         self.done(vm.begin("Suspend"))
         self.done(vm.begin("Resume"))
         console.say(b"r")
-        self.caller.wait_until(lambda: bytes(vm.call("GetConsoleLog", "(su)", "serial0", 65536)[0]).count(self.banner) >= 2,
-                               "the guest to boot once more")
+        self.caller.wait_until(lambda: self.said(vm, self.banner, 2), "the guest to boot once more", BOOT_SECONDS)
         self.restart()
         self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Running", "Found"))
         self.done(vm.stop(60000))
         self.assertEqual((vm.get("State"), vm.get("StateReason")), ("Halted", "Requested"))
-        self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left: {self.leftovers()}")
+        self.all_gone()
         self.assertNotIn("Cannot open the console", self.manager.stderr)
+
+
+class Emulation(EmulatedGuest):
+    """What of HVM guests takes longer."""
+
+    def start_storage(self):
+        self.start_service("storage/xcp-storage", storageclient.NAME, "storage")
+        client = storageclient.Client(self.address)
+        self.addCleanup(client.close)
+        return client, client.create_sr("d", "directory", path=self.root / "d")
+
+    def fill(self, vdi, content):
+        path = self.root / "d" / f"{vdi.rpartition('/')[2].replace('_', '-')}.raw"
+        with path.open("r+b") as file:
+            file.write(content)
+
+    def test_a_kernel(self):
+        """Which gets a command line and an initramfs, and has a network interface. With a screen: without one the BIOS, which this guest uses, has the serial line."""
+        initramfs = self.root / "initramfs"
+        initramfs.write_bytes(b"first line of it\nsecond")  # short, as the guest's processor reads each byte of it from QEMU
+        vm = self.create(options={"display": "vnc"}, backend="xen", kind="Hvm", firmware="Kernel", kernel=LINUX, initramfs=str(initramfs),
+                         command_line="quiet one=two", memory=xencase.MEMORY, network_interfaces=[{"name": "net", "network": BRIDGE, "mac": MAC}])
+        self.done(vm.start())
+        console = self.console(vm)
+        self.begun(console)
+        self.it_is(console)
+        self.on_the_network(vm)
+        self.plugged(vm)
+        self.done(vm.begin("Kill"))
+        self.all_gone()
+
+    def test_memory_is_kept(self):
+        """By snapshots, and by saving. The guest is told what it has: its memory, and the serial line of another QEMU."""
+        storage, sr = self.start_storage()
+        saved = storage.create(sr, name="saved", size=128 * MIB)
+        root = storage.create(sr, name="root", size=MIB)
+        initramfs = self.root / "initramfs"
+        initramfs.write_bytes(b"first line of it\nsecond")
+        vm = self.create(options={"display": "vnc"}, backend="xen", kind="Hvm", firmware="Kernel", kernel=LINUX, initramfs=str(initramfs),
+                         command_line="quiet one=two", memory=xencase.MEMORY, disks=[{"name": "root", "vdi": root}])
+        self.done(vm.start())
+        console = self.console(vm)
+        self.begun(console)
+        self.done(vm.begin("Snapshot", "(sa{sv})", "now", {}))
+        self.assertEqual(vm.get("State"), "Running")
+        self.it_is(self.console(vm))
+        self.done(vm.begin("Save", "(o)", saved))
+        self.assertEqual(vm.get("State"), "Saved")
+        self.restart()
+        self.done(vm.begin("Restore", "(b)", False))
+        self.it_is(self.console(vm))
+        self.done(vm.begin("Kill"))
+        self.done(vm.begin("DeleteSnapshot", "(s)", "now"))
+        self.all_gone()
+
+    def it_is(self, console):
+        for key, line in ((b"c", b"quiet one=two\r\n"), (b"n", b"first line of it\r\n")):
+            console.say(key)
+            console.hear(line)
+
+    def plugged(self, vm):
+        """An interface comes, which is for Xen's drivers only. This guest has none, so it goes by force."""
+        self.done(vm.begin("AddNetworkInterface", "(a{sv})", xenopsdclient.pack(xenopsdclient.NETWORK_SPEC, {"name": "more", "network": BRIDGE})))
+        self.wait_ports([f"vif{self.domid(vm)}.0", f"vif{self.domid(vm)}.0-emu", f"vif{self.domid(vm)}.1"])
+        self.done(vm.device("network", "more").begin("Unplug", "(b)", True))
+        self.wait_ports([f"vif{self.domid(vm)}.0", f"vif{self.domid(vm)}.0-emu"])
+        self.done(vm.device("network", "more").begin("Remove"))
+
+    def on_the_network(self, vm):
+        """It has an interface that QEMU emulates, and one for Xen's drivers. The host knows its address by its neighbours."""
+        vif = f"vif{self.domid(vm)}.0"
+        self.wait_ports([vif, f"{vif}-emu"])
+        run("arp", "-i", BRIDGE, "-s", GUEST, MAC, "temp")
+        self.caller.wait_until(lambda: [tuple(address)[:3] for address in vm.get("Addresses")] == [(GUEST, MAC, "Neighbour")],
+                               lambda: f"the address in {vm.get('Addresses')}")
+
+    def test_a_disc(self):
+        """It boots from the disc, and from the disk when there is none in the drive. It has a screen, too."""
+        storage, sr = self.start_storage()
+        tiny = pathlib.Path(HVM).read_bytes()
+        disc, disk = (storage.create(sr, name=name, size=MIB) for name in ("disc", "disk"))
+        self.fill(disc, bootable_disc(tiny.replace(self.banner, b"disc\r\n")))
+        self.fill(disk, tiny)
+        vm = self.create(options={"display": "vnc"}, backend="xen", kind="Hvm", firmware="Bios", memory=xencase.MEMORY,
+                         disks=[{"name": "disk", "vdi": disk, "boot_index": 1}, {"name": "cd", "kind": "CdRom", "vdi": disc, "boot_index": 0}])
+        self.done(vm.start())
+        console = self.console(vm)
+        console.hear(b"disc\r\n", BOOT_SECONDS)
+        self.shown(vm)
+        cd = vm.device("disk", "cd")
+        self.done(cd.begin("Eject"))
+        self.assertEqual(storage.get(disc, storageclient.VDI, "DataPaths"), [])
+        self.done(cd.begin("Insert", "(o)", disc))
+        self.done(cd.begin("Eject"))
+        console.say(b"r")
+        self.caller.wait_until(lambda: self.said(vm, self.banner), "the guest to boot from the disk", BOOT_SECONDS)
+        self.failed(cd.begin("Insert", "(o)", disc), "NotSupported", "empty when the guest began")  # it would be QEMU's end
+        self.shown(vm)
+        self.assertEqual(vm.call("QueryState")[0], "Running")
+        self.done(vm.begin("Kill"))
+        self.all_gone()
+
+    def shown(self, vm):
+        self.assertEqual(vm.get("Consoles"), [("serial0", "Serial"), ("vnc0", "Vnc")])
+        with vm.open_console(name="vnc0") as screen:
+            screen.setblocking(True)
+            screen.settimeout(BOOT_SECONDS)
+            self.assertEqual(screen.recv(12), b"RFB 003.008\n")  # RFC 6143, 7.1.1
+
+    def test_what_would_not_begin(self):
+        """A kernel that no BIOS boots, and firmware that is not for Xen."""
+        for spec, *words in (({"firmware": "Kernel", "kernel": xencase.TINY}, "bzImage"), ({"firmware": "Uefi"}, "OvmfXen", "XCP_XEN_OVMF")):
+            vm = self.create(spec["firmware"], backend="xen", kind="Hvm", memory=xencase.MEMORY, **spec)
+            self.failed(vm.start(), "InvalidArgument", *words)
+            self.assertEqual(vm.get("State"), "Halted")
 
 
 class Xl(xencase.XenBackend):

@@ -31,11 +31,12 @@ DOM0_PACKAGES = [
     "xenstore-utils",
 ]
 # And of these only what is named: what Xen's hotplug scripts call, and busybox has not, or with another output; what disks that are qcow2
-# are made with, and the QEMU that libxl starts for them and for HVM guests, which does not start without its keymap; the BIOS of those.
-DOM0_TOOL_PACKAGES = ["mount", "qemu-system-data", "qemu-system-xen", "qemu-utils", "seabios", "util-linux"]
+# are made with, and the QEMU that libxl starts for them and for HVM guests, which does not start without its keymap; what those boot by: a
+# BIOS, that of a screen, the ROM that gives them a kernel, and a network interface's, without which there is none.
+DOM0_TOOL_PACKAGES = ["ipxe-qemu", "mount", "qemu-system-data", "qemu-system-xen", "qemu-utils", "seabios", "util-linux"]
 DOM0_TOOLS = [
-    "usr/bin/flock", "usr/bin/qemu-img", "usr/libexec/xen-qemu-system-i386", "usr/sbin/losetup", "usr/share/qemu/keymaps/en-us",
-    "usr/share/seabios/bios-256k.bin",
+    "usr/bin/flock", "usr/bin/qemu-img", "usr/lib/ipxe/qemu/efi-rtl8139.rom", "usr/libexec/xen-qemu-system-i386", "usr/sbin/losetup",
+    "usr/share/qemu/keymaps/en-us", "usr/share/qemu/linuxboot.bin", "usr/share/seabios/bios-256k.bin", "usr/share/seabios/vgabios-stdvga.bin",
 ]
 # What tests do without: modules, and those that bring libraries along.
 PYTHON_DROP = [
@@ -59,7 +60,7 @@ LOADED_LIBRARIES = ["libgcc_s.so.1"]
 # Modules by name; what they depend on comes along. Those of PV Calls are built here, from the source of the same kernel.
 XEN_MODULES = ["xen-privcmd", "xen-evtchn", "xen-gntdev", "xen-gntalloc", "xenfs"]
 PVCALLS_MODULES = ["pvcalls-back", "pvcalls-front", "pvcalls-drive"]
-DOM0_MODULES = [*XEN_MODULES, *PVCALLS_MODULES, "bridge", "loop", "xen-netback", "xen-blkback", "virtio_pci", "virtio_console"]
+DOM0_MODULES = [*XEN_MODULES, *PVCALLS_MODULES, "bridge", "loop", "tun", "xen-netback", "xen-blkback", "virtio_pci", "virtio_console"]
 GUEST_MODULES = [*XEN_MODULES, *PVCALLS_MODULES, "xen-blkfront", "xen-netfront"]
 
 # The guests of every boot, named by the type that a test asks for, in the order in which they are created.

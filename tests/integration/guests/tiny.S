@@ -2,7 +2,7 @@
 
 /*
  * A guest of one sector, for tests of the QEMU backend: a BIOS boots it in a fraction of a second, also in software emulation. Assembled
- * with XEN defined, it is one for HVM guests of Xen.
+ * with XEN defined, it is one for HVM guests of Xen. tiny-linux.S makes a kernel of it.
  *
  * It says "tiny" on its serial line, and then does what it is told there, a letter each: o switches itself off, r reboots, p panics
  * (pvpanic), d lets its watchdog (ib700) run out, w writes its second sector, e lets go of devices that are to be unplugged, x says
@@ -27,6 +27,9 @@
 .set HOTPLUG, 0xae00                    /* QEMU's ACPI PCI hotplug of a pc (QEMU, docs/specs/acpi_pci_hotplug.txt) */
 
 _start:
+.ifdef LINUX
+        kernel_header
+.endif
         cli
         xor     %ax, %ax
         mov     %ax, %ds
@@ -87,6 +90,9 @@ told:
         je      eject
         cmp     $'i', %al
         je      ignore
+.ifdef LINUX
+        kernel_told
+.endif
         cmp     $'x', %al
         jne     2f
         mov     asked, %al
@@ -158,5 +164,9 @@ drive:  .byte   0
 asked:  .byte   0
 ignores: .byte  0
 
+.ifdef LINUX
+        kernel_code
+.else
 .org 510
 .word 0xaa55
+.endif
