@@ -44,6 +44,9 @@ class NoopBackend(XenopsdTest):
     def lose(self, vm):
         pass
 
+    def lost(self, vm):
+        vm.wait_change("Running", "Failed", "BackendExited")
+
     def tell_while_away(self, vm, console, what):
         """The manager ends; the guest does something; the manager is there again. The guests of noop need nobody to tell them."""
         self.manager.kill()
@@ -84,6 +87,9 @@ class QemuBackend(QemuTest):
 
     def lose(self, vm):
         os.kill(vm.get("Pid"), signal.SIGKILL)
+
+    def lost(self, vm):
+        vm.wait_change("Running", "Failed", "BackendExited")
 
     def tell_while_away(self, vm, console, what):
         self.manager.kill()
@@ -230,7 +236,7 @@ class Conformance:
         vm = self.make(on_crash="Preserve", options=self.losable)
         self.up(vm)
         self.lose(vm)
-        vm.wait_change("Running", "Failed", "BackendExited")
+        self.lost(vm)
         self.assertEqual(vm.get("Pid"), 0)
         self.restart()
         self.assertEqual(vm.get("State"), "Failed")
@@ -241,7 +247,7 @@ class Conformance:
         vm = self.make(on_crash="Restart", options=self.losable)
         self.up(vm)
         self.lose(vm)
-        vm.wait_change("Running", "Failed", "BackendExited")
+        self.lost(vm)
         vm.wait_change("Failed", "Running", "BackendExited")
         self.begun_again(vm)
         self.done(vm.begin("Kill"))

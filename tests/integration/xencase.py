@@ -106,6 +106,11 @@ class XenBackend(XenopsdTest):
     def lose(self, vm):
         run("xl", "destroy", str(self.domid(vm)))
 
+    def lost(self, vm):
+        """xl pauses a domain before it destroys it, which the manager sees or not."""
+        self.caller.wait_until(lambda: ("Failed", "BackendExited") in [change[1:] for change in vm.changes()],
+                               lambda: f"the loss of the guest in {vm.changes()}")
+
     def tell_while_away(self, vm, console, what):
         domid = self.domid(vm)
         self.manager.kill()

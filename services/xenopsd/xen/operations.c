@@ -3,11 +3,13 @@
 #include "operations.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <libxl_utils.h>
+#include <xenstore.h>
 
 #include "action.h"
 #include "addresses.h"
@@ -21,10 +23,28 @@
 
 /* Query */
 
+/*
+ * Whoever destroys a domain pauses it first, and takes its nodes in xenstore away before it goes (libxl 4.17, libxl_domain.c): nobody has
+ * suspended such a guest, and its end is told soon.
+ */
+static bool is_going(struct xs_handle *store, const libxl_dominfo *info) {
+        char path[64], *home;
+        bool has_no_home;
+        unsigned n;
+
+        snprintf(path, sizeof path, "/local/domain/%" PRIu32, info->domid);
+        home = xs_read(store, XBT_NULL, path, &n);
+        has_no_home = !home && errno == ENOENT;
+        free(home);
+        return info->dying || has_no_home;
+}
+
 static void ask(struct xen_action *action, const struct worker_tools *tools) {
         action->rc = xen_domain_find(tools->ctx, &action->id, &action->info);
         if (action->rc != 0 || !tools->store)
                 return;
+        if (is_going(tools->store, &action->info))
+                action->info.paused = false;
         addresses_read(tools->store, action->id.domid, &action->addresses, &action->n_addresses);
         action->number = vcpus_read(tools->store, action->id.domid);
 }
