@@ -127,9 +127,7 @@ static int on_receive(void *object, struct idl_call *call, const struct xcp_vm_s
                 return r;
         }
         vm->is_found = true;
-        r = vm_find_guest(vm, error);
-        if (r >= 0)
-                r = begin_receive(vm, call, fds[0], &task, error);
+        r = begin_receive(vm, call, fds[0], &task, error);
         if (r < 0) {
                 close(fds[0]);
                 vm_free(vm);

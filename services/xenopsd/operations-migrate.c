@@ -316,7 +316,9 @@ static int step_receive(struct job *job, struct idl_error *error) {
 
         if (!job->vm->backend->hypervisor->receive)
                 return job_not_supported(job, "Receive", error);
-        r = steps_make_config(job, &config, error);
+        r = vm_find_guest(job->vm, error);      /* not before: under its UUID, the backend may find the one that is still where it comes from */
+        if (r >= 0)
+                r = steps_make_config(job, &config, error);
         if (r < 0)
                 return r;
         job_limit(job, MIGRATE_TIMEOUT_USEC / 1000, "the other manager, to send the guest,");
