@@ -372,7 +372,7 @@ class Fakes(FakeQemuTest):
     def test_more_than_may_begin_at_once(self):
         """They wait, and are seen to; one that waits is cancelled or killed at once, and the next is let in when one has ended."""
         self.begin({"answers": {"query-status": None}})
-        n = max(4, 2 * os.sysconf("SC_NPROCESSORS_ONLN"))  # services/xenopsd/admission.h
+        n = max(4, 2 * os.sysconf("SC_NPROCESSORS_ONLN"))  # services/xenopsd/job/admission.h
         vms = [self.create(f"vm{i}", disks=[]) for i in range(n + 4)]
         tasks = [vm.start() for vm in vms]
         self.caller.wait_until(lambda: len(self.qemu_pids()) == n, lambda: f"{n} processes, in {self.qemu_pids()}")

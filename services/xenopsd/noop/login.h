@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 #define LOGIN_LINE_MAX 256u             /* bytes of a line; more are not taken */
 

@@ -9,6 +9,6 @@
  * misbehave as their backend_options say (docs/xenopsd.md).
  */
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 extern const struct hypervisor noop_hypervisor;

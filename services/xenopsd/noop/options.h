@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 #define NOOP_NEVER UINT32_MAX
 #define NOOP_MS_MAX (24u * 3600 * 1000) /* of any time: a day */

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 #include "options.h"
 #include "process.h"
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 #define QEMU_ID_SIZE 48u                /* of a device's identifier: disk- or net-, and its name of at most 32 bytes */
 #define QEMU_HOTPLUG_SLOTS_MAX 16u

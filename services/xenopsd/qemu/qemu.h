@@ -8,6 +8,6 @@
  * says what its guests have.
  */
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 extern const struct hypervisor qemu_hypervisor;

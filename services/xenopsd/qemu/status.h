@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 enum qemu_shutdown {                    /* QEMU, qapi/run-state.json, ShutdownCause */
         QEMU_SHUTDOWN_UNKNOWN,

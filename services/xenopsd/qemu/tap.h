@@ -6,7 +6,7 @@
  * alone: it cannot be left behind. Its name follows from the VM and the interface.
  */
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 #define TAP_NAME_SIZE 16u               /* IFNAMSIZ */
 

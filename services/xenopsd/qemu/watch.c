@@ -8,10 +8,10 @@
 
 #include <json-c/json.h>
 
-#include "../neighbours.h"
 #include "action.h"
 #include "forward.h"
 #include "leases.h"
+#include "neighbours.h"
 #include "user-network.h"
 
 struct watch {

@@ -12,8 +12,8 @@
 
 #include <xenstore.h>
 
-#include "../hypervisor.h"
-#include "../neighbours.h"
+#include "hypervisor.h"
+#include "neighbours.h"
 
 #define PER_DEVICE_MAX 8u               /* of each kind that are looked at */
 #define DEVICES_MAX 16u                 /* spec.h: network interfaces of a VM */

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../spec.h"
 #include "firmware.h"
+#include "spec.h"
 
 #define RATE_INTERVAL_USEC 50000u       /* as xl has it if nobody says otherwise */
 #define BOOT_SIZE 4u

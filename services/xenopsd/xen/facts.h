@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 #define FACTS_NAME_SIZE 33u             /* spec.h: a device's name has at most 32 bytes */
 #define FACTS_SIZE_MAX 16384u

@@ -6,7 +6,7 @@
  * says nothing, so this is looked at before there is one.
  */
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 #define FIRMWARE_UEFI "/usr/share/ovmf/OVMF.fd"         /* where Debian's libxl has it */
 #define FIRMWARE_UEFI_VARIABLE "XCP_XEN_OVMF"           /* of the environment, and names another, which is taken as it is */

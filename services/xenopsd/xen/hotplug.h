@@ -3,7 +3,7 @@
 
 /* Devices that come and go while a Xen guest is there. */
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 int xen_hotplug_plug_disk(void *guest, struct hypervisor_call *call, const struct hypervisor_disk *disk, struct idl_error *error);
 int xen_hotplug_unplug_disk(void *guest, struct hypervisor_call *call, const char *name, bool force, struct idl_error *error);

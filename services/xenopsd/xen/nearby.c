@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "../neighbours.h"
+#include "neighbours.h"
 
 #define LOOK_USEC (3 * UINT64_C(1000000))
 

@@ -3,7 +3,7 @@
 
 /* What hypervisor.h wants done with a guest, but for devices (hotplug.h), figures (statistics.h) and ways elsewhere (stream.h). */
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 int xen_query(void *guest, struct hypervisor_call *call, struct idl_error *error);
 int xen_prepare(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, struct idl_error *error);

@@ -3,7 +3,7 @@
 
 /* Figures of Xen guests: from Xen, and from this domain's kernel where its drivers are the guest's backends. */
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 int xen_statistics_vm(void *guest, struct hypervisor_call *call, struct idl_error *error);
 int xen_statistics_disk(void *guest, struct hypervisor_call *call, const char *name, struct idl_error *error);

@@ -6,7 +6,7 @@
  * what libxl writes.
  */
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 int xen_stream_save(void *guest, struct hypervisor_call *call, int fd, struct idl_error *error);
 int xen_stream_restore(void *guest, struct hypervisor_call *call, const struct hypervisor_config *config, int fd, struct idl_error *error);

@@ -10,7 +10,7 @@
 
 #include <xenstore.h>
 
-#include "../spec-limits.h"
+#include "spec-limits.h"
 
 /* A domain cannot write there: it is libxl's word (libxl_create.c, "cpu"). */
 static bool is_online(struct xs_handle *store, uint32_t domid, const char *cpu) {

@@ -9,6 +9,6 @@
  * to tell comes through its hooks on the event loop (loop.h).
  */
 
-#include "../hypervisor.h"
+#include "hypervisor.h"
 
 extern const struct hypervisor xen_hypervisor;
