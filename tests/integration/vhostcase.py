@@ -12,6 +12,7 @@ from harness import Process, TestCase, run
 BUILD = pathlib.Path(os.environ["XCP_BUILDDIR"]) / "vhost"
 BLK, CHECK = BUILD / "blk/xcp-vhost-blk", BUILD / "check/xcp-vhost-check"
 RELAY = BUILD / "relay/xcp-vhost-relay"
+DRIVER = BUILD / "blk/vhost-toy-driver"
 MIB = 1 << 20
 
 
