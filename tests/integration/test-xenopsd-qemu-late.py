@@ -111,5 +111,13 @@ class Late(FakeQemuTest):
         self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left, in {self.leftovers()}")
         self.assertEqual((self.vm.get("State"), self.vm.get("Pid")), ("Halted", 0))
 
+    def test_an_answer_that_is_older_than_an_event_when_a_manager_starts(self):
+        """Before it knows what the guest is, it is told of the guest's end."""
+        event = '{"event": "SHUTDOWN", "data": {"guest": true, "reason": "guest-shutdown"}}\n{"return": [], "id": %ID%}'
+        self.answers(query_status=[STATUS % "running", STATUS % "shutdown"], query_chardev=[event, event.splitlines()[1]])
+        self.restart()
+        self.assertEqual((self.vm.get("State"), self.vm.get("StateReason")), ("Halted", "GuestPowerOff"))
+        self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left, in {self.leftovers()}")
+
 
 del FakeQemuTest

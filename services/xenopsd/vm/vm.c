@@ -316,6 +316,8 @@ void vm_on_event(void *userdata, enum hypervisor_event event, const char *detail
                 vm_refresh(vm);
                 return;
         }
+        if (!vm->is_found)              /* what it was is not known yet, and is asked for once more: by then it has come to this */
+                vm->n_news++;
         if (event == HYPERVISOR_TAKEN && (vm->job || vm->state != XCP_VM_STATE_RUNNING))        /* it stands still anyway, or will have been asked */
                 return;
         if (!lifecycle_is_alive(vm->state) || !vm->path || job_will_follow(vm))   /* of a guest that is on its way out already */
