@@ -69,16 +69,6 @@ int frame_append(struct frame_buffer *buffer, uint16_t type, const void *fixed, 
         return 0;
 }
 
-/* For names and rules: cut, they would mean something else. */
-static int check_text(const char *text, size_t max, uint16_t *ret_n) {
-        size_t n = strlen(text);
-
-        if (n > max)
-                return -EMSGSIZE;
-        *ret_n = (uint16_t) n;
-        return 0;
-}
-
 /* For people. Not in the midst of a character: where one begins, D-Bus Specification, "Valid UTF-8". */
 static uint16_t cut_text(const char *text) {
         size_t n = strlen(text);
@@ -87,6 +77,18 @@ static uint16_t cut_text(const char *text) {
                 for (n = WIRE_TEXT_MAX; n > 0 && ((unsigned char) text[n] & 0xc0) == 0x80; n--)
                         ;
         return (uint16_t) n;
+}
+
+/* As a fixed part has it. append_text() refuses what it is too short for. */
+static uint16_t length_of(const char *text) {
+        return htole16((uint16_t) strlen(text));
+}
+
+/* For names and rules: cut, they would mean something else. */
+static int append_text(struct frame_buffer *buffer, uint16_t type, const void *fixed, size_t n_fixed, const char *text, size_t max) {
+        size_t n = strlen(text);
+
+        return n > max ? -EMSGSIZE : frame_append(buffer, type, fixed, n_fixed, text, n, NULL, 0);
 }
 
 int frame_append_hello(struct frame_buffer *buffer, const struct wire_hello *hello) {
@@ -106,15 +108,9 @@ int frame_append_hello(struct frame_buffer *buffer, const struct wire_hello *hel
 }
 
 int frame_append_peer(struct frame_buffer *buffer, uint32_t id, uint8_t hops, const char *name) {
-        struct wire_peer wire = { .id = htole32(id), .hops = hops };
-        uint16_t n;
-        int r;
+        const struct wire_peer wire = { .id = htole32(id), .hops = hops, .n_name = length_of(name) };
 
-        r = check_text(name, WIRE_NAME_MAX, &n);
-        if (r < 0)
-                return r;
-        wire.n_name = htole16(n);
-        return frame_append(buffer, WIRE_PEER, &wire, sizeof wire, name, n, NULL, 0);
+        return append_text(buffer, WIRE_PEER, &wire, sizeof wire, name, WIRE_NAME_MAX);
 }
 
 int frame_append_peer_gone(struct frame_buffer *buffer, uint32_t id) {
@@ -124,76 +120,43 @@ int frame_append_peer_gone(struct frame_buffer *buffer, uint32_t id) {
 }
 
 int frame_append_name(struct frame_buffer *buffer, uint32_t id, const char *name) {
-        struct wire_name wire = { .id = htole32(id) };
-        uint16_t n;
-        int r;
+        const struct wire_name wire = { .id = htole32(id), .n_name = length_of(name) };
 
-        r = check_text(name, WIRE_NAME_MAX, &n);
-        if (r < 0)
-                return r;
-        wire.n_name = htole16(n);
-        return frame_append(buffer, WIRE_NAME, &wire, sizeof wire, name, n, NULL, 0);
+        return append_text(buffer, WIRE_NAME, &wire, sizeof wire, name, WIRE_NAME_MAX);
 }
 
 int frame_append_name_gone(struct frame_buffer *buffer, const char *name) {
-        struct wire_name_gone wire = { .n_name = 0 };
-        uint16_t n;
-        int r;
+        const struct wire_name_gone wire = { .n_name = length_of(name) };
 
-        r = check_text(name, WIRE_NAME_MAX, &n);
-        if (r < 0)
-                return r;
-        wire.n_name = htole16(n);
-        return frame_append(buffer, WIRE_NAME_GONE, &wire, sizeof wire, name, n, NULL, 0);
+        return append_text(buffer, WIRE_NAME_GONE, &wire, sizeof wire, name, WIRE_NAME_MAX);
 }
 
 int frame_append_activatable(struct frame_buffer *buffer, const char *name, bool is, uint8_t hops) {
-        struct wire_activatable wire = { .is = is, .hops = hops };
-        uint16_t n;
-        int r;
+        const struct wire_activatable wire = { .is = is, .hops = hops, .n_name = length_of(name) };
 
-        r = check_text(name, WIRE_NAME_MAX, &n);
-        if (r < 0)
-                return r;
-        wire.n_name = htole16(n);
-        return frame_append(buffer, WIRE_ACTIVATABLE, &wire, sizeof wire, name, n, NULL, 0);
+        return append_text(buffer, WIRE_ACTIVATABLE, &wire, sizeof wire, name, WIRE_NAME_MAX);
 }
 
 int frame_append_start(struct frame_buffer *buffer, uint64_t tag, const char *name) {
-        struct wire_start wire = { .tag = htole64(tag) };
-        uint16_t n;
-        int r;
+        const struct wire_start wire = { .tag = htole64(tag), .n_name = length_of(name) };
 
-        r = check_text(name, WIRE_NAME_MAX, &n);
-        if (r < 0)
-                return r;
-        wire.n_name = htole16(n);
-        return frame_append(buffer, WIRE_START, &wire, sizeof wire, name, n, NULL, 0);
+        return append_text(buffer, WIRE_START, &wire, sizeof wire, name, WIRE_NAME_MAX);
 }
 
 int frame_append_result(struct frame_buffer *buffer, uint16_t type, uint64_t tag, const char *error, const char *text) {
-        struct wire_result wire = { .tag = htole64(tag) };
-        uint16_t n_error, n_text = cut_text(text);
-        int r;
+        const uint16_t n_text = cut_text(text);
+        const struct wire_result wire = { .tag = htole64(tag), .n_error = length_of(error), .n_text = htole16(n_text) };
+        size_t n_error = strlen(error);
 
-        r = check_text(error, WIRE_NAME_MAX, &n_error);
-        if (r < 0)
-                return r;
-        wire.n_error = htole16(n_error);
-        wire.n_text = htole16(n_text);
+        if (n_error > WIRE_NAME_MAX)
+                return -EMSGSIZE;
         return frame_append(buffer, type, &wire, sizeof wire, error, n_error, text, n_text);
 }
 
 int frame_append_subscribe(struct frame_buffer *buffer, uint32_t id, const char *rule) {
-        struct wire_subscribe wire = { .id = htole32(id) };
-        uint16_t n;
-        int r;
+        const struct wire_subscribe wire = { .id = htole32(id), .n_rule = length_of(rule) };
 
-        r = check_text(rule, WIRE_RULE_MAX, &n);
-        if (r < 0)
-                return r;
-        wire.n_rule = htole16(n);
-        return frame_append(buffer, WIRE_SUBSCRIBE, &wire, sizeof wire, rule, n, NULL, 0);
+        return append_text(buffer, WIRE_SUBSCRIBE, &wire, sizeof wire, rule, WIRE_RULE_MAX);
 }
 
 int frame_append_unsubscribe(struct frame_buffer *buffer, uint32_t id) {
