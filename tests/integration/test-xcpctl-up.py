@@ -93,7 +93,7 @@ class Up(UpTest):
         self.change("size: 20MiB }", "size: 30MiB }\n      - { name: data, size: 1MiB }")
         web, db = self.json("up", self.file)
         self.assertEqual((web["action"], web["state"], db["changes"]), ("changed", "Running", []))
-        self.assertEqual(web["changes"], ["disks.root.size", "description", "memory", "disks.data", "network_interfaces.second"])
+        self.assertEqual(web["changes"], ["description", "memory", "disks.root.size", "disks.data", "network_interfaces.second"])
         self.assertEqual(self.up()["web"], ("unchanged", "Running"))
         spec = self.json("vm", "spec", "web")
         self.assertEqual((spec["description"], spec["memory"]), ("another", 64 << 20))
@@ -107,6 +107,14 @@ class Up(UpTest):
         self.change("backend: noop\n    memory", "backend: qemu\n    memory")
         self.assertIn("vms.yaml:4:14: backend of web is noop and cannot be changed", self.refused("up", self.file))
         self.assertEqual(self.json("vm", "spec", "web")["description"], "what people see")
+        self.change("backend: qemu\n    memory", "backend: noop\n    memory")
+        self.change("size: 20MiB", "size: 30MiB")
+        self.change("- user", "- another")
+        self.assertIn("vms.yaml:12:9: network of net0 of web is user and cannot be changed", self.refused("up", self.file))
+        self.assertEqual(self.json("vdi", "show", "web-root")["Size"], 20 << 20)
+        self.xcpctl("vdi", "set", "web-root", "Name", "elsewhere")
+        self.assertIn("vms.yaml:10:9: web has a disk root that is not called web-root", self.refused("up", self.file))
+        self.assertEqual(list(self.disks()), ["elsewhere"])
 
     def test_names_the_line_of_what_the_manager_refuses(self):
         self.change("- user", "- { network: user, mac: nonsense }")
@@ -128,6 +136,7 @@ class Up(UpTest):
     def test_names_the_line_of_a_disk_that_is_not_there(self):
         self.change("size: 20MiB }", "size: 20MiB }\n      - nobodys")
         self.assertIn("vms.yaml:11:9: ", self.refused("up", self.file))
+        self.assertEqual(self.disks(), {})
 
     def test_a_failed_vm_is_left_to_its_operator(self):
         self.change("backend: noop\n    memory", "backend: noop\n    backend_options: { exit-after-ms: 0 }\n    memory")

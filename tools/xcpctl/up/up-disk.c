@@ -5,6 +5,8 @@
  *
  * A disk that up makes is called VM-DISK in its storage repository. One that has this name already is taken as it is: so up can be repeated
  * whatever it was interrupted in, and a VM that was removed finds its disks again.
+ *
+ * A look goes first: it finds what can be found, makes and grows nothing, and fails where the rest would.
  */
 
 #include <string.h>
@@ -77,36 +79,40 @@ static char *make_vdi(const struct up *up, const struct wish *disk, const char *
         return path;
 }
 
-/* The disk that up makes, there already or not. */
-static char *own_vdi(const struct up *up, const struct wish *disk, GError **error) {
-        g_autofree char *sr = up_find_sr(up, disk, error), *name = vdi_name(up, disk);
-        uint64_t wanted = wish_get(disk, "size") ? g_variant_get_uint64(wish_get(disk, "size")) : 0, size = 0;
-        g_autofree char *path = NULL;
-        bool is_new;
-
-        if (!sr || !up_find_vdi(up, sr, name, &path, &size, error))
-                return NULL;
-        is_new = !path;
-        if (is_new && !wish_get(disk, "image"))
-                return make_vdi(up, disk, sr, name, error);
-        if (is_new) {
-                g_autofree char *made = up_image_disk(up, disk, sr, name, error);
-
-                if (!made || !up_find_vdi(up, sr, name, &path, &size, error))
-                        return NULL;
-        }
-        if (size >= wanted)
-                return g_steal_pointer(&path);
-        if (!up_task(up->context, CLIENT_STORAGE, path, VDI, "Resize", g_variant_new("(t)", wanted), NULL, NULL, error)) {
-                up_fail_at(up, wish_place(disk, "size"), error);
-                return NULL;
-        }
-        if (!is_new)
-                up_note(up, "disks", wish_text(disk, "name"), "size");
-        return g_steal_pointer(&path);
+bool up_is_own(const struct wish *disk) {
+        return wish_get(disk, "size") || wish_get(disk, "image");
 }
 
-GVariant *up_disk(const struct up *up, const struct wish *disk, GError **error) {
+/* Makes a disk that is not there. */
+static bool make_own(const struct up *up, const struct wish *disk, const char *sr, const char *name, char **ret_path, uint64_t *ret_size, GError **error) {
+        g_autofree char *made = wish_get(disk, "image") ? up_image_disk(up, disk, sr, name, error) : make_vdi(up, disk, sr, name, error);
+
+        return made && up_find_vdi(up, sr, name, ret_path, ret_size, error);
+}
+
+/* The disk that up makes, there already or not: *ret_path stays NULL if it is not, and this is a look only. */
+static bool own_vdi(const struct up *up, const struct wish *disk, enum up_effect effect, char **ret_path, GError **error) {
+        g_autofree char *sr = up_find_sr(up, disk, error), *name = vdi_name(up, disk);
+        uint64_t wanted = wish_get(disk, "size") ? g_variant_get_uint64(wish_get(disk, "size")) : 0, size = 0;
+        bool is_new;
+
+        if (!sr || !up_find_vdi(up, sr, name, ret_path, &size, error))
+                return false;
+        if (effect == UP_LOOK)
+                return true;
+        is_new = !*ret_path;
+        if (is_new && !make_own(up, disk, sr, name, ret_path, &size, error))
+                return false;
+        if (size >= wanted)
+                return true;
+        if (!up_task(up->context, CLIENT_STORAGE, *ret_path, VDI, "Resize", g_variant_new("(t)", wanted), NULL, NULL, error))
+                return up_fail_at(up, wish_place(disk, "size"), error);
+        if (!is_new)
+                up_note(up, "disks", wish_text(disk, "name"), "size");
+        return true;
+}
+
+GVariant *up_disk(const struct up *up, const struct wish *disk, enum up_effect effect, GError **error) {
         g_autofree char *vdi = NULL;
         const char *text = wish_text(disk, "vdi");
         GVariantBuilder *spec;
@@ -118,11 +124,8 @@ GVariant *up_disk(const struct up *up, const struct wish *disk, GError **error) 
                         up_fail_at(up, wish_place(disk, "vdi"), error);
                         return NULL;
                 }
-        } else if (wish_get(disk, "size") || wish_get(disk, "image")) {
-                vdi = own_vdi(up, disk, error);
-                if (!vdi)
-                        return NULL;
-        }
+        } else if (up_is_own(disk) && !own_vdi(up, disk, effect, &vdi, error))
+                return NULL;
         spec = wish_record(disk, "DiskSpec");
         if (vdi)
                 g_variant_builder_add(spec, "{sv}", "vdi", g_variant_new_object_path(vdi));
@@ -135,7 +138,7 @@ bool down_disk(const struct up *up, const struct wish *disk, GError **error) {
         g_autofree char *sr = NULL, *name = vdi_name(up, disk), *path = NULL;
         uint64_t size;
 
-        if (!wish_get(disk, "size") && !wish_get(disk, "image"))
+        if (!up_is_own(disk))
                 return true;
         sr = up_find_sr(up, disk, error);
         if (!sr || !up_find_vdi(up, sr, name, &path, &size, error))

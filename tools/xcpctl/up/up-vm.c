@@ -3,7 +3,8 @@
 /*
  * One VM of a file: made as the file has it, or, if it is there, compared with it.
  *
- * Only what the file says is compared. What can be changed is; for what cannot, nothing of the VM is touched.
+ * Only what the file says is compared. What can be changed is; for what cannot, nothing of the VM is touched, nor of its disks: all is looked
+ * at before anything is done.
  */
 
 #include "up.h"
@@ -161,11 +162,22 @@ static GVariant *nic_record(const struct wish *nic) {
         return record;
 }
 
+/* Whether all disks can be found or made, as far as that can be known before. */
+static bool look_at_disks(const struct up *up, GError **error) {
+        for (unsigned i = 0; i < up->vm->disks->len; i++) {
+                g_autoptr(GVariant) disk = up_disk(up, up->vm->disks->pdata[i], UP_LOOK, error);
+
+                if (!disk)
+                        return false;
+        }
+        return true;
+}
+
 static bool add_disks(const struct up *up, GVariantBuilder *spec, GError **error) {
         g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
 
         for (unsigned i = 0; i < up->vm->disks->len; i++) {
-                g_autoptr(GVariant) disk = up_disk(up, up->vm->disks->pdata[i], error);
+                g_autoptr(GVariant) disk = up_disk(up, up->vm->disks->pdata[i], UP_DO, error);
 
                 if (!disk)
                         return false;
@@ -198,7 +210,7 @@ static bool create(struct up *up, GError **error) {
         g_autofree char *root = client_root(CLIENT_XENOPSD);
         g_autoptr(GVariant) results = NULL;
 
-        if (!add_disks(up, spec, error))
+        if (!look_at_disks(up, error) || !add_disks(up, spec, error))
                 return false;
         add_nics(up, spec);
         results = client_call(up->context, CLIENT_XENOPSD, root, MANAGER, "Create", g_variant_new("(@a{sv})", g_variant_builder_end(spec)), NULL, NULL,
@@ -285,22 +297,29 @@ static GVariant *device_named(GVariant *spec, const char *list_name, const char 
         return NULL;
 }
 
-/* The devices of one kind: those that are there are checked, the others added. */
-static bool compare_devices(struct up *up, GVariant *spec, bool are_disks, bool add, GError **error) {
+/* A disk that up made for the VM, and that nobody has now under its name. */
+static bool fail_lost(const struct up *up, const struct wish *disk, GError **error) {
+        return up_fail(up, disk->place, error, "%s has a disk %s that is not called %s-%s, as up calls it: xcpctl down, and up again, makes both anew",
+                       up->name, wish_text(disk, "name"), up->name, wish_text(disk, "name"));
+}
+
+/* The devices of one kind: those that are there are compared, then disks that are too small are grown, and the others added. */
+static bool compare_devices(struct up *up, GVariant *spec, bool are_disks, enum up_effect effect, GError **error) {
         const char *record = are_disks ? "DiskSpec" : "NetworkInterfaceSpec", *list = are_disks ? "disks" : "network_interfaces";
         const GPtrArray *wishes = are_disks ? up->vm->disks : up->vm->nics;
 
         for (unsigned i = 0; i < wishes->len; i++) {
                 const struct wish *wish = wishes->pdata[i];
                 g_autoptr(GVariant) found = device_named(spec, list, wish_text(wish, "name"));
-                g_autoptr(GVariant) wanted = NULL;
+                g_autoptr(GVariant) wanted = are_disks ? up_disk(up, wish, effect, error) : nic_record(wish);
 
-                if (!found != add)
-                        continue;               /* it is the other turn's */
-                wanted = are_disks ? up_disk(up, wish, error) : nic_record(wish);
-                if (!wanted || (found && !check_device(up, wish, record, wanted, found, error)))
+                if (!wanted)
                         return false;
-                if (found)
+                if (effect == UP_LOOK && found && up_is_own(wish) && !g_variant_lookup(wanted, "vdi", "&o", NULL))
+                        return fail_lost(up, wish, error);
+                if (effect == UP_LOOK && found && !check_device(up, wish, record, wanted, found, error))
+                        return false;
+                if (effect == UP_LOOK || found)
                         continue;
                 if (!vm_task(up, are_disks ? "AddDisk" : "AddNetworkInterface", g_variant_new("(@a{sv})", wanted), error))
                         return up_fail_at(up, wish->place, error);
@@ -320,7 +339,7 @@ static bool change_key(struct up *up, const struct contract_value *key, const st
 }
 
 /* The VM's own keys: change, or only see whether all that differs can be. */
-static bool compare_keys(struct up *up, GVariant *spec, bool change, GError **error) {
+static bool compare_keys(struct up *up, GVariant *spec, enum up_effect effect, GError **error) {
         for (const struct contract_value *key = contract_type("VmSpec")->members; key->name; key++) {
                 GVariant *wanted = wish_get(up->vm, key->name);
                 const struct change *how = change_of(key->name);
@@ -329,7 +348,7 @@ static bool compare_keys(struct up *up, GVariant *spec, bool change, GError **er
                         continue;
                 if (!how)
                         return fail_different(up, wish_place(up->vm, key->name), key, up->name, spec, error);
-                if (change && !change_key(up, key, how, error))
+                if (effect == UP_DO && !change_key(up, key, how, error))
                         return false;
         }
         return true;
@@ -360,9 +379,9 @@ static bool compare(struct up *up, GError **error) {
                 return context_fail(error, CONTEXT_ERROR_FAILED, "GetSpec() answered with %s", g_variant_get_type_string(results));
         spec = g_variant_get_child_value(results, 0);
         up->action = "unchanged";
-        return compare_keys(up, spec, false, error) && compare_seed(up, spec, error) && compare_devices(up, spec, true, false, error) &&
-               compare_devices(up, spec, false, false, error) && compare_keys(up, spec, true, error) &&
-               compare_devices(up, spec, true, true, error) && compare_devices(up, spec, false, true, error);
+        return compare_keys(up, spec, UP_LOOK, error) && compare_seed(up, spec, error) && compare_devices(up, spec, true, UP_LOOK, error) &&
+               compare_devices(up, spec, false, UP_LOOK, error) && compare_keys(up, spec, UP_DO, error) &&
+               compare_devices(up, spec, true, UP_DO, error) && compare_devices(up, spec, false, UP_DO, error);
 }
 
 /* Running */

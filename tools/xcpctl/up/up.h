@@ -36,8 +36,17 @@ bool up_vm(struct up *up, GError **error);
 /* Stops and removes the VM; its disks too, those that up has made, if they shall go. */
 bool down_vm(struct up *up, uint32_t grace_ms, bool disks, GError **error);
 
-/* The disk as a DiskSpec, which is made if need be; not floating. */
-GVariant *up_disk(const struct up *up, const struct wish *disk, GError **error);
+/* A look fails as the doing would, as far as that can be known, and changes nothing. */
+enum up_effect {
+        UP_LOOK,
+        UP_DO,
+};
+
+/* The disk as a DiskSpec, not floating. It is made and grown if need be, but for a look: one that is not there has no vdi then. */
+GVariant *up_disk(const struct up *up, const struct wish *disk, enum up_effect effect, GError **error);
+
+/* Whether it is a disk that up makes. */
+bool up_is_own(const struct wish *disk);
 
 /* Removes a disk that up has made, if it is there. */
 bool down_disk(const struct up *up, const struct wish *disk, GError **error);
