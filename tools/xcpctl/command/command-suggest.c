@@ -15,6 +15,7 @@ static const struct {
         { "remove", "destroy" }, { "undefine", "destroy" }, { "info", "show" }, { "inspect", "show" },    { "describe", "show" },  { "dumpxml", "spec" },
         { "shutdown", "stop" }, { "poweroff", "stop" }, { "launch", "create" }, { "define", "create" },  { "run", "create" },     { "shell", "ssh" },
         { "exec", "ssh" },      { "attach", "console" }, { "logs", "log" },     { "pause", "suspend" },   { "unpause", "resume" }, { "stats", "statistics" },
+        { "restart", "reboot" }, { "halt", "stop" },      { "ip", "addresses" },    { "status", "state" },   { "edit", "set" },
 };
 
 /* The last of the words, replaced by another. */
