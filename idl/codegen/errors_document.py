@@ -34,7 +34,7 @@ def _read_details(element, error):
 
 
 def _check_sentence(attribute, error):
-    known = [detail.name for detail in error.details]
+    known = [detail.name for detail in error.details] + [f"{detail.name}:bytes" for detail in error.details if detail.code == "t"]
     for placeholder in PLACEHOLDER.findall(attribute.value):
         if placeholder not in known:
             raise Problem(attribute.position, f"the sentence has '{{{shown(placeholder)}}}', which is not a detail of the error")

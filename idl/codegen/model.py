@@ -87,7 +87,7 @@ class Detail:
 class Error:
     name: str
     errno: str
-    sentence: str               # with {detail} where a detail belongs
+    sentence: str               # with {detail} where a detail belongs, {detail:bytes} for one that is so many bytes
     doc: str
     details: list[Detail] = field(default_factory=list)
 

@@ -139,7 +139,7 @@ def _type(type_):
 
 
 def _error(error):
-    lines = [f"### {error.name}", "", error.doc, "", f"> {error.sentence}", ""]
+    lines = [f"### {error.name}", "", error.doc, "", f"> {error.sentence.replace(':bytes}', '}')}", ""]
     return lines + [f"* `{detail.name}` ({BASIC[detail.code]}): {detail.doc}" for detail in error.details] + [""]
 
 

@@ -51,6 +51,44 @@ static void print_detail(FILE *to, const struct idl_error_detail *detail) {
         }
 }
 
+/* In the largest unit of which there is one; in bytes where two digits would look like a whole number, as it may be too much by one. */
+static void print_bytes(FILE *to, uint64_t n) {
+        static const char units[] = "KMGTPE";
+        unsigned unit = 0, shift, hundredths;
+        uint64_t rest;
+
+        while (unit < strlen(units) && n >> (10 * (unit + 1)) > 0)
+                unit++;
+        shift = 10 * unit;
+        rest = n & ((UINT64_C(1) << shift) - 1);
+        hundredths = unit > 0 ? (unsigned) ((rest >> (shift - 10)) * 100 / 1024) : 0;
+        if (unit == 0 || (rest > 0 && hundredths == 0))
+                fprintf(to, "%llu byte%s", (unsigned long long) n, n == 1 ? "" : "s");
+        else if (rest == 0)
+                fprintf(to, "%llu %ciB", (unsigned long long) (n >> shift), units[unit - 1]);
+        else
+                fprintf(to, "%llu.%02u %ciB", (unsigned long long) (n >> shift), hundredths, units[unit - 1]);
+}
+
+/* placeholder: what is between the braces. */
+static void print_placeholder(FILE *to, const char *placeholder, size_t n, const struct idl_error *error) {
+        static const char suffix[] = ":bytes";
+        size_t n_suffix = sizeof suffix - 1;
+        bool is_bytes = n > n_suffix && memcmp(placeholder + n - n_suffix, suffix, n_suffix) == 0;
+        size_t n_name = is_bytes ? n - n_suffix : n;
+
+        for (size_t i = 0; i < error->n_details; i++) {
+                const struct idl_error_detail *detail = &error->details[i];
+
+                if (strlen(detail->name) != n_name || strncmp(detail->name, placeholder, n_name) != 0)
+                        continue;
+                if (is_bytes)
+                        print_bytes(to, detail->t);
+                else
+                        print_detail(to, detail);
+        }
+}
+
 /* The sentence with its details, or NULL without memory. */
 static char *compose(const char *sentence, const struct idl_error *error) {
         char *message = NULL;
@@ -67,10 +105,7 @@ static char *compose(const char *sentence, const struct idl_error *error) {
                         fputc(*p, to);
                         continue;
                 }
-                for (size_t i = 0; i < error->n_details; i++)
-                        if (strlen(error->details[i].name) == (size_t) (end - p - 1) &&
-                            strncmp(error->details[i].name, p + 1, (size_t) (end - p - 1)) == 0)
-                                print_detail(to, &error->details[i]);
+                print_placeholder(to, p + 1, (size_t) (end - p - 1), error);
                 p = end;
         }
         if (fclose(to) != 0) {
@@ -102,6 +137,17 @@ int idl_error_set(struct idl_error *error, const struct idl_error_kind *kind, co
         idl_error_done(error);
         *error = result;
         return -kind->number;
+}
+
+int idl_error_set_bytes_exceeded(struct idl_error *error, const char *name, uint64_t value, uint64_t limit) {
+        static const struct idl_error_kind kind = { IDL_ERROR_LIMIT_EXCEEDED, "{name}: {value:bytes} is more than {limit:bytes}", E2BIG };
+        const struct idl_error_detail details[] = {
+                { .name = "name", .type = 's', .s = (char *) name },
+                { .name = "value", .type = 't', .t = value },
+                { .name = "limit", .type = 't', .t = limit },
+        };
+
+        return idl_error_set(error, &kind, details, 3);
 }
 
 int idl_error_set_errno(struct idl_error *error, int r, const char *what) {

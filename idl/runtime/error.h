@@ -49,6 +49,9 @@ void idl_error_done(struct idl_error *error);
 /* Moves an error to where none is; from is empty afterwards. */
 void idl_error_move(struct idl_error *to, struct idl_error *from);
 
+/* LimitExceeded with a number of bytes, which the sentence has in a unit for people. */
+int idl_error_set_bytes_exceeded(struct idl_error *error, const char *name, uint64_t value, uint64_t limit);
+
 /* Makes an error of a negative errno, unless error is set already. what: the thing that failed. Returns r. */
 int idl_error_set_errno(struct idl_error *error, int r, const char *what);
 
@@ -61,7 +64,7 @@ int idl_error_reply(sd_bus_message *call, const struct idl_error *error);
 /* What sd-bus has room for: name and sentence. Returns the negative errno of the error. */
 int idl_error_to_sd_bus(const struct idl_error *error, sd_bus_error *ret_error);
 
-/* For generated code. A sentence has {NAME} where the detail of that name belongs. */
+/* For generated code. A sentence has {NAME} where the detail of that name belongs, and {NAME:bytes} for one that is so many bytes. */
 struct idl_error_kind {
         const char *name;
         const char *sentence;

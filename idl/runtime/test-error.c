@@ -13,7 +13,7 @@ static void test_sentence(void) {
 
         g_assert_cmpint(idl_error_set_not_enough_space(&error, UINT64_MAX, 12), ==, -ENOSPC);
         g_assert_cmpstr(error.name, ==, "org.xen.xcp.Error.NotEnoughSpace");
-        g_assert_cmpstr(error.message, ==, "18446744073709551615 bytes of disk space are needed, and 12 are free");
+        g_assert_cmpstr(error.message, ==, "15.99 EiB of disk space are needed, and 12 bytes are free");
         g_assert_cmpuint(error.n_details, ==, 2);
         g_assert_cmpstr(error.details[1].name, ==, "free");
         g_assert_cmpint(idl_error_detail_variant(&error.details[1]).type, ==, 't');
@@ -24,6 +24,26 @@ static void test_sentence(void) {
         g_assert_cmpstr(error.message, ==, "{value}: '%s{name}' must {not}");
         idl_error_done(&error);
         g_assert_null(error.name);
+}
+
+static void check_bytes(uint64_t value, uint64_t limit, const char *expected) {
+        struct idl_error error = IDL_ERROR_NULL;
+
+        g_assert_cmpint(idl_error_set_bytes_exceeded(&error, "memory", value, limit), ==, -E2BIG);
+        g_assert_cmpstr(error.name, ==, IDL_ERROR_LIMIT_EXCEEDED);
+        g_assert_cmpstr(error.message, ==, expected);
+        g_assert_cmpuint(error.n_details, ==, 3);
+        g_assert_cmpuint(idl_error_detail_variant(&error.details[1]).t, ==, value);
+        idl_error_done(&error);
+}
+
+static void test_bytes(void) {
+        check_bytes(UINT64_C(2) << 30, 512 << 20, "memory: 2 GiB is more than 512 MiB");
+        check_bytes(1536 << 20, UINT64_C(1) << 30, "memory: 1.50 GiB is more than 1 GiB");
+        check_bytes((1 << 20) + 1, 1 << 20, "memory: 1048577 bytes is more than 1 MiB");
+        check_bytes(1, 0, "memory: 1 byte is more than 0 bytes");
+        check_bytes(1024, 1023, "memory: 1 KiB is more than 1023 bytes");
+        check_bytes(UINT64_C(1) << 63, UINT64_C(16) << 40, "memory: 8 EiB is more than 16 TiB");
 }
 
 static void test_hostile_strings(void) {
@@ -112,6 +132,7 @@ static void test_utf8_random(void) {
 int main(int argc, char **argv) {
         g_test_init(&argc, &argv, NULL);
         g_test_add_func("/idl/error/sentence", test_sentence);
+        g_test_add_func("/idl/error/bytes-in-a-unit-for-people", test_bytes);
         g_test_add_func("/idl/error/hostile-strings", test_hostile_strings);
         g_test_add_func("/idl/error/errno", test_errno);
         g_test_add_func("/idl/error/nowhere-to-put-it", test_nowhere);

@@ -120,7 +120,7 @@ static int set_too_large(const struct pull *pull, struct idl_error *error) {
         unsigned long long size = 0, limit = 0;
 
         sscanf(pull->said, "%llu %llu", &size, &limit);
-        return idl_error_set_limit_exceeded(error, "bytes of image", size, limit);
+        return idl_error_set_bytes_exceeded(error, "image", size, limit);
 }
 
 static int set_failure(const struct pull *pull, const struct child_end *end, struct idl_error *error) {

@@ -210,7 +210,7 @@ class Limits(ImagesTest):
                                 (True, f"oci+http://127.0.0.1:{self.server.port}/vm:1")):
             with self.subTest(source=source, lengths=lengths):
                 self.server.lengths = lengths
-                self.failed(self.begin(source), "LimitExceeded", f"more than {2 * MIB}")
+                self.failed(self.begin(source), "LimitExceeded", "more than 2 MiB")
                 self.assertEqual((self.partial_size(), self.files("images")), (0, []))
         self.server.files["/disk.raw"] = self.data[: 2 * MIB]
         self.assertEqual(self.content(self.pull(self.source)[0]), self.data[: 2 * MIB])

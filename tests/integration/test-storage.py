@@ -81,7 +81,7 @@ class Contract(StorageTest):
             self.assertIn(caught.exception.name, (error, "InvalidArgument") if "format" in spec else (error,))
         with self.refused("LimitExceeded") as caught:
             client.begin_create(sr, name="a", size=(1 << 64) - 1)
-        self.assertIn(str(64 << 40), caught.exception.message)
+        self.assertIn("size: 15.99 EiB is more than 64 TiB", caught.exception.message)
         for size, error in ((0, "InvalidArgument"), (M - 512, "InvalidArgument"), ((1 << 64) - 1, "LimitExceeded")):
             with self.refused(error):
                 client.call(vdi, VDI, "Resize", "(t)", size)

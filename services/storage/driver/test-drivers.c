@@ -159,7 +159,7 @@ static void test_file_is_full(struct fixture *f, gconstpointer driver) {
         attach_file(f, "entry " OTHER_ID " 5 2097152 12582912 512 0 1 - x");     /* units 1 to 12 of 16 */
         f->vdi->size = 4 * MIB;
         g_assert_cmpint(f->sr->driver->take(f->vdi, &f->error), ==, -ENOSPC);
-        g_assert_cmpstr(f->error.message, ==, "4194304 bytes of disk space are needed, and 3145728 are free");
+        g_assert_cmpstr(f->error.message, ==, "4 MiB of disk space are needed, and 3 MiB are free");
         idl_error_done(&f->error);
         f->vdi->size = 3 * MIB;
         g_assert_cmpint(f->sr->driver->take(f->vdi, &f->error), ==, 0);

@@ -106,7 +106,7 @@ int spec_round_size(const char *argument, uint64_t size, uint64_t max, uint64_t 
         if (size == 0)
                 return refuse(error, argument, "0", "has to be at least 1");
         if (size > max)
-                return idl_error_set_limit_exceeded(error, argument, size, max);
+                return idl_error_set_bytes_exceeded(error, argument, size, max);
         *ret_size = (size + SECTOR - 1) / SECTOR * SECTOR;      /* the limit is a multiple, so it does not get beyond */
         return 0;
 }

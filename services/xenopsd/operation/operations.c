@@ -312,7 +312,7 @@ static int step_memory(struct job *job, struct idl_error *error) {
         if (!lifecycle_is_alive(vm->state))
                 return 1;
         if (job->number > max)
-                return idl_error_set_limit_exceeded(error, "memory", job->number, max);
+                return idl_error_set_bytes_exceeded(error, "memory", job->number, max);
         if (!hypervisor_of(job)->set_memory)
                 return job_not_supported(job, "SetMemory", error);
         call = job_call(job);

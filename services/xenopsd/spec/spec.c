@@ -82,16 +82,18 @@ int spec_check_labels(const char *name, const struct xcp_dict_s_s_entry *labels,
 
 int spec_check_memory(const char *name, uint64_t memory, struct idl_error *error) {
         if (memory == 0 || memory % SPEC_MEMORY_UNIT != 0)
-                return refuse_number(error, name, memory, "has to be a multiple of 1048576, and not 0");
-        if (memory > SPEC_MEMORY_MAX)
-                return idl_error_set_limit_exceeded(error, name, memory, SPEC_MEMORY_MAX);
-        return 0;
+                return refuse_number(error, name, memory, "has to be a multiple of 1 MiB (1048576), and not 0");
+        return memory > SPEC_MEMORY_MAX ? idl_error_set_bytes_exceeded(error, name, memory, SPEC_MEMORY_MAX) : 0;
 }
 
 int spec_check_vcpus(const char *name, uint32_t vcpus, struct idl_error *error) {
         if (vcpus == 0)
                 return refuse_number(error, name, vcpus, "has to be at least 1");
         return vcpus > SPEC_VCPUS_MAX ? idl_error_set_limit_exceeded(error, name, vcpus, SPEC_VCPUS_MAX) : 0;
+}
+
+int spec_check_autostart_delay(const char *name, uint32_t ms, struct idl_error *error) {
+        return ms > SPEC_AUTOSTART_DELAY_MAX ? idl_error_set_limit_exceeded(error, name, ms, SPEC_AUTOSTART_DELAY_MAX) : 0;
 }
 
 int spec_check_network_name(const char *name, const char *value, struct idl_error *error) {
@@ -477,8 +479,8 @@ int spec_complete(const struct xcp_vm_spec *spec, const struct spec_defaults *de
                 r = check_size(spec, error);
         if (r >= 0)
                 r = check_boot(spec, error);
-        if (r >= 0 && spec->autostart_delay_ms > SPEC_AUTOSTART_DELAY_MAX)
-                r = idl_error_set_limit_exceeded(error, "spec.autostart_delay_ms", spec->autostart_delay_ms, SPEC_AUTOSTART_DELAY_MAX);
+        if (r >= 0)
+                r = spec_check_autostart_delay("spec.autostart_delay_ms", spec->autostart_delay_ms, error);
         if (r >= 0)
                 r = spec_check_labels("spec.labels", spec->labels, spec->n_labels, error);
         if (r >= 0)

@@ -43,6 +43,7 @@ int spec_check_description(const char *name, const char *value, struct idl_error
 int spec_check_labels(const char *name, const struct xcp_dict_s_s_entry *labels, size_t n_labels, struct idl_error *error);
 int spec_check_memory(const char *name, uint64_t memory, struct idl_error *error);
 int spec_check_vcpus(const char *name, uint32_t vcpus, struct idl_error *error);
+int spec_check_autostart_delay(const char *name, uint32_t ms, struct idl_error *error);
 int spec_check_network_name(const char *name, const char *value, struct idl_error *error);
 int spec_check_vdi(const char *name, const char *value, struct idl_error *error);
 
