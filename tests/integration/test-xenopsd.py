@@ -148,15 +148,18 @@ class Life(XenopsdTest):
     def test_properties_that_can_be_written(self):
         vm, other = self.create(), self.create("two")
         for name, kind, value in (("Name", "s", "three"), ("Description", "s", "x" * 4096), ("Labels", "a{ss}", {"a": "b"}),
-                                  ("OnCrash", "s", "Preserve"), ("OnReboot", "s", "Halt"), ("Autostart", "b", True)):
+                                  ("OnCrash", "s", "Preserve"), ("OnReboot", "s", "Halt"), ("Autostart", "b", True),
+                                  ("AutostartOrder", "u", 7), ("AutostartDelayMs", "u", 2000)):
             vm.set(name, kind, value)
             vm.wait_property(name, value)
         self.refused("AlreadyExists", other.set, "Name", "s", "three")
         self.refused("InvalidArgument", other.set, "Name", "s", "a/b")
         self.refused("InvalidArgument", other.set, "Description", "s", "x" * 4097)
         self.refused("LimitExceeded", other.set, "Labels", "a{ss}", {str(i): "" for i in range(65)})
+        self.refused("LimitExceeded", other.set, "AutostartDelayMs", "u", 3600001)
         self.restart()
         self.assertEqual((vm.get("Name"), vm.get("Labels"), vm.get("OnReboot"), vm.get("Autostart")), ("three", {"a": "b"}, "Halt", True))
+        self.assertEqual((vm.get("AutostartOrder"), vm.get("AutostartDelayMs")), (7, 2000))
 
     def test_memory_and_vcpus(self):
         vm = self.create(memory=64 * MIB, memory_max=128 * MIB, vcpus_max=4)

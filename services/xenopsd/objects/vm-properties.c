@@ -226,3 +226,37 @@ int vm_set_autostart(void *object, bool autostart, struct idl_error *error) {
         spec.autostart = autostart;
         return change(vm, &spec, error);
 }
+
+int vm_get_autostart_order(void *object, struct idl_arena *arena, uint32_t *ret) {
+        *ret = ((struct vm *) object)->spec.autostart_order;
+        return 0;
+}
+
+int vm_set_autostart_order(void *object, uint32_t order, struct idl_error *error) {
+        struct vm *vm = object;
+        struct xcp_vm_spec spec = vm->spec;
+
+        if (spec.autostart_order == order)
+                return 0;
+        spec.autostart_order = order;
+        return change(vm, &spec, error);
+}
+
+int vm_get_autostart_delay_ms(void *object, struct idl_arena *arena, uint32_t *ret) {
+        *ret = ((struct vm *) object)->spec.autostart_delay_ms;
+        return 0;
+}
+
+int vm_set_autostart_delay_ms(void *object, uint32_t delay_ms, struct idl_error *error) {
+        struct vm *vm = object;
+        struct xcp_vm_spec spec = vm->spec;
+        int r;
+
+        if (spec.autostart_delay_ms == delay_ms)
+                return 0;
+        r = spec_check_autostart_delay("AutostartDelayMs", delay_ms, error);
+        if (r < 0)
+                return r;
+        spec.autostart_delay_ms = delay_ms;
+        return change(vm, &spec, error);
+}

@@ -34,6 +34,10 @@ int vm_get_on_reboot(void *object, struct idl_arena *arena, enum xcp_guest_actio
 int vm_set_on_reboot(void *object, enum xcp_guest_action action, struct idl_error *error);
 int vm_get_autostart(void *object, struct idl_arena *arena, bool *ret);
 int vm_set_autostart(void *object, bool autostart, struct idl_error *error);
+int vm_get_autostart_order(void *object, struct idl_arena *arena, uint32_t *ret);
+int vm_set_autostart_order(void *object, uint32_t order, struct idl_error *error);
+int vm_get_autostart_delay_ms(void *object, struct idl_arena *arena, uint32_t *ret);
+int vm_set_autostart_delay_ms(void *object, uint32_t delay_ms, struct idl_error *error);
 
 #define VM_PROPERTY_HANDLERS \
         .get_uuid = vm_get_uuid, .get_name = vm_get_name, .set_name = vm_set_name, .get_description = vm_get_description, \
@@ -44,4 +48,6 @@ int vm_set_autostart(void *object, bool autostart, struct idl_error *error);
         .get_addresses = vm_get_addresses, .get_consoles = vm_get_consoles, .get_snapshots = vm_get_snapshots, \
         .get_on_crash = vm_get_on_crash, \
         .set_on_crash = vm_set_on_crash, .get_on_reboot = vm_get_on_reboot, .set_on_reboot = vm_set_on_reboot, \
-        .get_autostart = vm_get_autostart, .set_autostart = vm_set_autostart
+        .get_autostart = vm_get_autostart, .set_autostart = vm_set_autostart, \
+        .get_autostart_order = vm_get_autostart_order, .set_autostart_order = vm_set_autostart_order, \
+        .get_autostart_delay_ms = vm_get_autostart_delay_ms, .set_autostart_delay_ms = vm_set_autostart_delay_ms

@@ -30,6 +30,8 @@ static const struct change {
         { "on_crash", "OnCrash", NULL },
         { "on_reboot", "OnReboot", NULL },
         { "autostart", "Autostart", NULL },
+        { "autostart_order", "AutostartOrder", NULL },
+        { "autostart_delay_ms", "AutostartDelayMs", NULL },
         { "memory", NULL, "SetMemory" },
         { "vcpus", NULL, "SetVcpus" },
 };

@@ -181,7 +181,7 @@ const struct command vm_commands[] = {
                 .summary = "Change a property of it.",
                 .parameters = (const struct parameter[]) {
                         VM_PARAMETER,
-                        { "PROPERTY", PARAMETER_PROPERTY, "Name, Description, Labels, OnCrash, OnReboot, Autostart.", .type = VM },
+                        { "PROPERTY", PARAMETER_PROPERTY, "Name, Description, Labels, OnCrash, OnReboot, Autostart, AutostartOrder, AutostartDelayMs.", .type = VM },
                         { "VALUE", PARAMETER_VALUE, "The value; labels as {'key': 'value'}.", .type = VM },
                         {},
                 },
