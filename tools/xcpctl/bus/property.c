@@ -8,6 +8,7 @@
 #include "node-value.h"
 #include "objects.h"
 #include "problems.h"
+#include "quantity.h"
 #include "result.h"
 #include "value.h"
 
@@ -23,6 +24,16 @@ static const char *signature_of(const struct contract_value *property) {
         return named && named->kind == CONTRACT_ENUM ? "s" : property->type;
 }
 
+/* Milliseconds may be written as a duration, too, which is what they are shown as. */
+static GVariant *parse_number(const char *name, const char *text, GError **error) {
+        bool is_duration = quantity_unit_of(name) == QUANTITY_DURATION_MS && g_ascii_isdigit(*text) && g_ascii_isalpha(text[strlen(text) - 1]);
+        uint64_t number = 0;
+
+        if (!(is_duration ? quantity_parse_duration(text, &number, error) : quantity_parse_number(text, UINT32_MAX, &number, error)))
+                return NULL;
+        return g_variant_ref_sink(g_variant_new_uint32((guint32) MIN(number, UINT32_MAX)));
+}
+
 static GVariant *parse(const struct contract_value *property, const char *text, GError **error) {
         const struct contract_type *named = contract_named(property->type);
         g_autoptr(GError) problem = NULL;
@@ -35,7 +46,8 @@ static GVariant *parse(const struct contract_value *property, const char *text, 
                 context_fail(error, CONTEXT_ERROR_USAGE, "%s: there is no '%.64s'; %s", property->name, text, hint);
                 return NULL;
         }
-        value = value_parse(text, G_VARIANT_TYPE(signature_of(property)), NULL, &problem);
+        value = strcmp(property->type, "u") == 0 ? parse_number(property->name, text, &problem)
+                                                 : value_parse(text, G_VARIANT_TYPE(signature_of(property)), NULL, &problem);
         if (!value)
                 context_fail(error, CONTEXT_ERROR_USAGE, "%s: %s", property->name, problem->message);
         return value;
