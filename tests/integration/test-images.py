@@ -46,7 +46,7 @@ class Http(ImagesTest):
         self.assertEqual(self.requests(), [])
 
     def test_what_is_not_what_it_should_be_is_not_kept(self):
-        self.failed(self.begin(self.source, checksum=sha256(b"other")), "Corrupt", "its checksum is not sha256:")
+        self.failed(self.begin(self.source, checksum=sha256(b"other")), "Corrupt", sha256(b"other") + ", but " + sha256(self.data).removeprefix("sha256:"))
         self.failed(self.begin(self.source, checksum="sha512:" + "0" * 128), "Corrupt")
         self.assertEqual((self.images(), self.files("images"), self.files("partial")), ([], [], []))
 

@@ -84,27 +84,26 @@ static void forget(int partial, const char *key) {
         unlinkat(partial, etag_name, 0);
 }
 
-/* What came, against what should have. 1: it is something else. */
-static int verify(int partial, const char *key, const struct checksum *wanted, char *ret_sha256) {
-        char hex[DIGEST_TEXT_SIZE] = "";
+/* What came, against what should have. 1: it is something else. ret_hex: its checksum, by the algorithm that is wanted. */
+static int verify(int partial, const char *key, const struct checksum *wanted, char *ret_sha256, char *ret_hex) {
         int fd = openat(partial, key, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), r;
 
         if (fd < 0)
                 return fail_errno("open what was downloaded");
-        r = checksum_file(fd, ret_sha256, wanted, hex);
+        r = checksum_file(fd, ret_sha256, wanted, ret_hex);
         close(fd);
-        if (r < 0 || !*wanted->algorithm || strcmp(hex, wanted->hex) == 0)
+        if (r < 0 || !*wanted->algorithm || strcmp(ret_hex, wanted->hex) == 0)
                 return r;
         forget(partial, key);
         return 1;
 }
 
-static int fail_mismatch(const struct download *download) {
-        return fail(FAILURE_CORRUPT, "its checksum is not %s:%s", download->checksum.algorithm, download->checksum.hex);
+static int fail_mismatch(const struct checksum *wanted, const char *hex) {
+        return fail(FAILURE_CORRUPT, "its checksum is not %s:%s, but %s", wanted->algorithm, wanted->hex, hex);
 }
 
 static int fetch(struct download *download, int partial, int images, const char *key) {
-        char sha256[DIGEST_TEXT_SIZE] = "";
+        char sha256[DIGEST_TEXT_SIZE] = "", hex[DIGEST_TEXT_SIZE] = "";
         struct checksum found = { .algorithm = "sha256" };
         struct stat st;
         bool resumed;
@@ -122,14 +121,14 @@ static int fetch(struct download *download, int partial, int images, const char 
                 printf("unchanged\n");
                 return 0;
         }
-        r = verify(partial, key, &download->checksum, sha256);
+        r = verify(partial, key, &download->checksum, sha256, hex);
         if (r > 0 && resumed) {         /* what was there was of something else, perhaps: once more, from the beginning */
                 r = http_download(download, partial, key);
                 if (r == 0)
-                        r = verify(partial, key, &download->checksum, sha256);
+                        r = verify(partial, key, &download->checksum, sha256, hex);
         }
         if (r != 0)
-                return r < 0 ? r : fail_mismatch(download);
+                return r < 0 ? r : fail_mismatch(&download->checksum, hex);
         printf("etag %s\n", download->etag);
         memcpy(found.hex, sha256, sizeof found.hex);
         r = find(images, &found, download);       /* from another source */
