@@ -3,6 +3,7 @@
 /* org.xen.xcp.xenopsd1.NetworkInterface */
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "device-call.h"
@@ -66,11 +67,21 @@ static void on_open_dropped(void *userdata) {
         idl_call_unref(opening->call);          /* and the opening, which is in its arena */
 }
 
+/* Who did not answer in time is the guest, of which the backend waited for an answer. */
+static void name_port(const struct opening *opening, struct idl_error *error) {
+        char what[48];
+
+        snprintf(what, sizeof what, "the answer at port %u of the guest", opening->port);
+        idl_error_set_timed_out(error, what, XENOPSD_OPEN_PORT_MS);
+}
+
 static void on_opened(struct vm *vm, int r, const struct hypervisor_call *from, void *userdata, struct idl_error *error) {
         struct opening *opening = userdata;
 
         if (r < 0) {
                 idl_error_set_errno(error, r, "the backend");
+                if (strcmp(error->name, IDL_ERROR_TIMED_OUT) == 0)
+                        name_port(opening, error);
                 idl_call_fail(opening->call, error);
                 idl_error_done(error);
         } else
