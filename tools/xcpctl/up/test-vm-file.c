@@ -104,18 +104,23 @@ static void test_limits(void) {
         g_autoptr(GString) nics = g_string_new("network_interfaces: [ user");
 
         check_vm("memory: 16TiB", "");
-        check_vm("memory: 8EiB", "f:3:11: memory: 9223372036854775808 is more than there can be\n    16TiB at most");
-        check_vm("memory_max: 16777217MiB", "f:3:15: memory_max: 17592187092992 is more than there can be\n    16TiB at most");
-        check_vm("memory: 17592186044417", "f:3:11: memory: 17592186044417 is more than there can be\n    16TiB at most");
+        check_vm("memory: 8EiB", "f:3:11: memory: 9223372036854775808 bytes is more than there can be\n    16TiB at most");
+        check_vm("memory_max: 16777217MiB", "f:3:15: memory_max: 17592187092992 bytes is more than there can be\n    16TiB at most");
+        check_vm("memory: 17592186044417", "f:3:11: memory: 17592186044417 bytes is more than there can be\n    16TiB at most");
         check_vm("memory: 2GiB\n  memory_max: 1GiB", "f:4:15: memory_max has to be at least memory");
         check_vm("vcpus: 512", "");
         check_vm("vcpus: 4294967295", "f:3:10: vcpus: 4294967295 is more than there can be\n    512 at most");
         check_vm("vcpus: 2\n  vcpus_max: 1", "f:4:14: vcpus_max has to be at least vcpus");
         check_vm("autostart_delay_ms: 3600001", "f:3:23: autostart_delay_ms: 3600001 is more than there can be\n    3600000 at most");
         check_vm(description, "f:3:16: description has 4097 bytes, and at most 4096 are taken");
-        check_vm("disks: [ { size: 65TiB } ]", "f:3:20: size: 71468255805440 is more than there can be\n    64TiB at most");
+        check_vm("disks: [ { size: 65TiB } ]", "f:3:20: size: 71468255805440 bytes is more than there can be\n    64TiB at most");
         check_vm("disks: [ { vdi: a, iops_limit: 0 } ]", "f:3:34: iops_limit has to be at least 1");
         check_vm("network_interfaces: [ { network: n, mtu: 67 } ]", "f:3:44: mtu has to be at least 68");
+        check_vm("network_interfaces: [ a/b ]",
+                 "f:3:25: 'a/b' is no name of a network: that is 1 to 64 letters, digits, dots, dashes and underscores, and no dash first");
+        check_vm("network_interfaces: [ { network: -a }, { network: .. }, user.1 ]",
+                 "f:3:36: '-a' is no name of a network: that is 1 to 64 letters, digits, dots, dashes and underscores, and no dash first\n"
+                 "f:3:53: '..' is no name of a network: that is 1 to 64 letters, digits, dots, dashes and underscores, and no dash first");
         for (unsigned i = 1; i < 64; i++)
                 g_string_append_printf(disks, ",a%u", i);
         for (unsigned i = 1; i < 17; i++)

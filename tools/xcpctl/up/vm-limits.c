@@ -52,7 +52,7 @@ static void check_number(const struct wish *wish, const struct bound *bound, str
         else if (n > bound->max)
                 problems_add(problems, wish_place(wish, bound->key),
                              bound->max_text ? g_strdup_printf("%s at most", bound->max_text) : g_strdup_printf("%" G_GUINT64_FORMAT " at most", bound->max),
-                             "%s: %" G_GUINT64_FORMAT " is more than there can be", bound->key, n);
+                             "%s: %" G_GUINT64_FORMAT "%s is more than there can be", bound->key, n, bound->max_text ? " bytes" : "");
 }
 
 static void check_size(const struct wish *wish, const struct bound *bound, struct problems *problems) {
@@ -79,6 +79,17 @@ static void check_path(const struct wish *wish, const char *key, struct problems
         if (path && *path != '/')
                 problems_add(problems, wish_place(wish, key), g_strdup("a file of the manager's domain, in full: neither ~ nor $NAME is replaced"),
                              "%s has to begin with /, and is '%.64s'", key, path);
+}
+
+/* Which networks there are, only the manager's domain knows. */
+static void check_network(const struct wish *nic, struct problems *problems) {
+        const char *name = wish_text(nic, "network");
+        size_t n = name ? strspn(name, G_CSET_A_2_Z G_CSET_a_2_z G_CSET_DIGITS "._-") : 0;
+
+        if (name && (n == 0 || n > SPEC_NAME_MAX || name[n] || *name == '-' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0))
+                problems_add(problems, wish_place(nic, "network"), NULL,
+                             "'%.64s' is no name of a network: that is 1 to %u letters, digits, dots, dashes and underscores, and no dash first", name,
+                             SPEC_NAME_MAX);
 }
 
 static void check_unit(const struct wish *vm, const char *key, struct problems *problems) {
@@ -118,8 +129,10 @@ void vm_limits_check(const struct wish *vm, struct problems *problems) {
                 check(vm->disks->pdata[i], disk_bounds, disk_sizes, problems);
                 check_path(vm->disks->pdata[i], "path", problems);
         }
-        for (unsigned i = 0; i < vm->nics->len; i++)
+        for (unsigned i = 0; i < vm->nics->len; i++) {
                 check(vm->nics->pdata[i], nic_bounds, nic_sizes, problems);
+                check_network(vm->nics->pdata[i], problems);
+        }
         check_devices(vm->disks, vm->seed ? 1 : 0, SPEC_DISKS_MAX, vm->seed ? "disks with cloud_init's" : "disks", problems);
         check_devices(vm->nics, 0, SPEC_NETWORK_INTERFACES_MAX, "network interfaces", problems);
 }
