@@ -54,6 +54,7 @@ struct xen_action {
         bool flag;                      /* paused; force */
         bool may_suspend;               /* a guest that was asked to and is not to any more */
         bool is_disk;
+        bool is_emulated;               /* by the guest's device model, too */
         bool *ret_forced;
         uint64_t number;
         int fd;

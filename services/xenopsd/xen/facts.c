@@ -14,6 +14,8 @@
 #include "cleanup.h"
 
 #define HEADER "xcp-xen-guest 1"
+#define PLUGGED 1u                      /* what a device is, in a number */
+#define LEFT 2u
 
 static const char *const phases[_FACTS_PHASE_N] = {
         [FACTS_NONE] = "none", [FACTS_BEGUN] = "begun", [FACTS_PREPARED] = "prepared", [FACTS_STARTED] = "started",
@@ -48,7 +50,7 @@ int xen_facts_print(const struct xen_facts *facts, const char *boot_id, char *te
                 const struct xen_facts_device *device = facts->devices + i;
 
                 r = append(text, size, &n, "%s %s %" PRIu32 " %d\n", device->is_disk ? "disk" : "network", device->name, device->index,
-                           device->is_plugged);
+                           (device->is_plugged ? PLUGGED : 0) | (device->is_left ? LEFT : 0));
         }
         return r;
 }
@@ -65,14 +67,15 @@ static int parse_phase(const char *word, enum xen_facts_phase *ret_phase) {
 static int parse_device(struct xen_facts *facts, const char *line) {
         struct xen_facts_device *device = facts->devices + facts->n_devices;
         char kind[8], name[FACTS_NAME_SIZE];
-        unsigned plugged;
+        unsigned is;
 
         if (facts->n_devices >= HYPERVISOR_DEVICES_MAX ||
-            sscanf(line, "%7s %32s %" SCNu32 " %u", kind, name, &device->index, &plugged) != 4 ||
-            (strcmp(kind, "disk") != 0 && strcmp(kind, "network") != 0) || plugged > 1)
+            sscanf(line, "%7s %32s %" SCNu32 " %u", kind, name, &device->index, &is) != 4 ||
+            (strcmp(kind, "disk") != 0 && strcmp(kind, "network") != 0) || is > (PLUGGED | LEFT))
                 return -EBADMSG;
         device->is_disk = kind[0] == 'd';
-        device->is_plugged = plugged;
+        device->is_plugged = is & PLUGGED;
+        device->is_left = is & LEFT;
         memcpy(device->name, name, sizeof name);
         facts->n_devices++;
         return 0;

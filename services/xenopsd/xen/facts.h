@@ -31,6 +31,7 @@ struct xen_facts_device {
         char name[FACTS_NAME_SIZE];
         bool is_disk;
         bool is_plugged;
+        bool is_left;                   /* it was unplugged, but the guest's device model has it until the guest boots anew (left.h) */
         uint32_t index;                 /* among the guest's disks or network interfaces, as devices.h has it */
 };
 

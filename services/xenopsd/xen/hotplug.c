@@ -15,6 +15,7 @@
 #include "config.h"
 
 #define BACKEND_INITIALISING "1"        /* xen/io/xenbus.h */
+#define FRONTEND_CONNECTED 4
 
 /* What kind of guest it is, the domain tells; and so what its disks are called. */
 static int settle(struct xen_action *action, libxl_ctx *ctx) {
@@ -35,7 +36,8 @@ static int settle(struct xen_action *action, libxl_ctx *ctx) {
 
 /* Facts */
 
-static int note(struct xen_guest *guest, bool is_disk, const char *name, bool is_plugged, uint64_t *ret_index, struct idl_error *error) {
+static int note(struct xen_guest *guest, bool is_disk, const char *name, bool is_plugged, bool is_left, uint64_t *ret_index,
+                struct idl_error *error) {
         struct xen_facts facts = guest->facts;
         struct xen_facts_device *device = xen_facts_find(&facts, is_disk, name);
         int r = device ? 0 : xen_facts_add(&facts, is_disk, name, &device);
@@ -43,6 +45,7 @@ static int note(struct xen_guest *guest, bool is_disk, const char *name, bool is
         if (r < 0)
                 return idl_error_set_limit_exceeded(error, "devices of a guest", HYPERVISOR_DEVICES_MAX + 1, HYPERVISOR_DEVICES_MAX);
         device->is_plugged = is_plugged;
+        device->is_left = device->is_left || is_left;
         if (ret_index)
                 *ret_index = device->index;
         return xen_guest_save(guest, &facts, error);
@@ -59,7 +62,7 @@ static void add(struct xen_action *action, const struct worker_tools *tools) {
 
 static void on_added(struct xen_action *action) {
         if (action->rc != 0)
-                (void) note(action->guest, action->is_disk, action->name, false, NULL, NULL);
+                (void) note(action->guest, action->is_disk, action->name, false, false, NULL, NULL);
         else
                 (void) xen_guest_watch_neighbours(action->guest);       /* without memory, fewer addresses are known */
         xen_action_end_with_work(action);
@@ -70,7 +73,7 @@ static int plug(struct xen_action *action, bool is_disk, const char *name, struc
 
         action->is_disk = is_disk;
         snprintf(action->name, sizeof action->name, "%s", name);
-        r = note(action->guest, is_disk, name, true, &action->number, error);
+        r = note(action->guest, is_disk, name, true, false, &action->number, error);
         if (r < 0) {
                 xen_action_free(action);
                 return r;
@@ -134,6 +137,22 @@ int xen_hotplug_plug_network(void *guest, struct hypervisor_call *call, const st
 
 /* Unplugging. The guest lets go of it, or it is forced; libxl gives a guest ten seconds. */
 
+/*
+ * One of the first disks of an HVM guest that does not use Xen's driver for it: the device model has it open, emulates it, and cannot be
+ * told to let go of it. A guest that has the driver has told it so itself.
+ */
+static bool is_held(const struct xen_action *action, libxl_ctx *ctx, libxl_device_disk *disk) {
+        libxl_diskinfo info;
+        bool is_used_by_driver;
+
+        if (action->info.domain_type != LIBXL_DOMAIN_TYPE_HVM || action->number >= CONFIG_DISKS_HVM_MAX)
+                return false;
+        libxl_diskinfo_init(&info);
+        is_used_by_driver = libxl_device_disk_getinfo(ctx, action->id.domid, disk, &info) == 0 && info.state == FRONTEND_CONNECTED;
+        libxl_diskinfo_dispose(&info);
+        return !is_used_by_driver;
+}
+
 static int remove_disk(struct xen_action *action, libxl_ctx *ctx) {
         libxl_device_disk disk;
         char vdev[CONFIG_VDEV_SIZE];
@@ -143,8 +162,12 @@ static int remove_disk(struct xen_action *action, libxl_ctx *ctx) {
         rc = libxl_vdev_to_device_disk(ctx, action->id.domid, vdev, &disk);
         if (rc != 0)
                 return rc;
-        rc = action->flag ? libxl_device_disk_destroy(ctx, action->id.domid, &disk, NULL)
-                          : libxl_device_disk_remove(ctx, action->id.domid, &disk, NULL);
+        action->is_emulated = is_held(action, ctx, &disk);
+        if (action->is_emulated)
+                rc = ERROR_FAIL;
+        else
+                rc = action->flag ? libxl_device_disk_destroy(ctx, action->id.domid, &disk, NULL)
+                                  : libxl_device_disk_remove(ctx, action->id.domid, &disk, NULL);
         libxl_device_disk_dispose(&disk);
         return rc;
 }
@@ -156,6 +179,7 @@ static int remove_network(struct xen_action *action, libxl_ctx *ctx) {
         rc = libxl_devid_to_device_nic(ctx, action->id.domid, (int) action->number, &nic);
         if (rc != 0)
                 return rc;
+        action->is_emulated = nic.nictype == LIBXL_NIC_TYPE_VIF_IOEMU;
         rc = action->flag ? libxl_device_nic_destroy(ctx, action->id.domid, &nic, NULL)
                           : libxl_device_nic_remove(ctx, action->id.domid, &nic, NULL);
         libxl_device_nic_dispose(&nic);
@@ -172,11 +196,15 @@ static void on_removed(struct xen_action *action) {
         struct idl_error error = IDL_ERROR_NULL;
         int r;
 
-        if (action->rc != 0) {
+        if (action->rc != 0 && !(action->is_disk && action->is_emulated)) {
                 xen_action_fail(action, NULL);
                 return;
         }
-        r = note(action->guest, action->is_disk, action->name, false, NULL, &error);
+        if (action->rc != 0)
+                r = idl_error_set_not_supported(&error, "Unplugging a disk that a guest without Xen's drivers has by its device model (Stop() the "
+                                                        "guest, instead),");
+        else
+                r = note(action->guest, action->is_disk, action->name, false, action->is_emulated, NULL, &error);
         xen_action_end(action, r, &error);
         idl_error_done(&error);
 }

@@ -62,6 +62,8 @@ int xen_rebuild_end(struct xen_action *action, struct idl_error *error) {
         }
         facts.domid = action->id.domid;
         facts.started_usec = clock_now_usec(CLOCK_REALTIME);
+        for (size_t i = 0; i < facts.n_devices; i++)
+                facts.devices[i].is_left = false;       /* it has another device model */
         xen_guest_take_domain(guest, facts.domid);
         return xen_guest_save(guest, &facts, error);
 }

@@ -17,6 +17,7 @@
 #include "config.h"
 #include "lateness.h"
 #include "launch.h"
+#include "left.h"
 #include "sharing.h"
 #include "stream-bytes.h"
 
@@ -312,9 +313,10 @@ static void restore(struct xen_action *action, const struct worker_tools *tools)
         params.stream_version = STREAM_VERSION;
         action->config->c_info.domid = 0;
         action->rc = libxl_domain_create_restore(tools->ctx, action->config, &domid, action->fd, -1, &params, NULL, NULL);
-        if (action->rc == 0)
+        if (action->rc == 0) {
                 action->id.domid = domid;
-        else
+                action->rc = xen_left_remove(tools->ctx, domid, action->facts);
+        } else
                 (void) xen_domain_remove(tools->ctx, &action->id);  /* as a rule, libxl has */
         libxl_domain_restore_params_dispose(&params);
 }
@@ -349,6 +351,8 @@ static void on_arrived(struct xen_action *action) {
                 return;
         }
         r = xen_config_move(action->config, &facts, action->facts);
+        if (r >= 0)
+                r = xen_left_add(action->config, action->facts);
         if (r >= 0) {
                 memcpy(facts.devices, action->facts->devices, sizeof facts.devices);
                 facts.n_devices = action->facts->n_devices;
