@@ -1,29 +1,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The VM manager's guests on real Xen: what tests of every backend do not ask. For the lab, which has a kernel and an image for guests."""
 
-import base64
-import contextlib
 import os
 import pathlib
 import re
-import secrets
 import struct
 
 import storageclient
 import xencase
 import xenopsdclient
 from harness import run
+from xencase import BOOT_SECONDS, BRIDGE, GUEST, HOST, HVM, MAC
 from xenopsdcase import MIB, VDI
 
 OTHER = "org.xen.xcp.xenopsd2"
 KERNEL = "/lab/vmlinux"
 IMAGE = "/lab/guest.img"
-HVM = "/usr/local/bin/tiny-hvm"
 LINUX = "/usr/local/bin/tiny-linux"
 COMMAND_LINE = "console=hvc0 rdinit=/init panic=-1 mitigations=off cryptomgr.notests apparmor=0 audit=0 init_on_alloc=0 " \
                "initcall_blacklist=tracer_init_tracefs"  # as tests/lab/recipe.py has it: seconds of a boot
-BRIDGE, HOST, GUEST, MAC = "xcpbr0", "10.121.0.1", "10.121.0.2", "00:16:3e:00:00:02"
-BOOT_SECONDS = 60  # times what makes up for an emulated processor
 
 
 def bootable_disc(sector):
@@ -35,50 +30,7 @@ def bootable_disc(sector):
     return b"".join(sectors.get(i, b"").ljust(2048, b"\0") for i in range(64))
 
 
-class Guest(xencase.XenBackend):
-    """Guests of Linux that do what their consoles are told (tests/lab/agent), and what is left of their devices."""
-
-    def begun(self, console):
-        console.hear(b"\x1eready", BOOT_SECONDS)
-
-    def tell_agent(self, console, script):
-        """Under a name of its own, as the agent clears a job away after it has said that it has ended."""
-        name = secrets.token_hex(4).encode()
-        console.say(b"start " + name + b" " + base64.b64encode(script.encode()) + b"\n")
-        return name
-
-    def ask_agent(self, console, script):
-        """What a script prints in the guest."""
-        name = self.tell_agent(console, script)
-        console.hear(b"\x1ebegin " + name + b"\n")
-        said = console.hear(b"\n\x1eend " + name + b" ")
-        self.assertEqual(console.hear(b"\n"), b"0", said)
-        return said.decode()
-
-    def network(self):
-        """A bridge."""
-        run("ip", "link", "add", BRIDGE, "type", "bridge")
-        self.addCleanup(run, "ip", "link", "del", BRIDGE)
-        run("ip", "link", "set", BRIDGE, "up")
-        run("ip", "addr", "add", f"{HOST}/24", "dev", BRIDGE)
-
-    def file(self, name, content):
-        """A disk that begins with these bytes."""
-        path = self.root / name
-        path.write_bytes(content + bytes(MIB - len(content)))
-        return str(path)
-
-    def leftovers(self):
-        """Besides domains and files: loop devices, ports of the bridge, and the nodes of back-ends in xenstore."""
-        backends = run("xenstore-ls", "-f", "/local/domain/0/backend", check=None).stdout.splitlines()
-        return super().leftovers() + run("losetup", "-a").stdout.splitlines() + os.listdir(f"/sys/class/net/{BRIDGE}/brif") + \
-            [line for line in backends if re.search(r"backend/(vbd|vif|qdisk)/\d+/", line) and not self.is_others(line)]
-
-    def is_others(self, node):
-        return int(node.split("/")[6]) in self.others
-
-
-class Linux(Guest):
+class Linux(xencase.Guest):
     """A PV guest of Linux, with disks and network interfaces."""
 
     def start_storage(self):
@@ -227,42 +179,7 @@ class Tiny(xencase.XenBackend):
         self.assertEqual(vm.call("QueryState")[0], "Running")
 
 
-class EmulatedGuest(Guest):
-    """HVM guests, whose devices Xen's QEMU emulates. What they say is on their serial line."""
-
-    def setUp(self):
-        super().setUp()
-        self.network()
-
-    def begun(self, console):
-        console.hear(self.banner, BOOT_SECONDS)
-
-    def leftovers(self):
-        """And the processes of QEMU."""
-        return super().leftovers() + [name for name in self.processes() if "qemu" in name]
-
-    @staticmethod
-    def processes():
-        for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
-            with contextlib.suppress(OSError):  # it has just ended
-                yield path.read_text().strip()
-
-    def wait_ports(self, names):
-        """The bridge's."""
-        def ports():
-            return sorted(os.listdir(f"/sys/class/net/{BRIDGE}/brif"))
-
-        self.caller.wait_until(lambda: ports() == names, lambda: f"the bridge's ports to be {names}, not {ports()}")
-
-    def said(self, vm, what, times=1):
-        """Also while nobody listened."""
-        return bytes(vm.call("GetConsoleLog", "(su)", "serial0", 65536)[0]).count(what) >= times
-
-    def all_gone(self):
-        self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left: {self.leftovers()}")
-
-
-class Hvm(EmulatedGuest):
+class Hvm(xencase.EmulatedGuest):
     """A guest that a BIOS boots from a disk: the boot sector of guests/tiny.S."""
 
     def test_a_life(self):
@@ -288,7 +205,7 @@ class Hvm(EmulatedGuest):
         self.assertNotIn("Cannot open the console", self.manager.stderr)
 
 
-class Emulation(EmulatedGuest):
+class Emulation(xencase.EmulatedGuest):
     """What of HVM guests takes longer."""
 
     def start_storage(self):
@@ -303,10 +220,10 @@ class Emulation(EmulatedGuest):
             file.write(content)
 
     def test_a_kernel(self):
-        """Which gets a command line and an initramfs, and has a network interface. With a screen: without one the BIOS, which this guest uses, has the serial line."""
+        """Which gets a command line and an initramfs, and has a network interface. The serial line is the guest's, also while it uses the BIOS."""
         initramfs = self.root / "initramfs"
         initramfs.write_bytes(b"first line of it\nsecond")  # short, as the guest's processor reads each byte of it from QEMU
-        vm = self.create(options={"display": "vnc"}, backend="xen", kind="Hvm", firmware="Kernel", kernel=LINUX, initramfs=str(initramfs),
+        vm = self.create(backend="xen", kind="Hvm", firmware="Kernel", kernel=LINUX, initramfs=str(initramfs),
                          command_line="quiet one=two", memory=xencase.MEMORY, network_interfaces=[{"name": "net", "network": BRIDGE, "mac": MAC}])
         self.done(vm.start())
         console = self.console(vm)

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A test case with a VM manager whose guests are domains of real Xen, and the tiny guest of guests/tiny-xen.c: for the lab (docs/lab.md)."""
 
+import base64
+import contextlib
 import ctypes
 import functools
 import os
 import pathlib
+import re
+import secrets
 import tempfile
 import time
 
@@ -14,7 +18,10 @@ from xenopsdcase import MIB, XenopsdTest
 
 PRIVCMD = "/dev/xen/privcmd"
 TINY = "/usr/local/bin/tiny-xen"
+HVM = "/usr/local/bin/tiny-hvm"
 MEMORY = 32 * MIB  # with 16, libxl finds no room for the pages that it shares with a PVH guest
+BRIDGE, HOST, GUEST, MAC = "xcpbr0", "10.121.0.1", "10.121.0.2", "00:16:3e:00:00:02"
+BOOT_SECONDS = 60  # times what makes up for an emulated processor
 
 
 def is_there():
@@ -141,3 +148,81 @@ class XenBackend(XenopsdTest):
                 break
             time.sleep(0.01)
         return left + [str(path) for path in self.root.glob("*/xen/*")]
+
+
+class Guest(XenBackend):
+    """Guests of Linux that do what their consoles are told (tests/lab/agent), and what is left of their devices."""
+
+    def begun(self, console):
+        console.hear(b"\x1eready", BOOT_SECONDS)
+
+    def tell_agent(self, console, script):
+        """Under a name of its own, as the agent clears a job away after it has said that it has ended."""
+        name = secrets.token_hex(4).encode()
+        console.say(b"start " + name + b" " + base64.b64encode(script.encode()) + b"\n")
+        return name
+
+    def ask_agent(self, console, script):
+        """What a script prints in the guest."""
+        name = self.tell_agent(console, script)
+        console.hear(b"\x1ebegin " + name + b"\n")
+        said = console.hear(b"\n\x1eend " + name + b" ")
+        self.assertEqual(console.hear(b"\n"), b"0", said)
+        return said.decode()
+
+    def network(self):
+        """A bridge."""
+        run("ip", "link", "add", BRIDGE, "type", "bridge")
+        self.addCleanup(run, "ip", "link", "del", BRIDGE)
+        run("ip", "link", "set", BRIDGE, "up")
+        run("ip", "addr", "add", f"{HOST}/24", "dev", BRIDGE)
+
+    def file(self, name, content):
+        """A disk that begins with these bytes."""
+        path = self.root / name
+        path.write_bytes(content + bytes(MIB - len(content)))
+        return str(path)
+
+    def leftovers(self):
+        """Besides domains and files: loop devices, ports of the bridge, and the nodes of back-ends in xenstore."""
+        backends = run("xenstore-ls", "-f", "/local/domain/0/backend", check=None).stdout.splitlines()
+        return super().leftovers() + run("losetup", "-a").stdout.splitlines() + os.listdir(f"/sys/class/net/{BRIDGE}/brif") + \
+            [line for line in backends if re.search(r"backend/(vbd|vif|qdisk)/\d+/", line) and not self.is_others(line)]
+
+    def is_others(self, node):
+        return int(node.split("/")[6]) in self.others
+
+
+class EmulatedGuest(Guest):
+    """HVM guests, whose devices Xen's QEMU emulates. What they say is on their serial line."""
+
+    def setUp(self):
+        super().setUp()
+        self.network()
+
+    def begun(self, console):
+        console.hear(self.banner, BOOT_SECONDS)
+
+    def leftovers(self):
+        """And the processes of QEMU."""
+        return super().leftovers() + [name for name in self.processes() if "qemu" in name]
+
+    @staticmethod
+    def processes():
+        for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
+            with contextlib.suppress(OSError):  # it has just ended
+                yield path.read_text().strip()
+
+    def wait_ports(self, names):
+        """The bridge's."""
+        def ports():
+            return sorted(os.listdir(f"/sys/class/net/{BRIDGE}/brif"))
+
+        self.caller.wait_until(lambda: ports() == names, lambda: f"the bridge's ports to be {names}, not {ports()}")
+
+    def said(self, vm, what, times=1):
+        """Also while nobody listened."""
+        return bytes(vm.call("GetConsoleLog", "(su)", "serial0", 65536)[0]).count(what) >= times
+
+    def all_gone(self):
+        self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left: {self.leftovers()}")

@@ -300,7 +300,7 @@ static int set_hvm(libxl_domain_build_info *info, const struct xcp_vm_spec *spec
 
         order_boot(spec, boot);
         info->u.hvm.bios = spec->firmware == XCP_FIRMWARE_UEFI ? LIBXL_BIOS_TYPE_OVMF : LIBXL_BIOS_TYPE_SEABIOS;
-        libxl_defbool_set(&info->u.hvm.nographic, true);
+        libxl_defbool_set(&info->u.hvm.nographic, false);  /* by which SeaBIOS would take the serial line for a keyboard */
         libxl_defbool_set(&info->u.hvm.vnc.enable, false);
         info->u.hvm.vga.kind = LIBXL_VGA_INTERFACE_TYPE_NONE;
         r = copy(&info->u.hvm.serial, "pty");

@@ -73,7 +73,6 @@ int xen_screen_add(const struct xen_guest *guest, libxl_domain_build_info *info,
         if (r < 0)
                 return r == -ENOMEM ? r : idl_error_set_backend_failed(error, "xen", "give its guest a screen",
                                                                        "the path of the state directory is too long for a socket, or has a comma");
-        libxl_defbool_set(&info->u.hvm.nographic, false);
         libxl_defbool_set(&info->u.hvm.vnc.enable, true);
         libxl_defbool_set(&info->u.hvm.vnc.findunused, false);
         info->u.hvm.vga.kind = LIBXL_VGA_INTERFACE_TYPE_STD;
