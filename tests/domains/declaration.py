@@ -45,6 +45,7 @@ class Test:
     deadline: float
     programs: tuple[str, ...]
     files: dict[str, str]
+    kernel: str | None
     domains: tuple[Domain, ...]
     fails: str | None
     long: bool
@@ -101,7 +102,7 @@ def _name_of(path: pathlib.Path) -> str:
 
 
 def _tests_of(name: str, table: dict[str, Any]) -> list[Test]:
-    keys = {"title", "where", "deadline", "programs", "files", "domain", "variants", "fails", "long"}
+    keys = {"title", "where", "deadline", "programs", "files", "kernel", "domain", "variants", "fails", "long"}
     _known(table, keys, "the top level")
     variants = table.get("variants")
     if variants is None:
@@ -123,6 +124,7 @@ def _test_of(name: str, table: dict[str, Any], types: dict[str, str]) -> Test:
         deadline=float(table.get("deadline", 60)),
         programs=tuple(table.get("programs", [])),
         files=dict(table.get("files", {})),
+        kernel=table.get("kernel"),
         domains=tuple(_domain_of(domain, types) for domain in table["domain"]),
         fails=table.get("fails"),
         long=table.get("long", False),

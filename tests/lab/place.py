@@ -6,6 +6,7 @@ import re
 import shlex
 import time
 
+from bzimage import bzimage_build
 from declaration import Domain, Test
 from images import Images, dom0_image_write, guest_image_write
 from line import Job, Line, LineError
@@ -133,8 +134,9 @@ def _programs_of(tests: list[Test]) -> list[str]:
 
 
 def _files_of(tests: list[Test]) -> dict[str, pathlib.Path]:
-    """The files of the tree that tests want in their domains, by where they want them."""
-    return {place: ROOT / path for test in tests for place, path in test.files.items()}
+    """The files that tests want in their domains, of the tree and Debian's kernel, by where they want them."""
+    kernels = {test.kernel: bzimage_build() for test in tests if test.kernel}
+    return {place: ROOT / path for test in tests for place, path in test.files.items()} | kernels
 
 
 def _script(domain: Domain, test: Test, domids: dict[str, int]) -> str:
