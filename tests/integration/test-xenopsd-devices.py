@@ -277,6 +277,19 @@ class Saving(XenopsdTest):
         self.assertEqual(vm.get("State"), "Halted")
         self.done(vm.start())
 
+    def test_a_guest_that_ends_before_it_is_looked_at(self):
+        """It is restored all the same, and then comes to its end."""
+        self.storage("saved")
+        vm = self.create(options={"crash-after-ms": "1", "query": "100"})
+        self.done(vm.start(paused=True))
+        self.done(vm.begin("Save", "(o)", VDI + "saved"))
+        self.caller.forget()
+        self.done(vm.begin("Restore", "(b)", False))
+        vm.wait_change("Panicked", "Halted", "GuestPanic")
+        self.assertEqual(vm.changes()[:2], [("Saved", "Running", "Requested"), ("Running", "Panicked", "GuestPanic")])
+        self.caller.wait_until(lambda: not list(self.root.glob("*/noop/*")), "the guest to be cleared away")
+        self.done(vm.start(paused=True))
+
 
 class Migration(XenopsdTest):
     OTHER = "org.xen.xcp.xenopsd2"

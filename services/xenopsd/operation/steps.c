@@ -329,6 +329,17 @@ int step_clean(struct job *job, struct idl_error *error) {
         return job->vm->is_unclean ? step_destroy(job, error) : 1;
 }
 
+/* One that was Saved, or is new here, is alive by this look only: if its guest has come to its end before, that was not told. */
+static void take_look(struct vm *vm, const struct hypervisor_status *status) {
+        bool is_untold = status->state == HYPERVISOR_ENDED && !lifecycle_is_alive(vm->state) && !job_will_follow(vm);
+
+        if (is_untold)
+                vm_set_state(vm, XCP_VM_STATE_RUNNING, XCP_VM_STATE_REASON_REQUESTED, "");
+        vm_take_status(vm, status, XCP_VM_STATE_REASON_REQUESTED);
+        if (is_untold)
+                vm_on_event(vm, status->event, status->detail);
+}
+
 static void on_look(struct hypervisor_call *call, int r, struct idl_error *error) {
         struct job *job = call->userdata;
         struct vm *vm = job->vm;
@@ -341,7 +352,7 @@ static void on_look(struct hypervisor_call *call, int r, struct idl_error *error
                         return;
         }
         if (r >= 0)
-                vm_take_status(vm, &call->status, XCP_VM_STATE_REASON_REQUESTED);
+                take_look(vm, &call->status);
         else {
                 log_event(LOG_WARNING, LOG_FIELDS({ "XCP_VM", vm->uuid }), "Cannot learn what VM %s is after %s: %s", vm->spec.name,
                           job->operation->name, error->message ?: strerrordesc_np(-r) ?: "unknown error");
