@@ -337,6 +337,18 @@ class Fakes(FakeQemuTest):
                 self.manager.wait_output(f"VM {action} is Panicked", stream="stderr")
                 self.assertEqual(self.manager.stderr.count(f"VM {action} is Panicked"), 1)
 
+    def test_what_it_says_is_another_each_time(self):
+        """Whoever waits for the last of it waits for ever."""
+        self.begin({"answers": self.prepared})
+        vm = self.create(on_crash="Preserve", disks=[])
+        self.done(vm.begin("Prepare"))
+        events = '{"event": "GUEST_PANICKED", "data": {}}\n{"event": "BLOCK_IO_ERROR", "data": {"action": "stop"}}\n'
+        self.script({"answers": {"query-status": STATUS % "running", "query-chardev": events + '{"return": [], "id": %ID%}'}})
+        self.done(vm.start())
+        self.assertEqual(vm.get("State"), "IOError")
+        self.done(vm.begin("Kill"))
+        self.assertEqual(self.leftovers(), [])
+
     def test_what_it_says_fills_no_disk(self):
         self.begin()
         self.script({"answers": self.prepared, "noise": {"cont": 20000}})

@@ -91,6 +91,7 @@ struct job {
         bool made_way;                  /* of Kill: another job was interrupted for it */
         unsigned n_changes;             /* of the state that a follow-up is for */
         unsigned n_news;                /* the VM's when the backend was asked what the guest is */
+        unsigned n_looks;               /* answers to that which were old when they came */
         void (*cancel)(struct job *job);        /* of the step that is under way; NULL: there is none, or it cannot be */
         struct hypervisor_call call;
         sd_event_source *timer;

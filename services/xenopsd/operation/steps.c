@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define LOOKS_MAX 16u                   /* after one operation: a backend that has more news each time is not waited for */
+
 static const struct hypervisor *hypervisor_of(const struct job *job) {
         return job->vm->backend->hypervisor;
 }
@@ -347,7 +349,7 @@ static void on_look(struct hypervisor_call *call, int r, struct idl_error *error
         bool is_old = vm->n_news != job->n_news;
 
         if (r >= 0 && is_old) {         /* that is what the guest was, and not what it has become since */
-                r = step_look(job, error);
+                r = job->n_looks++ < LOOKS_MAX ? step_look(job, error) : -EAGAIN;
                 if (r == 0)
                         return;
         }
