@@ -9,8 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <xencall.h>
 #include <xentoollog.h>
 
+#include "clean-fork.h"
 #include "utf8.h"
 
 struct xen_logger {
@@ -49,13 +51,32 @@ static void on_progress(xentoollog_logger *base, const char *context, const char
                         unsigned long total) {
 }
 
+static void on_nothing(xentoollog_logger *base, xentoollog_level level, int errno_value, const char *context, const char *format,
+                       va_list arguments) {
+}
+
 static void on_destroy(xentoollog_logger *base) {
         free(base);
 }
 
+/*
+ * What libxl's children take before they execute a program or end: the locks that libxencall has for buffers and libxentoolcore for handles of
+ * the whole process (Xen 4.17, tools/libs/call/buffer.c and tools/libs/toolcore/handlereg.c). A domain is destroyed by such a child.
+ */
+static void take_locks(void *userdata) {
+        xentoollog_logger none = { .vmessage = on_nothing, .progress = on_progress };
+        xencall_handle *handle = xencall_open(&none, 0);
+        void *buffer = handle ? xencall_alloc_buffer(handle, 1) : NULL;
+
+        if (buffer)
+                xencall_free_buffer(handle, buffer);
+        if (handle)
+                xencall_close(handle);
+}
+
 /* Threads here leave signals to the event loop. Programs want theirs, and libxl tells its device model by one to end. */
-static pid_t on_fork(void *user) {
-        pid_t pid = fork();
+pid_t xen_context_fork(void) {
+        pid_t pid = clean_fork(take_locks, NULL, CLEAN_FORK_MS);
         sigset_t none;
 
         if (pid == 0) {
@@ -63,6 +84,10 @@ static pid_t on_fork(void *user) {
                 sigprocmask(SIG_SETMASK, &none, NULL);
         }
         return pid;
+}
+
+static pid_t on_fork(void *user) {
+        return xen_context_fork();
 }
 
 int xen_context_new(libxl_ctx **ret_ctx, struct xen_logger **ret_logger, bool has_children) {
