@@ -73,6 +73,18 @@ class Mistakes(UpTest):
         for words in ("create", "two", "--disk", "/disk.img"), ("disk", "add", "one", "path=/disk.img"), ("disk", "add", "one", "/disk"):
             self.assertIn("write --disk path=FILE", self.xcpctl("vm", *words, check=2).stderr)
 
+    def test_keys_and_options_that_are_nearly_right(self):
+        self.xcpctl("vm", "create", "one", "--backend", "noop")
+        self.xcpctl("vdi", "create", "local", "a,b=c", "1MiB")
+        for words, status, said in (
+            (("create", "two", "--nic", "user,mca=1"), 2, "'mca' is no key of NetworkInterfaceSpec; did you mean mac?"),
+            (("create", "two", "--disk", "path=/disk.img,mode=rw"), 2, "mode: there is no 'rw'; there are: ReadWrite, ReadOnly"),
+            (("disk", "add", "one", "root,name=data"), 1, "as in --name data: there is no VDI 'root,name=data'"),
+            (("set", "one", "Labels", "owner"), 2, "Labels: 'owner' has to be written as in {'owner': 'ann',"),
+        ):
+            self.assertIn(said, self.xcpctl("vm", *words, check=status).stderr)
+        self.xcpctl("vm", "disk", "add", "one", "a,b=c")
+
 
 class Up(UpTest):
     def test_makes_and_starts_what_is_there_and_does_nothing_twice(self):

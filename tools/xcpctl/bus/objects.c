@@ -294,6 +294,8 @@ char *objects_find(struct context *context, enum parameter_kind kind, const char
                 text += strlen(DIGEST_PREFIX);
         candidates = objects_list(context, kind, container, error);
         chosen = candidates ? choice_make(candidates, found->name, text, error) : NULL;
+        if (candidates && !chosen && kind == PARAMETER_VDI && strchr(text, ',') && strchr(text, '='))
+                g_prefix_error(error, "what --disk takes behind a comma are options here, as in --name data: ");
         return chosen ? g_strdup(chosen->path) : NULL;
 }
 

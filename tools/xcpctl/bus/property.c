@@ -46,6 +46,10 @@ static GVariant *parse(const struct contract_value *property, const char *text, 
                 context_fail(error, CONTEXT_ERROR_USAGE, "%s: there is no '%.64s'; %s", property->name, text, hint);
                 return NULL;
         }
+        if (strcmp(property->type, "a{ss}") == 0 && *text != '{' && *text != '@') {
+                context_fail(error, CONTEXT_ERROR_USAGE, "%s: '%.64s' has to be written as in {'owner': 'ann', 'since': '2026'}", property->name, text);
+                return NULL;
+        }
         value = strcmp(property->type, "u") == 0 ? parse_number(property->name, text, &problem)
                                                  : value_parse(text, G_VARIANT_TYPE(signature_of(property)), NULL, &problem);
         if (!value)

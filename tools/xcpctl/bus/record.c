@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "contract.h"
+#include "node-value.h"
 #include "objects.h"
+#include "problems.h"
 #include "quantity.h"
 #include "value.h"
 
@@ -28,6 +30,13 @@ static bool is_enum_without(const struct contract_value *key, const char *text) 
         return named && named->kind == CONTRACT_ENUM && !contract_member(named->members, text);
 }
 
+/* What was meant perhaps, of the words or keys of a type, or what there is. To be freed. */
+static char *hint_of(const struct contract_type *type, const char *text) {
+        g_autofree const char **names = node_names(type->members, NULL);
+
+        return problems_suggest(text, names);
+}
+
 /* One value that is no list. */
 static GVariant *parse_single(struct context *context, const struct contract_value *key, const char *text, GError **error) {
         g_autoptr(GError) problem = NULL;
@@ -39,7 +48,9 @@ static GVariant *parse_single(struct context *context, const struct contract_val
                 return path ? g_variant_ref_sink(g_variant_new_object_path(path)) : NULL;
         }
         if (is_enum_without(key, text)) {
-                context_fail(error, CONTEXT_ERROR_USAGE, "%s: there is no '%.64s'", key->name, text);
+                g_autofree char *hint = hint_of(contract_named(key->type), text);
+
+                context_fail(error, CONTEXT_ERROR_USAGE, "%s: there is no '%.64s'; %s", key->name, text, hint);
                 return NULL;
         }
         value = value_parse(text, type_of(key), NULL, &problem);
@@ -94,9 +105,11 @@ static const struct contract_value *key_of_part(const struct contract_type *type
 
         if (!equals && !(first && alone))
                 context_fail(error, CONTEXT_ERROR_USAGE, "'%.64s' is not KEY=VALUE", part);
-        else if (!key)
-                context_fail(error, CONTEXT_ERROR_USAGE, "'%.64s' is no key of %s", name, type->name);
-        else
+        else if (!key) {
+                g_autofree char *hint = hint_of(type, name);
+
+                context_fail(error, CONTEXT_ERROR_USAGE, "'%.64s' is no key of %s; %s", name, type->name, hint);
+        } else
                 *ret_value = equals ? equals + 1 : part;
         return equals || (first && alone) ? key : NULL;
 }

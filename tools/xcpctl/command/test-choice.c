@@ -109,9 +109,9 @@ static void check_no_record(const char *record, const char *text, const char *be
 }
 
 static void test_records_that_are_none(void) {
-        check_no_record("DiskSpec", STORED ",size=1", "'size' is no key of DiskSpec");
+        check_no_record("DiskSpec", STORED ",size=1", "'size' is no key of DiskSpec; there are: name, vdi,");
         check_no_record("DiskSpec", STORED ",ReadOnly", "'ReadOnly' is not KEY=VALUE");
-        check_no_record("DiskSpec", STORED ",mode=Maybe", "mode: there is no 'Maybe'");
+        check_no_record("DiskSpec", STORED ",mode=Maybe", "mode: there is no 'Maybe'; there are: ReadWrite, ReadOnly");
         check_no_record("DiskSpec", STORED ",boot_index=first", "boot_index");
         check_no_record("NetworkInterfaceSpec", "n,mtu=-1", "mtu");
 }
