@@ -116,7 +116,7 @@ class Machines(QemuTest):
         vm = self.create("bridge", network_interfaces=[{"network": "nobridge"}])
         self.failed(vm.start(), "DoesNotExist", "nobridge")
         vm = self.create("kernel", firmware="Kernel", kernel=str(self.root / "no-kernel"), disks=[])
-        self.failed(vm.start(), "BackendFailed", "no-kernel")
+        self.failed(vm.start(), "DoesNotExist", "no-kernel")
         os.mkfifo(self.root / "fifo")
         vm2 = self.create("fifo", firmware="Kernel", kernel=str(self.root / "fifo"), disks=[])
         self.failed(vm2.start(), "InvalidArgument", "has to be a file")

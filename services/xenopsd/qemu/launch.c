@@ -100,11 +100,15 @@ static int make_command_lines(struct launch *launch, const struct hypervisor_con
         return r;
 }
 
-/* QEMU reads a kernel to its end before it answers anybody, which of what is no file may not come. What is not there it tells by itself. */
+/* QEMU reads a kernel to its end before it answers anybody, which of what is no file may not come. */
 static int check_file(const char *name, const char *path, struct idl_error *error) {
         struct stat st;
 
-        if (!path || stat(path, &st) < 0 || S_ISREG(st.st_mode))
+        if (!path)
+                return 0;
+        if (stat(path, &st) < 0)        /* of what is wrong otherwise QEMU tells */
+                return errno == ENOENT || errno == ENOTDIR ? idl_error_set_does_not_exist(error, "file", path) : 0;
+        if (S_ISREG(st.st_mode))
                 return 0;
         return idl_error_set_invalid_argument(error, name, path, "has to be a file");
 }
