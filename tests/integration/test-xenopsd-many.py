@@ -97,6 +97,7 @@ class QemuAtOnce(Many, QemuTest):
         super().setUp()
         self.disks = [f"busy{i}" if i % 10 == BUSY else f"disk{i}" for i in range(N)]
         self.store = self.storage(*self.disks)
+        (self.root / "no-kernel").touch()  # of which QEMU can load nothing
 
     def make(self, i):
         kernel = {"firmware": "Kernel", "kernel": str(self.root / "no-kernel")} if i % 10 == FAIL else {}
