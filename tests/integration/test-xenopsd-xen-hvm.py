@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """HVM guests on real Xen: a real kernel, a boot over the network, and guests that move. For the lab; each takes minutes."""
 
+import array
+import fcntl
+import os
 import pathlib
 import sys
+import termios
 
 from harness import Process, run
 from xencase import BOOT_SECONDS, BRIDGE, HOST, HVM, MAC, MEMORY, EmulatedGuest
@@ -16,8 +20,11 @@ KERNEL = "/lab/vmlinuz"
 COMMAND_LINE = "console=ttyS0 rdinit=/init panic=-1 mitigations=off cryptomgr.notests apparmor=0 audit=0 init_on_alloc=0 " \
                "initcall_blacklist=tracer_init_tracefs quiet lab.word=shibboleth"
 INIT = """#!/bin/busybox sh
-/bin/busybox mount -t proc proc /proc
-echo "this is Linux: $(/bin/busybox grep -o shibboleth /proc/cmdline)"
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t devtmpfs dev /dev
+insmod /xen-blkfront.ko
+until [ -b /dev/xvda ]; do sleep 1; done
+echo "this is Linux: $(grep -o shibboleth /proc/cmdline), $(head -c 9 /dev/xvda)"
 while read -r line; do echo "<$line>"; done
 """
 DHCPD = f"""interface {BRIDGE}
@@ -35,7 +42,8 @@ class Boots(EmulatedGuest):
     """What an HVM guest boots from."""
 
     def test_linux(self):
-        """Debian's kernel as it is in /boot."""
+        """Debian's kernel as it is in /boot. It uses Xen's driver for its disk, which QEMU then lets go of."""
+        run("cpio", "-i", "-d", "-F", "/lab/guest.img", "*/xen-blkfront.ko", cwd=self.root)
         initramfs = self.root / "initramfs"
         with initramfs.open("wb") as file:
             archive = Archive(file)
@@ -44,14 +52,16 @@ class Boots(EmulatedGuest):
                 archive.folder(name)
             archive.file("bin/busybox", pathlib.Path("/usr/bin/busybox").read_bytes(), 0o755)
             archive.file("init", INIT.encode(), 0o755)
+            archive.file("xen-blkfront.ko", next(self.root.glob("**/xen-blkfront.ko")).read_bytes())
             archive.close()
         vm = self.create(backend="xen", kind="Hvm", firmware="Kernel", kernel=KERNEL, initramfs=str(initramfs), command_line=COMMAND_LINE,
-                         memory=192 * MIB)
+                         memory=192 * MIB, disks=[{"name": "disk", "path": self.file("disk", b"in a file")}])
         self.done(vm.start())
         console = self.console(vm)
-        console.hear(b"this is Linux: shibboleth", 2 * BOOT_SECONDS)
+        console.hear(b"this is Linux: shibboleth, in a file", 2 * BOOT_SECONDS)
         console.say(b"hello\n")
         console.hear(b"<hello>")
+        self.done(vm.device("disk", "disk").begin("Unplug", "(b)", False))
         self.done(vm.begin("Kill"))
         self.all_gone()
 
@@ -127,3 +137,24 @@ class Moves(EmulatedGuest):
             self.it_is(self.console(vm), disk)
         self.done(vm.begin("Kill"))
         self.all_gone()
+
+    def test_a_save_that_is_given_up(self):
+        """The guest stands still while it is saved, and QEMU has stopped; both go on."""
+        self.storage("full")
+        vm, console, disk = self.make()
+        with open(self.root / "disk.pipe", "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as pipe:
+            save = vm.begin("Save", "(o)", VDI + "full")
+            self.caller.wait_until(lambda: self.waiting(pipe) > 16384, "the guest to be written")
+            save.cancel()
+            self.failed(save, "Cancelled", state="Cancelled")
+        self.assertEqual(vm.call("QueryState")[0], "Running")
+        self.it_is(console, disk)
+        self.done(vm.begin("Kill"))
+        self.all_gone()
+
+    @staticmethod
+    def waiting(pipe):
+        """How many bytes there are to be read."""
+        n = array.array("i", [0])
+        fcntl.ioctl(pipe, termios.FIONREAD, n)
+        return n[0]
