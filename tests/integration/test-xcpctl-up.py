@@ -86,6 +86,28 @@ class Mistakes(UpTest):
         self.xcpctl("vm", "disk", "add", "one", "a,b=c")
 
 
+class Managers(XenopsdTest):
+    def test_a_vm_that_moves_to_another_one_is_reached_there(self):
+        name = "org.xen.xcp.second"
+        self.start_service("xenopsd/xcp-xenopsd", name, "second")
+
+        def xcpctl(*words, **options):
+            return run(XCPCTL, "--address", self.address, *words, **options).stdout
+
+        def state(*words):
+            return json.loads(xcpctl(*words, "--json", "vm", "show", "one"))["State"]
+
+        xcpctl("vm", "create", "one", "--backend", "noop")
+        xcpctl("vm", "start", "one")
+        xcpctl("vm", "migrate", "one", name)
+        self.assertEqual((state(), state("--manager", name)), ("Halted", "Running"))
+        xcpctl("--manager", name, "vm", "kill", "one")
+        self.assertEqual(state("--manager", name), "Halted")
+        offered = run(XCPCTL, "--complete", "--address", self.address, "--manager", name, "vm", "start", "o").stdout
+        self.assertEqual(offered.split()[0], "one")
+        self.assertIn("'a b' is no bus name", run(XCPCTL, "--address", self.address, "--manager", "a b", "vm", "list", check=2).stderr)
+
+
 class Up(UpTest):
     def test_makes_and_starts_what_is_there_and_does_nothing_twice(self):
         self.assertEqual(self.up(), {"web": ("created", "Running"), "db": ("created", "Halted")})

@@ -20,11 +20,16 @@ static bool are_names(const char *service, const char *path, const char *interfa
         return g_dbus_is_member_name(method) || context_fail(error, CONTEXT_ERROR_USAGE, "'%.64s' is no name of a method", method);
 }
 
+const char *client_destination(const struct context *context, const char *service) {
+        return context->manager && strcmp(service, CLIENT_XENOPSD) == 0 ? context->manager : service;
+}
+
 static GVariant *call(struct context *context, const char *service, const char *path, const char *interface, const char *method,
                       GVariant *arguments, int timeout_ms, GDBusCallFlags flags, GUnixFDList *fds, GUnixFDList **ret_fds, GError **error) {
         g_autoptr(GVariant) owned = arguments ? g_variant_ref_sink(arguments) : NULL;
         GDBusConnection *bus;
 
+        service = client_destination(context, service);
         if (!are_names(service, path, interface, method, error))
                 return NULL;
         bus = context_bus(context, error);

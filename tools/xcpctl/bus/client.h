@@ -10,7 +10,7 @@
 #include "context.h"
 
 #define CLIENT_PREFIX "org.xen.xcp."
-#define CLIENT_XENOPSD "org.xen.xcp.xenopsd"
+#define CLIENT_XENOPSD "org.xen.xcp.xenopsd"    /* and its paths, whatever name a second manager has on the bus */
 #define CLIENT_STORAGE "org.xen.xcp.storage"
 #define CLIENT_IMAGES "org.xen.xcp.images"
 #define CLIENT_PVCALLS "org.xen.xcp.pvcalls"
@@ -18,6 +18,9 @@
 #define CLIENT_BRIDGE_ROOT "/org/xen/xcp/bridge"
 #define CLIENT_DIAGNOSTICS "org.xen.xcp.Diagnostics1"
 #define CLIENT_TASK "org.xen.xcp.Task1"
+
+/* A service's name on the bus: its own, but of the VM manager the one that --manager says. */
+const char *client_destination(const struct context *context, const char *service);
 
 /*
  * Calls a method. arguments: a tuple, or NULL; if it is floating, it is consumed. Returns the results, a tuple. fds may be NULL.

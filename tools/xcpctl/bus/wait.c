@@ -28,7 +28,7 @@ enum outcome {
 
 struct wait {
         struct context *context;
-        const char *service, *path;
+        const char *service, *destination, *path;       /* destination: its name on the bus */
         GVariantDict *task;             /* the task's properties */
         struct progress *progress;
         bool cancelled;                 /* we asked it to */
@@ -142,7 +142,7 @@ static void on_owner(GDBusConnection *bus, const char *sender, const char *path,
 
         if (wait->outcome != WAIT_GOES_ON)
                 return;
-        context_fail(&wait->error, CONTEXT_ERROR_FAILED, "%s has left the bus while the task %s was not at its end", wait->service, wait->path);
+        context_fail(&wait->error, CONTEXT_ERROR_FAILED, "%s has left the bus while the task %s was not at its end", wait->destination, wait->path);
         end(wait, WAIT_FAILED);
 }
 
@@ -179,7 +179,7 @@ static gboolean on_interrupt(void *userdata) {
                 return G_SOURCE_CONTINUE;
         }
         wait->cancelled = true;
-        g_dbus_connection_call(wait->context->bus, wait->service, wait->path, CLIENT_TASK, "Cancel", NULL, NULL,
+        g_dbus_connection_call(wait->context->bus, wait->destination, wait->path, CLIENT_TASK, "Cancel", NULL, NULL,
                                G_DBUS_CALL_FLAGS_NO_AUTO_START, -1, NULL, on_cancel_answered, NULL);
         g_variant_dict_lookup(wait->task, "CancelWithinMs", "u", &bound_ms);
         line = g_strdup_printf("xcpctl: cancelling, which takes %u s at most; ^C once more leaves the task to itself", (bound_ms + 999) / 1000);
@@ -208,14 +208,14 @@ static void watch(struct wait *wait, struct watches *watches) {
 
         *watches = (struct watches) {
                 .signals = {
-                        g_dbus_connection_signal_subscribe(bus, wait->service, PROPERTIES, "PropertiesChanged", wait->path, NULL,
+                        g_dbus_connection_signal_subscribe(bus, wait->destination, PROPERTIES, "PropertiesChanged", wait->path, NULL,
                                                            G_DBUS_SIGNAL_FLAGS_NONE, on_changed, wait, NULL),
-                        g_dbus_connection_signal_subscribe(bus, wait->service, CLIENT_TASK, "Finished", wait->path, NULL,
+                        g_dbus_connection_signal_subscribe(bus, wait->destination, CLIENT_TASK, "Finished", wait->path, NULL,
                                                            G_DBUS_SIGNAL_FLAGS_NONE, on_finished, wait, NULL),
-                        g_dbus_connection_signal_subscribe(bus, wait->service, OBJECT_MANAGER, "InterfacesRemoved", root, wait->path,
+                        g_dbus_connection_signal_subscribe(bus, wait->destination, OBJECT_MANAGER, "InterfacesRemoved", root, wait->path,
                                                            G_DBUS_SIGNAL_FLAGS_MATCH_ARG0_PATH, on_removed, wait, NULL),
                         g_dbus_connection_signal_subscribe(bus, "org.freedesktop.DBus", "org.freedesktop.DBus", "NameOwnerChanged", NULL,
-                                                           wait->service, G_DBUS_SIGNAL_FLAGS_NONE, on_owner, wait, NULL),
+                                                           wait->destination, G_DBUS_SIGNAL_FLAGS_NONE, on_owner, wait, NULL),
                 },
                 .closed = (unsigned) g_signal_connect(bus, "closed", G_CALLBACK(on_closed), wait),
                 .interrupt = g_unix_signal_add(SIGINT, on_interrupt, wait),
@@ -293,7 +293,9 @@ static void run(struct wait *wait) {
 bool wait_for_task(struct context *context, const char *service, const char *path, GVariant **ret_result, GError **error) {
         g_auto(GVariantDict) task = G_VARIANT_DICT_INIT(NULL);
         g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
-        struct wait wait = { .context = context, .service = service, .path = path, .task = &task, .loop = loop };
+        struct wait wait = {
+                .context = context, .service = service, .destination = client_destination(context, service), .path = path, .task = &task, .loop = loop,
+        };
         struct watches watches;
         bool good;
 

@@ -26,6 +26,7 @@ const struct command_group command_groups[] = {
 const struct parameter command_options[] = {
         { "--domain", PARAMETER_NUMBER, "Talk to the bus of this domain, by its id, of those in the run directory. Default: 0, or where 0 has none the only one there is." },
         { "--address", PARAMETER_TEXT, "Talk to the bus at this D-Bus address, as in unix:path=/run/xcpbus/dom0/bus." },
+        { "--manager", PARAMETER_TEXT, "Take this for the VM manager, by its bus name: where there are two on a bus, one of them has another than org.xen.xcp.xenopsd." },
         { "--json", PARAMETER_FLAG, "Print JSON, with the names of the interfaces for keys." },
         { "--no-header", PARAMETER_FLAG, "Print tables without their titles." },
         { "--no-wait", PARAMETER_FLAG, "Begin a task, print its path, and do not wait for its end." },

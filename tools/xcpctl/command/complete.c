@@ -128,7 +128,8 @@ static void ask(struct line *line, const struct parameter *parameter) {
         struct context context;
 
         for (unsigned i = 0; i + 1 < line->n; i++)
-                if (strcmp(line->words[i], "--address") == 0 || strcmp(line->words[i], "--domain") == 0) {
+                if (strcmp(line->words[i], "--address") == 0 || strcmp(line->words[i], "--domain") == 0 ||
+                    strcmp(line->words[i], "--manager") == 0) {
                         g_ptr_array_add(general, (void *) line->words[i]);
                         g_ptr_array_add(general, (void *) line->words[i + 1]);
                 }

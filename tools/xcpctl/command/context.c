@@ -38,6 +38,7 @@ void context_init(struct context *context, const struct arguments *arguments) {
                 .colours = terminal && terminal_has_colours(),
                 .progress = isatty(STDERR_FILENO) && terminal_has_colours(),
                 .width = terminal ? terminal_width() : 0,
+                .manager = arguments_get(arguments, "--manager"),
         };
         if (arguments_has(arguments, "--domain"))
                 quantity_parse_number(arguments_get(arguments, "--domain"), UINT32_MAX, &domain, NULL);

@@ -32,6 +32,7 @@ struct context {
         GDBusConnection *bus;           /* NULL until it is needed: context_bus() */
         char *address;
         uint32_t domain;                /* that the bus is in, as far as we were told */
+        const char *manager;            /* who is the VM manager: its bus name */
         GVariant *details;              /* a{sv} of the error of a task that failed; NULL if there are none */
         bool json;
         bool header;
