@@ -6,6 +6,7 @@ shows it a /sys of its own and sends it the kernel's events.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import gi
 
 gi.require_version("UMockdev", "1.0")
 from gi.repository import UMockdev  # noqa: E402
+
+END_DEADLINE = 20  # seconds for the program, which is none of ours and may not heed SIGTERM
 
 FULL = 60_000_000  # energy in microwatt-hours (Linux, Documentation/ABI/testing/sysfs-class-power)
 
@@ -66,18 +69,37 @@ class Machine:
             self.testbed.remove_device(self.stick)
 
 
+def lines():
+    """Those of standard input, until its end or SIGTERM, which a read that begins just after it would not notice."""
+    told, teller = os.pipe()
+    os.set_blocking(teller, False)
+    signal.set_wakeup_fd(teller)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    text = b""
+    while told not in select.select([0, told], [], [])[0] and (block := os.read(0, 4096)):
+        *whole, text = (text + block).split(b"\n")
+        yield from (line.decode() for line in whole)
+
+
+def end(process):
+    process.terminate()
+    try:
+        process.wait(END_DEADLINE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def main(program):
     machine = Machine()
     environment = {**os.environ, "UMOCKDEV_DIR": machine.testbed.get_root_dir()}
     process = subprocess.Popen([program], env=environment, stdin=subprocess.DEVNULL)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
-        for line in sys.stdin:
+        for line in lines():
             what, value = line.split()
             getattr(machine, what)(value)
     finally:
-        process.terminate()
-        process.wait()
+        end(process)
 
 
 main(sys.argv[1])
