@@ -42,7 +42,7 @@ class Boots(EmulatedGuest):
     """What an HVM guest boots from."""
 
     def test_linux(self):
-        """Debian's kernel as it is in /boot. It uses Xen's driver for its disk, which QEMU then lets go of."""
+        """Debian's kernel as it is in /boot. It moves while it runs, and uses Xen's driver for its disk, which QEMU then lets go of."""
         run("cpio", "-i", "-d", "-F", "/lab/guest.img", "*/xen-blkfront.ko", cwd=self.root)
         initramfs = self.root / "initramfs"
         with initramfs.open("wb") as file:
@@ -61,6 +61,12 @@ class Boots(EmulatedGuest):
         console.hear(b"this is Linux: shibboleth, in a file", 2 * BOOT_SECONDS)
         console.say(b"hello\n")
         console.hear(b"<hello>")
+        self.start(OTHER, "other")
+        self.done(vm.begin("Migrate", "(sa{sv})", OTHER, {}))
+        vm = self.connect(OTHER).vm(vm.path)
+        console = self.console(vm)
+        console.say(b"and there\n")
+        console.hear(b"<and there>")
         self.done(vm.device("disk", "disk").begin("Unplug", "(b)", False))
         self.done(vm.begin("Kill"))
         self.all_gone()
