@@ -119,5 +119,15 @@ class Late(FakeQemuTest):
         self.assertEqual((self.vm.get("State"), self.vm.get("StateReason")), ("Halted", "GuestPowerOff"))
         self.caller.wait_until(lambda: self.leftovers() == [], lambda: f"nothing to be left, in {self.leftovers()}")
 
+    def test_a_guest_that_ends_before_it_is_known_to_have_begun(self):
+        """Each time that it is started again: its last end is told of, and holds."""
+        event = '{"event": "GUEST_PANICKED", "data": {"action": "pause"}}\n' + DONE
+        self.script({"answers": {"query-status": [STATUS % "prelaunch", STATUS % "guest-panicked"], "cont": event}})
+        vm = self.create("ending", disks=[], on_crash="Restart")
+        vm.start()
+        self.caller.wait_until(lambda: "5 times" in vm.get("StateDetail"), lambda: f"the last of its ends in {vm.changes()}")
+        vm.wait_change("Panicked", "Halted", "GuestPanic")
+        self.assertEqual(vm.get("State"), "Halted")
+
 
 del FakeQemuTest

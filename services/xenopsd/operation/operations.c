@@ -423,7 +423,8 @@ static int undo_restart(struct job *job, struct idl_error *error) {
 static int step_restarted(struct job *job, struct idl_error *error) {
         struct vm *vm = job->vm;
 
-        if (vm->state != XCP_VM_STATE_RUNNING)
+        /* A guest that has come to its end again already, before it was known that it began: what follows that holds. */
+        if (vm->state != XCP_VM_STATE_RUNNING && !job_will_follow(vm))
                 vm_set_state(vm, XCP_VM_STATE_RUNNING, vm->reason, "");
         return 1;
 }
