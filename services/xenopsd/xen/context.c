@@ -51,10 +51,6 @@ static void on_progress(xentoollog_logger *base, const char *context, const char
                         unsigned long total) {
 }
 
-static void on_nothing(xentoollog_logger *base, xentoollog_level level, int errno_value, const char *context, const char *format,
-                       va_list arguments) {
-}
-
 static void on_destroy(xentoollog_logger *base) {
         free(base);
 }
@@ -64,8 +60,8 @@ static void on_destroy(xentoollog_logger *base) {
  * the whole process (Xen 4.17, tools/libs/call/buffer.c and tools/libs/toolcore/handlereg.c). A domain is destroyed by such a child.
  */
 static void take_locks(void *userdata) {
-        xentoollog_logger none = { .vmessage = on_nothing, .progress = on_progress };
-        xencall_handle *handle = xencall_open(&none, 0);
+        struct xen_logger nowhere = { .vtable = { .vmessage = on_message, .progress = on_progress } };
+        xencall_handle *handle = xencall_open(&nowhere.vtable, 0);
         void *buffer = handle ? xencall_alloc_buffer(handle, 1) : NULL;
 
         if (buffer)
